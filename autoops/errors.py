@@ -1,0 +1,170 @@
+"""Every error that a user can meet, with its exit code and what to do about it.
+
+The docstring of a class is its message, a `str.format` template over the facts it is raised with; so the message, the exit
+code and the hint of an error stand in one place. Bugs are not wrapped: they end in a traceback.
+
+Exit codes: 0 good, 1 disagreement or failed check, 2 usage, 3 cannot tell, 4 refused (precondition), 5 paused, 6 storage error.
+"""
+
+from __future__ import annotations
+
+import string
+from typing import ClassVar
+
+
+class AutoopsError(Exception):
+    """Something went wrong: {detail}"""
+
+    exit_code: ClassVar[int] = 1
+    transient: ClassVar[bool] = False  # the same call may succeed later, with nobody's help
+    hint: ClassVar[str] = ""  # what to do, a template like the docstring
+
+    def __init__(self, **facts: object) -> None:
+        self.facts = facts
+        super().__init__(_fill(type(self).__doc__ or "", facts))
+
+    @property
+    def advice(self) -> str:
+        """Return the hint with the facts filled in, "" when there is none."""
+        return _fill(self.hint, self.facts)
+
+
+def _fill(template: str, facts: dict[str, object]) -> str:
+    return string.Formatter().vformat(template, (), facts)
+
+
+class UsageError(AutoopsError):
+    """{detail}"""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """The configuration has {count} fault(s):
+{faults}"""
+
+    hint = "correct the lines named above; every key is described in etc/autoops.toml"
+
+
+class RootRefused(UsageError):
+    """The root {path} cannot be watched: {reason}."""
+
+    hint = "{remedy}"
+
+
+class CannotTell(AutoopsError):
+    """Cannot tell: {detail}."""
+
+    exit_code = 3
+    hint = "{remedy}"
+
+
+class NotFound(AutoopsError):
+    """Nothing in the registry answers to {what}."""
+
+    hint = "autoops list shows what there is; a path is given as autoops list prints it, or as it is on the disk"
+
+
+class CheckFailed(AutoopsError):
+    """{detail}"""
+
+    exit_code = 1
+
+
+class Refused(AutoopsError):
+    """Refused: {detail}."""
+
+    exit_code = 4
+
+
+class PreconditionFailed(Refused):
+    """Refused: {what} is not as the patch wants it: wanted {wanted}, found {found}. Nothing was changed."""
+
+    hint = "look at it again (autoops show), make the patch anew from what is there now, and submit that"
+
+
+class PatchInvalid(Refused):
+    """Refused: the patch is not valid: {detail}. Nothing was changed."""
+
+    hint = "docs/formats.md describes patches"
+
+
+class AnotherWorker(Refused):
+    """Refused: another worker runs on {state} (process {pid})."""
+
+    hint = "one state directory has one worker; stop the other one, or use another --state"
+
+
+class Paused(AutoopsError):
+    """autoops is paused: {flag} exists{why}."""
+
+    exit_code = 5
+    hint = "when the maintenance is over: rm {flag}"
+
+
+class StorageError(AutoopsError):
+    """{database}: {detail}"""
+
+    exit_code = 6
+
+
+class StorageBusy(StorageError):
+    """{database} stayed locked for {seconds} s."""
+
+    transient = True
+    hint = "find who holds it: fuser -v {database}"
+
+
+class StorageFull(StorageError):
+    """{database}: no room left on the disk."""
+
+    transient = True
+    hint = "make room; nothing that was acknowledged is lost, and work goes on by itself"
+
+
+class StorageReadOnly(StorageError):
+    """{database} cannot be written: {detail}."""
+
+    hint = "look at who owns the state directory, and whether its file system is mounted read-only (findmnt -T {database})"
+
+
+class StorageCorrupt(StorageError):
+    """{database} is damaged: {detail}."""
+
+    hint = "stop autoops, copy the whole state directory aside, then see RUNBOOK, 'The database is damaged'"
+
+
+class StorageSuspect(StorageError):
+    """{database} is suspect: writing it failed once ({detail}), and what a later check says about it cannot be trusted."""
+
+    hint = "see RUNBOOK, 'The database is suspect'; the flag is {flag}"
+
+
+class StorageMissing(StorageError):
+    """{database} does not exist."""
+
+    hint = "autoops migrate makes it; is --state right?"
+
+
+class StorageOutdated(StorageError):
+    """{database} has schema version {found}, this program needs {wanted}."""
+
+    hint = "run: autoops migrate"
+
+
+class StorageNewer(StorageError):
+    """{database} was written by a newer autoops (schema version {found}, this one knows {wanted})."""
+
+    hint = "install that newer version again; nothing was changed"
+
+
+class StorageForeign(StorageError):
+    """{database} is not an autoops database (application id {found})."""
+
+    hint = "is --state right?"
+
+
+class StorageRemote(StorageError):
+    """{database} is on a network file system ({kind}), where SQLite's WAL mode is not safe."""
+
+    hint = "put the state directory on a local disk (sqlite.org/wal.html: WAL does not work over a network filesystem)"

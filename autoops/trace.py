@@ -1,0 +1,47 @@
+"""Named points at which a test can kill the process.
+
+A point is a no-op unless AUTOOPS_TRACE names it: `AUTOOPS_TRACE=commit:before` or `commit:before:3` (the third time it is
+reached) sends SIGKILL to this very process there, as a power cut would. Crash tests walk over `POINTS`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+POINTS: tuple[str, ...] = (
+    "enqueue:before",
+    "enqueue:after",
+    "claim:after",
+    "observe:after",
+    "commit:before",
+    "commit:inside",
+    "commit:after",
+    "checkpoint:before",
+    "checkpoint:after",
+    "complete:before",
+    "complete:after",
+    "rename:intent",
+    "rename:done",
+    "describe:after",
+)
+
+_armed = os.environ.get("AUTOOPS_TRACE", "")
+
+
+def trace(point: str) -> None:
+    """Die here if a test asked for it."""
+    if _armed:
+        _hit(point)
+
+
+_hits: dict[str, int] = {}
+
+
+def _hit(point: str) -> None:
+    assert point in POINTS, point
+    name, _, wanted = _armed.rpartition(":") if _armed.count(":") == 2 else (_armed, "", "1")
+    if point == name:
+        _hits[point] = _hits.get(point, 0) + 1
+        if _hits[point] == int(wanted):
+            os.kill(os.getpid(), signal.SIGKILL)
