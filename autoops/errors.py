@@ -168,3 +168,9 @@ class StorageRemote(StorageError):
     """{database} is on a network file system ({kind}), where SQLite's WAL mode is not safe."""
 
     hint = "put the state directory on a local disk (sqlite.org/wal.html: WAL does not work over a network filesystem)"
+
+
+class LedgerKeyChanged(StorageError):
+    """{database} is signed by the key {known}, but the key at hand is {given}."""
+
+    hint = "put the right key back; a ledger signed by two keys proves nothing"

@@ -69,6 +69,7 @@ class Change(NamedTuple):
     before: Entry | None
     after: Entry
     evidence: JSON  # {"kind": …, "confidence": percent, …}: why this is the same, or a new, document
+    ctime_ns: int = 0  # the inode's change time when the content was read; kept beside the entry, not part of it
 
 
 class Job(NamedTuple):
@@ -102,3 +103,17 @@ def split_key(key: bytes) -> tuple[str, bytes]:
     """Return (root name, path below the root) of a key made by `path_key`."""
     root, _, path = key.partition(b"\0")
     return root.decode(), path
+
+
+class ClassRule(NamedTuple):
+    """One classification rule; every condition that is given must hold. First match wins, in the order of the configuration."""
+
+    rule: str  # its name, kept with the entry as "which rule decided"
+    class_name: str
+    glob: tuple[str, ...] = ()  # on the path below the root, or on the name alone when it has no slash
+    type: tuple[str, ...] = ()  # MIME types, "text/*" allowed
+    shebang: tuple[str, ...] = ()  # interpreter names: "python3", "bash"
+    content: str = ""  # regular expression, searched in the first 4096 bytes as text
+    descriptor: tuple[tuple[str, str], ...] = ()  # ("kind", "python"), ("front_matter.type", "policy*"): dotted field, glob
+    confidence: int = 80  # percent
+    tags: tuple[str, ...] = ()

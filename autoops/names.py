@@ -5,7 +5,7 @@ Two forms, read by one function:
 - `text(path)` is what is stored, signed and exported: UTF-8 as it is, a backslash doubled, and each byte that is not UTF-8
   written as `\\xHH`. It does not depend on a Unicode version, so a digest made by one Python is right in another.
 - `show(path)` is what a person, a log, a terminal or STATUS= gets: besides the above, everything that does not print (controls,
-  escape sequences, bidi overrides, line separators) is written byte by byte as `\\xHH`, so a name can neither forge a line nor hide.
+  escape sequences, bidi overrides, line separators) is written byte by byte as `\\xHH`: a name can neither forge a line nor hide.
 
 `to_bytes` reads both. Neither form contains a newline when shown, and no two paths share a form.
 """

@@ -1,0 +1,183 @@
+"""What every command begins with: the state directory, the configuration, the keys, and the databases."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from autoops import config as configuration
+from autoops import log, names
+from autoops.config import Config
+from autoops.core import signing
+from autoops.errors import CannotTell, ConfigError, RootRefused, StorageMissing, StorageOutdated, UsageError
+from autoops.files import durable
+from autoops.runtime.wake import Waker
+from autoops.state import State
+from autoops.store.database import Database, migrate
+from autoops.store.queue import SCHEMA as QUEUE
+from autoops.store.queue import Queue
+from autoops.store.registry import SCHEMA as REGISTRY
+from autoops.store.registry import Registry
+
+_CREDENTIAL = "ledger-key"
+
+
+class Context(NamedTuple):
+    """The options that every command takes."""
+
+    state: State
+    config_file: Path | None
+    roots: tuple[Path, ...] = ()
+
+    def config(self) -> Config:
+        """Load the configuration. Raises ConfigError."""
+        return configuration.load(self.config_file, self.roots)
+
+    def checked_config(self) -> Config:
+        """Load the configuration and look at its roots on the disk. Raises ConfigError, RootRefused."""
+        config = self.config()
+        if not config.roots:
+            raise UsageError(detail="no root is configured: give --root DIR, or write a [[root]] table into the configuration")
+        refused = configuration.check_roots(config, self.state.directory)
+        if len(refused) == 1:
+            raise refused[0]
+        if refused:
+            raise ConfigError(count=len(refused), faults="\n".join(_sentence(fault) for fault in refused))
+        return config
+
+    def config_with_registered_roots(self) -> Config:
+        """Load the configuration; when it names no root, take those that were worked on last. Raises UsageError."""
+        config = self.config()
+        if config.roots:
+            return config
+        remembered = self.registry().root_paths().values()
+        if not remembered:
+            raise UsageError(detail="no root is configured: give --root DIR, or write a [[root]] table into the configuration")
+        return configuration.load(self.config_file, [Path(os.fsdecode(path)) for path in remembered])
+
+    def places(self, config: Config, path: Path | None) -> list[tuple[str, bytes]]:
+        """Return (root name, directory below it) of every root, or of one directory. Raises UsageError."""
+        if path is None:
+            return [(root.name, b"") for root in config.roots]
+        found = config.locate(os.fsencode(path.absolute()))
+        if found is None:
+            raise UsageError(detail=f"{names.show(os.fsencode(path))} lies in no root")
+        return [found]
+
+    def wake_worker(self) -> None:
+        """Ring the worker's bell, if there is one."""
+        Waker(self.state.worker_socket).wake()
+
+    def load_key(self) -> bytes:
+        """Return the private ledger key: systemd's credential, else the state directory's. Raises CannotTell."""
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+        path = Path(credentials, _CREDENTIAL) if credentials else self.state.private_key
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            remedy = "run: autoops migrate (it makes one if there is none)"
+            raise CannotTell(detail=f"the ledger key {path} cannot be read ({error.strerror})", remedy=remedy) from None
+
+    def public_key(self) -> bytes:
+        """Return the public ledger key. Raises CannotTell."""
+        try:
+            return bytes.fromhex(self.state.public_key.read_text().strip())
+        except (OSError, ValueError) as error:
+            remedy = "put the file back; the registry remembers the key: autoops keys show"
+            raise CannotTell(detail=f"the public key {self.state.public_key} cannot be read ({error})", remedy=remedy) from None
+
+    def queue_db(self, *, writable: bool = True) -> Database:
+        """Open queue.db; acknowledged writes survive a power cut. Raises StorageError."""
+        if not writable:
+            return Database.open(self.state.queue_db, QUEUE, mode="ro")
+        return Database.open(self.state.queue_db, QUEUE, synchronous="FULL", guard=True)
+
+    def queue(self) -> Queue:
+        """Open the queue for writing. Raises StorageError."""
+        settings = self.config().queue
+        return Queue(
+            self.queue_db(),
+            max_attempts=settings.max_attempts,
+            backoff_first_s=settings.backoff_first_s,
+            backoff_max_s=settings.backoff_max_s,
+        )
+
+    def registry(self) -> Registry:
+        """Open the registry for reading. Raises StorageError."""
+        return Registry.open(self.state.registry_db)
+
+
+def _sentence(error: RootRefused) -> str:
+    return f"{error}; {error.advice}" if error.advice else str(error)
+
+
+def default_state() -> Path:
+    """Return the state directory when none is given: systemd's, else `.autoops` here if it is one, else the user's own."""
+    given = os.environ.get("STATE_DIRECTORY")
+    if given:
+        return Path(given.split(":")[0])
+    here = Path(".autoops").absolute()
+    if here.is_dir():
+        return here
+    return Path.home() / ".local" / "state" / "autoops"
+
+
+def make_ready(state: State) -> list[str]:
+    """Make or upgrade the state directory: databases, ledger key. Return what was done. Raises StorageError."""
+    done = []
+    state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path, schema in ((state.queue_db, QUEUE), (state.registry_db, REGISTRY)):
+        before = migrate(path, schema)
+        if before != schema.version:
+            done.append(
+                f"{path.name}: version {before} -> {schema.version}"
+                if before
+                else f"{path.name}: made, version {schema.version}"
+            )
+    state.cookies.mkdir(mode=0o700, exist_ok=True)
+    if not state.private_key.exists() and not os.environ.get("CREDENTIALS_DIRECTORY"):
+        key = signing.new_key()
+        durable.write(state.private_key, key)
+        done.append("ledger.key: made")
+    if not state.public_key.exists() and state.private_key.exists():
+        public = signing.Signer(state.private_key.read_bytes()).public.hex()
+        durable.write(state.public_key, f"{public}\n".encode(), mode=0o644)
+        done.append(f"ledger.pub: {public}")
+    return done
+
+
+def pending_migrations(state: State) -> list[str]:
+    """Return what `make_ready` would do, without doing it."""
+    lines = []
+    for path, schema in ((state.queue_db, QUEUE), (state.registry_db, REGISTRY)):
+        try:
+            Database.open(path, schema, mode="ro").close()
+        except (StorageMissing, StorageOutdated) as error:
+            lines.append(f"{path.name}: {error}")
+    if not state.private_key.exists():
+        lines.append("ledger.key: would be made")
+    return lines or ["nothing to do"]
+
+
+def require_state(state: State) -> None:
+    """Raise StorageMissing unless the state directory was made."""
+    if not state.queue_db.exists():
+        raise StorageMissing(database=state.queue_db)
+
+
+def configure_log(config: Config, program: str) -> None:
+    """Set up the log of a long-lived program."""
+    log.configure(config.log.level, config.log.format, program)
+
+
+def absolute(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return paths that stay right when the working directory changes."""
+    return tuple(path.absolute() for path in paths)
+
+
+def is_terminal() -> bool:
+    """Tell whether a person looks at standard output."""
+    return sys.stdout.isatty()

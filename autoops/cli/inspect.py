@@ -1,0 +1,189 @@
+"""Commands that read: list, show, explain, export, status, coverage, queue-status."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from autoops import clock, names
+from autoops.cli import export as exporting
+from autoops.cli.explaining import explain_entry
+from autoops.cli.lookup import find_entry
+from autoops.cli.options import ConfigOption, JsonOption, StateOption, context
+from autoops.cli.output import as_json, say, stream, table
+from autoops.core.canonical import canonical, entry_json
+from autoops.model import Entry
+from autoops.store.backlog import Backlog
+from autoops.store.operations import Findings, Gaps, Heartbeats
+
+WhatArgument = Annotated[str, typer.Argument(metavar="ID|PATH", help="A document's ID, or its path.")]
+_STATES = ("queued", "running", "completed", "failed", "dead_letter")
+
+
+def list_entries(
+    state: StateOption = None,
+    root: Annotated[str | None, typer.Option("--in", metavar="ROOT", help="Only this root (its name).")] = None,
+    status: Annotated[str | None, typer.Option(help="Only active, missing or retired ones.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many; 0: all.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """List the documents, by ID."""
+    found = context(state).registry().entries(root=root, status=status, limit=limit or -1)
+    if json:
+        stream(canonical(entry_json(entry)) for entry in found)
+        return
+    stream(_line(entry) for entry in found)
+
+
+def _line(entry: Entry) -> str:
+    kind = entry.described.class_name or entry.observation.kind
+    return f"{entry.id}  {entry.status:8}{kind:12}{entry.observation.size_bytes:>12}  {names.show(entry.path)}"
+
+
+def show(what: WhatArgument, state: StateOption = None, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Show what the registry says about one document."""
+    ctx = context(state, config)
+    entry = find_entry(ctx, what)
+    if json:
+        as_json(entry_json(entry))
+        return
+    for key, value in entry_json(entry).items():
+        if isinstance(value, dict):
+            say(f"{key}:")
+            for name, inner in value.items():
+                say(f"  {name}: {inner}")
+        else:
+            say(f"{key}: {value}")
+
+
+def explain(what: WhatArgument, state: StateOption = None, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Show a document's whole story: each change, by whom, from which job, on what evidence, in which signed commit."""
+    ctx = context(state, config)
+    steps = explain_entry(ctx, find_entry(ctx, what))
+    if json:
+        as_json(steps)
+        return
+    for step in steps:
+        say(f"commit {step['sequence']}  {step['at']}  rev {step['rev']}  {step['op']}  by {step['actor']} ({step['source']})")
+        say(f"    because: {step['reason']}; evidence: {step['evidence']}")
+        for field, value in step["set"].items():
+            say(f"    {field}: {value}")
+        say(f"    record hash {step['hash'][:16]}..., signature {'good' if step['signature_good'] else 'NOT GOOD'}")
+
+
+def export(
+    state: StateOption = None,
+    output_format: Annotated[
+        str, typer.Option("--format", help="jsonl: one canonical entry a line, by ID; ledger: one signed record a line; hashdeep.")
+    ] = "jsonl",
+    root: Annotated[str | None, typer.Option("--in", metavar="ROOT", help="Only this root (its name).")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Stream the registry, or its ledger, in constant memory."""
+    stream(exporting.lines(context(state, config), output_format, root))
+
+
+def queue_status(state: StateOption = None, json: JsonOption = False) -> None:
+    """Show how many jobs there are in each state."""
+    with context(state).queue_db(writable=False) as database:
+        counts = Backlog(database).counts()
+    if json:
+        as_json(counts)
+        return
+    say("Queue Status:")
+    for name in _STATES:
+        say(f"  {name}: {counts[name]}")  # type: ignore[literal-required]
+
+
+def status(state: StateOption = None, json: JsonOption = False) -> None:
+    """Show what runs, what is registered, what waits, and what is wrong."""
+    ctx = context(state)
+    registry = ctx.registry()
+    with ctx.queue_db(writable=False) as database:
+        beats = Heartbeats(database).list()
+        counts = Backlog(database).counts()
+        findings = Findings(database).counts()
+        gaps = Gaps(database).open_gaps()
+    head = registry.head()
+    processes = {
+        beat.process: {
+            "alive": clock.is_alive(beat.boot_id, beat.pid, beat.start),
+            "pid": beat.pid,
+            "state": beat.state,
+            "status": beat.status,
+        }
+        for beat in beats
+    }
+    facts = {
+        "digest": head.digest.hex(),
+        "entries": registry.counts(),
+        "findings": findings,
+        "gaps": len(gaps),
+        "processes": processes,
+        "queue": counts,
+        "sequence": head.sequence,
+        "to_describe": registry.pending_count(),
+    }
+    if json:
+        as_json(facts)
+        return
+    for name, process in processes.items():
+        say(f"{name}: {'running' if process['alive'] else 'not running'} (process {process['pid']}); {process['status']}")
+    say("entries: " + ", ".join(f"{count} {name}" for name, count in registry.counts().items()))
+    say(f"commit {head.sequence}, registry hash {head.digest.hex()[:16]}..., {registry.pending_count()} to describe")
+    say("queue: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    say(f"not watched: {len(gaps)} place(s) (autoops coverage); findings: {sum(findings.values())} (autoops findings)")
+
+
+def coverage(state: StateOption = None, json: JsonOption = False) -> None:
+    """Show what is not watched now, since when and why."""
+    with context(state).queue_db(writable=False) as database:
+        gaps = Gaps(database).open_gaps()
+    if json:
+        as_json([gap._asdict() | {"path": names.text(gap.path)} for gap in gaps])
+        return
+    if not gaps:
+        say("everything is watched")
+        return
+    table([("since", "root", "path", "why"), *((_utc(gap.since_s), gap.root, names.text(gap.path), _why(gap.reason, gap.detail)) for gap in gaps)])
+
+
+def _why(reason: str, detail: str) -> str:
+    return f"{reason}: {detail}" if detail else reason
+
+
+def _utc(at_s: int) -> str:
+    from autoops.core.ledger import utc
+
+    return utc(at_s)
+
+
+def findings(state: StateOption = None, json: JsonOption = False) -> None:
+    """Show what disagrees, or needs a person."""
+    with context(state).queue_db(writable=False) as database:
+        found = Findings(database).list()
+    if json:
+        as_json([{**one._asdict(), "subject": names.text(one.subject.replace(b"\0", b"/"))} for one in found])
+        return
+    if not found:
+        say("no findings")
+        return
+    rows = [(_utc(one.first_seen_s), one.kind, names.text(one.subject.replace(b"\0", b"/")), _detail(one.detail)) for one in found]
+    table([("since", "kind", "path", "detail"), *rows])
+
+
+def _detail(detail: dict[str, object]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in detail.items())
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command("list")(list_entries)
+    app.command()(show)
+    app.command()(explain)
+    app.command()(export)
+    app.command("queue-status")(queue_status)
+    app.command()(status)
+    app.command()(coverage)
+    app.command()(findings)

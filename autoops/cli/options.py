@@ -1,0 +1,30 @@
+"""The options that many commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autoops.cli.context import Context, absolute, default_state
+from autoops.state import State
+
+StateOption = Annotated[
+    Path | None,
+    typer.Option("--state", metavar="DIR", help="The state directory. Default: $STATE_DIRECTORY, ./.autoops, ~/.local/state/autoops."),
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="The configuration. Default: /etc/autoops/autoops.toml if it exists.")
+]
+RootOption = Annotated[
+    list[Path] | None, typer.Option("--root", metavar="DIR", help="A tree to watch, instead of the configured ones; repeatable.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+
+
+def context(state: Path | None, config: Path | None = None, roots: list[Path] | None = None) -> Context:
+    """Return the context that a command's options ask for."""
+    directory = (state or default_state()).absolute()
+    return Context(State(directory), config.absolute() if config else None, absolute(roots or ()))

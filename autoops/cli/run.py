@@ -1,0 +1,133 @@
+"""Commands that run things: up, the services, migrate, scan, wait-idle."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autoops.cli import services
+from autoops.cli.context import make_ready
+from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, RootOption, StateOption, context
+from autoops.cli.output import as_json, say, warn
+from autoops.model import PRIORITY_OPERATOR, Work, path_key
+
+PathsOption = Annotated[
+    list[Path] | None, typer.Option("--paths", metavar="DIR", help="Trees to watch, instead of the configured ones; repeatable.")
+]
+
+
+def up(
+    root: RootOption = None,
+    state: StateOption = None,
+    config: ConfigOption = None,
+    once: Annotated[bool, typer.Option("--once", help="Bring the registry up to the disk, then end; watch nothing.")] = False,
+    register_only: Annotated[bool, typer.Option("--register-only", help="With --once: leave out descriptors and classes.")] = False,
+) -> None:
+    """Run the whole suite in the foreground, with a live view. Ctrl+C ends it."""
+    ctx = context(state or Path(".autoops"), config, root)
+    settings = ctx.checked_config()
+    for done in make_ready(ctx.state):
+        say(done)
+    if once:
+        from autoops import log
+        from autoops.cli.once import bring_up_to_date
+
+        log.configure("warning", settings.log.format, "autoops")
+        bring_up_to_date(ctx, stage_two=not register_only, tell=say)
+        return
+    from autoops.cli.live import run_suite
+
+    raise typer.Exit(run_suite(ctx))
+
+
+def start_watcher(
+    paths: PathsOption = None, root: RootOption = None, state: StateOption = None, config: ConfigOption = None
+) -> None:
+    """Watch for changes and enqueue them, until Ctrl+C or SIGTERM. The same as autoops-watcher."""
+    raise typer.Exit(services.run_watcher(context(state, config, [*(paths or ()), *(root or ())])))
+
+
+def start_worker(root: RootOption = None, state: StateOption = None, config: ConfigOption = None) -> None:
+    """Carry out jobs and write the registry, until Ctrl+C or SIGTERM. The same as autoops-worker."""
+    raise typer.Exit(services.run_worker(context(state, config, root)))
+
+
+def migrate(state: StateOption = None, dry_run: DryRunOption = False) -> None:
+    """Make the state directory (databases, ledger key), or bring its databases up to this version."""
+    ctx = context(state)
+    if dry_run:
+        from autoops.cli.context import pending_migrations
+
+        for line in pending_migrations(ctx.state):
+            say(line)
+        return
+    for line in make_ready(ctx.state) or ["nothing to do"]:
+        say(line)
+
+
+def scan(
+    path: Annotated[Path | None, typer.Argument(help="A directory below a root; nothing: every root.")] = None,
+    state: StateOption = None,
+    config: ConfigOption = None,
+    root: RootOption = None,
+    dry_run: DryRunOption = False,
+    hashes: Annotated[bool, typer.Option("--hash", help="Read every file, not only those that look changed.")] = False,
+    accept_root: Annotated[bool, typer.Option("--accept-root", help="The root's top directory may be another one now.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Compare disk and registry: enqueue a scan, or with --dry-run show now what differs (exit 1 when something does)."""
+    ctx = context(state, config, root)
+    settings = ctx.config_with_registered_roots()
+    places = ctx.places(settings, path)
+    if dry_run:
+        from autoops.cli.rehearsal import rehearse
+
+        raise typer.Exit(rehearse(ctx, settings, places, hashes=hashes, json=json))
+    facts = {key: True for key, wanted in (("rehash", hashes), ("accept", accept_root)) if wanted}
+    works = [Work("scan", path_key(name, below), PRIORITY_OPERATOR, facts) for name, below in places]
+    ctx.queue().enqueue(works)
+    ctx.wake_worker()
+    say(f"enqueued {len(works)} scan(s); autoops wait-idle waits for the end")
+
+
+def wait_idle(
+    state: StateOption = None,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="S", help="Give up after so many seconds.")] = 60.0,
+    stage: Annotated[str, typer.Option("--stage", help="register: do not wait for descriptors; all.")] = "all",
+    json: JsonOption = False,
+) -> None:
+    """Wait until everything seen so far has been committed: 0, and 1 when the time is over first."""
+    from autoops.cli.waiting import Waiting
+
+    waiting = Waiting(context(state))
+    deadline = time.monotonic() + timeout
+    kinds = ("path", "scan", "patch") if stage == "register" else ("path", "scan", "patch", "describe")
+    try:
+        seen = waiting.for_events(deadline)
+        left = waiting.for_jobs(deadline, kinds) if seen else -1
+    finally:
+        waiting.close()
+    if json:
+        as_json({"events_seen": seen, "jobs_left": max(left, 0), "idle": left == 0})
+    if left == 0:
+        return
+    if not seen:
+        warn(f"autoops: the watcher did not answer within {timeout:g} s")
+    else:
+        warn(f"autoops: after {timeout:g} s there are still {left} jobs to do (autoops queue list)")
+    raise typer.Exit(1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command()(up)
+    app.command("start-watcher")(start_watcher)
+    app.command("start-worker")(start_worker)
+    app.command()(migrate)
+    app.command()(scan)
+    app.command("wait-idle")(wait_idle)
+
+

@@ -1,0 +1,71 @@
+"""The long-lived programs: how the services of the rooms are put together and kept alive."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from autoops.cli.context import Context, configure_log
+from autoops.model import JSON
+from autoops.runtime.service import Service, run
+from autoops.store.operations import Heartbeats
+
+
+def _live(context: Context, service: Service, heartbeat_s: float, facts: JSON) -> int:
+    heartbeats = Heartbeats(context.queue_db())
+
+    def beat(state: str, status: str) -> None:
+        heartbeats.beat(service.name, state, status, int(time.time()), facts)
+
+    return run(service, flag=context.state.flag, heartbeat_s=heartbeat_s, beat=beat)
+
+
+def run_watcher(context: Context) -> int:
+    """Watch until a signal ends it. Raises ConfigError, StorageError."""
+    from autoops.cli.sink import QueueSink
+    from autoops.watch.watcher import Plan, Settings, WatchedRoot, Watcher
+
+    config = context.checked_config()
+    configure_log(config, "autoops-watcher")
+
+    facts: JSON = {}
+
+    def load() -> Plan:
+        config = context.checked_config()
+        facts["roots"] = [root.name for root in config.roots]
+        watch = config.watch
+        roots = [
+            WatchedRoot(
+                root.name,
+                root.path,
+                (*watch.ignore, *root.ignore),
+                tuple(os.fsencode(name) for name in root.ignore_files),
+            )
+            for root in config.roots
+        ]
+        polled = frozenset(watch.poll_types)
+        return roots, Settings(watch.settle_s, watch.min_age_s, watch.poll_interval_s, polled, watch.rescan_s)
+
+    state = context.state
+    watcher = Watcher(
+        load, lambda: QueueSink(state, config), os.fsencode(state.cookies), excluded=(os.fsencode(state.directory),)
+    )
+    return _live(context, watcher, config.service.heartbeat_s, facts)
+
+
+def run_worker(context: Context) -> int:
+    """Work until a signal ends it. Raises ConfigError, StorageError, AnotherWorker."""
+    from autoops.work.worker import Worker
+
+    config = context.checked_config()
+    configure_log(config, "autoops-worker")
+    worker = Worker(context.checked_config, context.state, context.load_key)
+    return _live(context, worker, config.service.heartbeat_s, {})
+
+
+def program(name: str) -> Path | None:
+    """Return where an executable of this installation is, if it is beside the interpreter."""
+    path = Path(sys.executable).with_name(name)
+    return path if path.exists() else None

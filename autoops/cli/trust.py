@@ -1,0 +1,211 @@
+"""Commands about trust: validate-registry, verify, submit, rollback."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autoops.cli.context import Context
+from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, RootOption, StateOption, context
+from autoops.cli.output import as_json, say
+from autoops.core import patch as patches
+from autoops.core.signing import Verifier
+from autoops.errors import AutoopsError, CannotTell, NotFound, Refused, UsageError
+from autoops.model import JSON, PRIORITY_OPERATOR, Change, Work
+from autoops.prove import verify as proofs
+from autoops.prove.verify import Fault
+from autoops.store.backlog import Backlog
+
+_SHOWN = 20
+WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until it is applied or refused.")]
+TimeoutOption = Annotated[float, typer.Option("--timeout", metavar="S", help="With --wait: give up after so many seconds.")]
+
+
+def validate_registry(state: StateOption = None, json: JsonOption = False) -> None:
+    """Check the registry: database, entries, digest and the ledger's end. 0 when it is right, 1 when not."""
+    ctx = context(state)
+    registry = ctx.registry()
+    head = registry.head()
+    faults = [*proofs.database(registry), *proofs.entries(registry, head)]
+    passed = not faults
+    if json:
+        as_json({"digest": head.digest.hex(), "faults": [fault._asdict() for fault in faults], "passed": passed})
+    else:
+        say(f"Registry hash: {head.digest.hex()[:16]}...")
+        for fault in faults[:_SHOWN]:
+            say(f"  {fault.check}: {fault.detail}")
+        say(f"Validation: {'PASSED' if passed else 'FAILED'}")
+    raise typer.Exit(0 if passed else 1)
+
+
+def _proofs(ctx: Context, deep: bool) -> Iterator[tuple[str, Iterator[Fault]]]:
+    registry = ctx.registry()
+    verifier = Verifier(ctx.public_key())
+    head = registry.head()
+    yield "database", proofs.database(registry)
+    yield "entries and digest", proofs.entries(registry, head)
+    yield "ledger chain and signatures", proofs.ledger(registry, verifier)
+    yield "checkpoints", proofs.checkpoints(ctx.state.checkpoints, registry, verifier)
+    if deep:
+        yield "replay of the ledger", proofs.replay(registry, head)
+
+
+def verify(
+    state: StateOption = None,
+    config: ConfigOption = None,
+    root: RootOption = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Also replay the whole ledger, and read every file.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Prove the registry: database, digest, ledger chain and signatures, checkpoints; 0 when all agree, 1 when not."""
+    ctx = context(state, config, root)
+    results: dict[str, list[Fault]] = {}
+    for name, found in _proofs(ctx, deep):
+        started_s = time.monotonic()
+        results[name] = list(found)
+        if not json:
+            verdict = "good" if not results[name] else f"{len(results[name])} FAULT(S)"
+            say(f"{name}: {verdict} ({time.monotonic() - started_s:.1f} s)")
+            for fault in results[name][:_SHOWN]:
+                say(f"  {fault.detail}")
+    if deep:
+        from autoops.cli.rehearsal import differences
+
+        settings = ctx.config_with_registered_roots()
+        started_s = time.monotonic()
+        results["files"] = [Fault("file", line) for line in differences(ctx, settings, ctx.places(settings, None), hashes=True).lines]
+        if not json:
+            verdict = "good" if not results["files"] else f"{len(results['files'])} DIFFERENCE(S)"
+            say(f"every file's content: {verdict} ({time.monotonic() - started_s:.1f} s)")
+            for fault in results["files"][:_SHOWN]:
+                say(f"  {fault.detail}")
+    good = not any(results.values())
+    if json:
+        as_json({"good": good, "faults": {name: [fault._asdict() for fault in found] for name, found in results.items()}})
+    else:
+        say(f"Verification: {'PASSED' if good else 'FAILED'}")
+    raise typer.Exit(0 if good else 1)
+
+
+def submit(
+    patch: Annotated[Path, typer.Argument(help="A patch document (docs/formats.md); - reads standard input.")],
+    state: StateOption = None,
+    wait: WaitOption = False,
+    timeout: TimeoutOption = 60.0,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Submit a patch. The worker applies it whole, or refuses it whole and says why."""
+    ctx = context(state)
+    text = _read(patch)
+    parsed = patches.read(text)
+    if dry_run:
+        registry = ctx.registry()
+        entries, digest = registry.by_id(parsed.ids), registry.head().digest.hex()
+        _show_changes(patches.resolve(parsed, entries, digest, getpass.getuser(), int(time.time())), json)
+        return
+    _enqueue(ctx, {"actor": getpass.getuser(), "patch": text}, wait, timeout, json)
+
+
+def _read(path: Path) -> str:
+    try:
+        source = sys.stdin.buffer if str(path) == "-" else path.open("rb")
+        with source:
+            return source.read(patches.MAX_PATCH_BYTES + 1).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(detail=f"the patch {path} cannot be read: {error}") from None
+
+
+def _show_changes(changes: list[Change], json: bool) -> None:
+    from autoops.core.canonical import changed_fields
+
+    found = {change.after.id: changed_fields(change) for change in changes}
+    if json:
+        as_json(found)
+        return
+    for entry_id, fields in found.items():
+        say(f"{entry_id}: would set {', '.join(f'{name} = {value}' for name, value in fields.items())}")
+    if not found:
+        say("nothing would change")
+
+
+def rollback(
+    what: Annotated[str, typer.Argument(metavar="SEQ|ID", help="A commit's sequence, or a document's ID: its last change.")],
+    state: StateOption = None,
+    wait: WaitOption = False,
+    timeout: TimeoutOption = 60.0,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Undo a commit, or a document's last change, by a new commit that restores the values from before."""
+    if not (what.isascii() and what.isdigit()):
+        raise UsageError(detail=f"{what!r} is neither a commit's sequence nor a document's ID of 16 digits")
+    ctx = context(state)
+    registry = ctx.registry()
+    if len(what) == 16:
+        if not registry.by_id([what]):
+            raise NotFound(what=what)
+    elif registry.record(int(what)) is None:
+        raise NotFound(what=f"commit {what}")
+    if dry_run:
+        from autoops.work.patches import undo
+
+        changes, _ = undo(registry, what, getpass.getuser(), int(time.time()))
+        _show_changes(changes, json)
+        return
+    _enqueue(ctx, {"actor": getpass.getuser(), "rollback": what}, wait, timeout, json)
+
+
+def _enqueue(ctx: Context, facts: JSON, wait: bool, timeout_s: float, json: bool) -> None:
+    submission = str(uuid.uuid4())
+    queue = ctx.queue()
+    queue.enqueue([Work("patch", submission.encode(), PRIORITY_OPERATOR, facts)])
+    ctx.wake_worker()
+    sequence = _outcome(ctx, submission, timeout_s) if wait else None
+    if json:
+        as_json({"sequence": sequence, "submission": submission})
+    elif not wait:
+        say(f"submitted as {submission}; autoops queue list shows it if it is refused")
+    else:
+        say(f"applied as commit {sequence}" if sequence else "applied: there was nothing to change")
+
+
+def _outcome(ctx: Context, submission: str, timeout_s: float) -> int | None:
+    """Wait for a submission's commit; None when it changed nothing. Raises Refused with the worker's reason, CannotTell."""
+    registry = ctx.registry()
+    deadline_s = time.monotonic() + timeout_s
+    with ctx.queue_db(writable=False) as database:
+        backlog = Backlog(database)
+        while time.monotonic() < deadline_s:
+            waiting = [job for job in backlog.list(kind="patch", limit=10_000) if job.key == submission.encode()]
+            sequence = registry.sequence_of(submission)
+            if sequence is not None or not waiting:
+                return sequence
+            if waiting[0].state == "dead_letter":
+                ctx.queue().purge([waiting[0].id])  # its reason has been told
+                raise _refusal(waiting[0].reason)
+            time.sleep(0.02)
+    remedy = "it stays enqueued; is the worker running? autoops status"
+    raise CannotTell(detail=f"submission {submission} was not answered within {timeout_s:g} s", remedy=remedy)
+
+
+def _refusal(reason: str) -> AutoopsError:
+    prefix = "Refused: "
+    return Refused(detail=reason.removeprefix(prefix).rstrip("."))
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command("validate-registry")(validate_registry)
+    app.command()(verify)
+    app.command()(submit)
+    app.command()(rollback)
+
+

@@ -1,0 +1,88 @@
+"""`autoops wait-idle`: everything seen so far has been committed.
+
+A cookie, a file made in `queue/cookies`, comes back through the event stream of each root: then all that happened before it has
+been enqueued. After that, the jobs up to the newest one there was have to end.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+
+from autoops import clock
+from autoops.cli.context import Context, require_state
+from autoops.errors import CannotTell, Paused
+from autoops.runtime import maintenance
+from autoops.store.backlog import Backlog
+from autoops.store.operations import Cookies, Heartbeats
+
+_LOOK_S = 0.02
+_ROUNDS = 4
+
+
+class Waiting:
+    """One wait."""
+
+    def __init__(self, context: Context) -> None:
+        require_state(context.state)
+        self._state = context.state
+        if maintenance.is_set(self._state.flag):
+            raise Paused(flag=self._state.flag, why="")
+        self._database = context.queue_db(writable=False)
+        self._registry = context.registry()
+        self._describes = context.config().describe.enabled
+
+    def for_events(self, deadline_s: float) -> bool:
+        """Wait until every root's events up to now are enqueued. Raises CannotTell when watcher or worker do not run."""
+        beats = {beat.process: beat for beat in Heartbeats(self._database).list()}
+        for name in ("watcher", "worker"):
+            beat = beats.get(name)
+            if beat is None or not clock.is_alive(beat.boot_id, beat.pid, beat.start):
+                remedy = f"start it: autoops up, or systemctl start autoops-{name}"
+                raise CannotTell(detail=f"whether everything is committed: autoops-{name} does not run", remedy=remedy)
+        sources = [str(root) for root in beats["watcher"].facts.get("roots", [])]
+        cookie = self._state.cookies / f"{os.getpid()}-{time.monotonic_ns()}"
+        cookie.touch(mode=0o600)
+        try:
+            return self._seen(sources, cookie.name, deadline_s)
+        finally:
+            cookie.unlink(missing_ok=True)
+
+    def _seen(self, sources: Sequence[str], name: str, deadline_s: float) -> bool:
+        cookies = Cookies(self._database)
+        waiting = list(sources)
+        while waiting:
+            waiting = [source for source in waiting if not cookies.seen(source, name)]
+            if waiting and time.monotonic() > deadline_s:
+                return False
+            if waiting:
+                time.sleep(_LOOK_S)
+        return True
+
+    def for_jobs(self, deadline_s: float, kinds: Sequence[str]) -> int:
+        """Wait until the jobs there are now have ended, and what they led to; return how many have not.
+
+        A file that waits for a retry has not ended. A job may lead to another (a decision put off, the other half of a move), so
+        there are a few rounds; under a constant load each of them ends all the same.
+        """
+        backlog = Backlog(self._database)
+        for _ in range(_ROUNDS):
+            newest = backlog.horizon()
+            while left := backlog.unfinished(newest, kinds) + self._undescribed(kinds):
+                if time.monotonic() > deadline_s:
+                    return left
+                time.sleep(_LOOK_S)
+            if backlog.horizon() == newest:
+                break
+        return 0
+
+    def _undescribed(self, kinds: Sequence[str]) -> int:
+        if "describe" not in kinds or not self._describes:
+            return 0
+        return self._registry.pending_count()
+
+    def close(self) -> None:
+        """Close the databases."""
+        self._registry.close()
+        self._database.close()

@@ -1,0 +1,138 @@
+"""The configuration: one TOML file, every key of which has a default.
+
+Guarantees: a bad file is refused as a whole, with every fault and its line at once; what `as_toml` prints loads as the same
+configuration. Reads the file it is given, or /etc/autoops/autoops.toml when that exists; writes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from autoops import names
+from autoops.config.check import Fault, find_lines, key_of, parse
+from autoops.config.roots import check_roots, state_below
+from autoops.config.schema import (
+    ClassConfig,
+    Config,
+    DescribeConfig,
+    LogConfig,
+    QueueConfig,
+    RootConfig,
+    ServiceConfig,
+    WatchConfig,
+    WorkerConfig,
+)
+from autoops.errors import ConfigError
+
+__all__ = [
+    "ClassConfig",
+    "Config",
+    "DescribeConfig",
+    "LogConfig",
+    "QueueConfig",
+    "RootConfig",
+    "ServiceConfig",
+    "WatchConfig",
+    "WorkerConfig",
+    "as_toml",
+    "check_roots",
+    "load",
+    "state_below",
+]
+
+DEFAULT_FILE = Path("/etc/autoops/autoops.toml")
+
+
+def load(path: Path | None, roots: Sequence[Path] = ()) -> Config:
+    """Return the configuration in `path` (None: the default file if it exists, else the defaults).
+
+    `roots` replace the file's; one that the file names too keeps what the file says about it. Raises ConfigError.
+    """
+    source = path or DEFAULT_FILE
+    config, faults = _read(source, optional=path is None)
+    said = [fault.said(str(source)) for fault in faults]
+    if roots:
+        configured = {root.path: root for root in config.roots}
+        given = [os.path.abspath(os.fsencode(root)) for root in roots]
+        config = dataclasses.replace(config, roots=tuple(configured.get(path, RootConfig(path)) for path in given))
+        said += [f"--root {names.show(path)}: given twice" for path in sorted(_doubles(given))]
+    if said:
+        raise ConfigError(count=len(said), faults="\n".join(said))
+    return config
+
+
+def _read(source: Path, optional: bool) -> tuple[Config, list[Fault]]:
+    try:
+        raw = source.read_bytes()
+    except OSError as error:
+        if optional and isinstance(error, FileNotFoundError):
+            return Config(), []
+        return Config(), [Fault(0, "", f"cannot be read: {error.strerror}; is the path right, and may you read it?")]
+    config, faults = parse(raw, Config)
+    return config, sorted([*faults, *_contradictions(config, raw)])
+
+
+def _contradictions(config: Config, raw: bytes) -> Iterator[Fault]:
+    """Yield what no key alone is guilty of."""
+    lines = find_lines(raw.decode(errors="replace"))
+    seen: dict[bytes | str, int] = {}
+    for number, root in enumerate(config.roots):
+        line = lines.get(("root", number, "path"), lines.get(("root", number), 1))
+        for key, value in (("path", root.path), ("name", root.name)):
+            if value and value in seen:
+                yield Fault(line, f"root.{key}", f"{names.show(value)} is a root already, in line {seen[value]}")
+                break  # the default name repeats the path's fault
+            seen[value] = line
+    rules: dict[str, int] = {}
+    for number, table in enumerate(config.classes):
+        line = lines.get(("class", number, "rule"), 1)
+        if table.rule and table.rule in rules:
+            yield Fault(line, "class.rule", f"{table.rule!r} is a rule already, in line {rules[table.rule]}")
+        rules.setdefault(table.rule, line)
+    queue = config.queue
+    if queue.backoff_first_s > queue.backoff_max_s:
+        line = lines.get(("queue", "backoff_max_s"), lines.get(("queue", "backoff_first_s"), 1))
+        yield Fault(line, "queue.backoff_max_s", f"must not be below backoff_first_s, which is {queue.backoff_first_s}")
+
+
+def _doubles(paths: Iterable[bytes]) -> set[bytes]:
+    seen: set[bytes] = set()
+    return {path for path in paths if path in seen or seen.add(path)}  # type: ignore[func-returns-value]
+
+
+def as_toml(config: Config) -> str:
+    """Return the configuration as a file with every key in it, but for names that the path implies."""
+    blocks = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        header = f"[[{key_of(field)}]]" if isinstance(value, tuple) else f"[{key_of(field)}]"
+        for table in value if isinstance(value, tuple) else (value,):
+            lines = [
+                f"{key_of(each)} = {_toml(getattr(table, each.name), each.name)}"
+                for each in dataclasses.fields(table)
+                if not (each.name == "name" and table == dataclasses.replace(table, name=""))
+            ]
+            blocks.append("\n".join([header, *lines]) + "\n")
+    return "\n".join(blocks)
+
+
+def _toml(value: Any, key: str) -> str:
+    if isinstance(value, bytes):
+        return _quoted(names.text(value))
+    if isinstance(value, str):
+        return _quoted(value)
+    if key == "descriptor":
+        return "{ " + ", ".join(f"{_quoted(name)} = {_quoted(glob)}" for name, glob in value) + " }" if value else "{}"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_quoted(item) for item in value) + "]"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _quoted(text: str) -> str:
+    """Return a TOML basic string of one line in which everything prints (JSON's escapes but for what is beyond 16 bits)."""
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08X}" for char in json.dumps(text, ensure_ascii=False))

@@ -1,0 +1,94 @@
+"""The registry digest: a Merkle root over all entries, whose cost for a change does not grow with the registry.
+
+leaf   = SHA-256(0x00 | canonical(entry))          bucket number = first two bytes of SHA-256(ID)
+bucket = SHA-256(0x01 | (ID | leaf) of its entries, by ID)          an empty bucket is 32 zero bytes
+mid    = SHA-256(0x02 | its 256 buckets)           root = SHA-256(0x03 | the 256 mids)
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+BUCKETS = 65536
+_HASH_BYTES = 32
+MEMBER_BYTES = 16 + _HASH_BYTES
+_FAN = 256
+_EMPTY = bytes(_HASH_BYTES)
+
+
+def leaf_of(text: str) -> bytes:
+    """Return the leaf of an entry's canonical text."""
+    return sha256(b"\0" + text.encode()).digest()
+
+
+def bucket_of(entry_id: str) -> int:
+    """Return the number, 0 to 65,535, of the bucket that holds an ID."""
+    return int.from_bytes(sha256(entry_id.encode()).digest()[:2])
+
+
+def bucket_hash(members: bytes) -> bytes:
+    """Return the hash of a bucket whose (ID, leaf) pairs are concatenated in order of ID."""
+    return sha256(b"\1" + members).digest() if members else _EMPTY
+
+
+def with_member(members: bytes, entry_id: str, leaf: bytes) -> bytes:
+    """Return a bucket's members with one of them set, in order of ID."""
+    key = entry_id.encode()
+    low, high = 0, len(members) // MEMBER_BYTES
+    if not high or members[-MEMBER_BYTES:-_HASH_BYTES] < key:
+        return members + key + leaf  # a new ID is nearly always the greatest
+    while low < high:
+        middle = (low + high) // 2
+        at = middle * MEMBER_BYTES
+        if members[at : at + 16] < key:
+            low = middle + 1
+        else:
+            high = middle
+    at = low * MEMBER_BYTES
+    end = at + MEMBER_BYTES if members[at : at + 16] == key else at
+    return members[:at] + key + leaf + members[end:]
+
+
+def has_member(members: bytes, entry_id: str, leaf: bytes) -> bool:
+    """Tell whether a bucket holds this leaf for this ID."""
+    pair = entry_id.encode() + leaf
+    at = members.find(pair)
+    while at >= 0 and at % MEMBER_BYTES:
+        at = members.find(pair, at + 1)
+    return at >= 0
+
+
+def members_of(members: bytes) -> list[tuple[str, bytes]]:
+    """Return a bucket's members as (ID, leaf)."""
+    return [
+        (members[at : at + 16].decode(), members[at + 16 : at + MEMBER_BYTES]) for at in range(0, len(members), MEMBER_BYTES)
+    ]
+
+
+class Tree:
+    """The upper part of the Merkle tree, in 2 MiB of memory. Holds bucket hashes; the members stay in the registry."""
+
+    def __init__(self) -> None:
+        self._buckets = bytearray(BUCKETS * _HASH_BYTES)
+        self._mids = bytearray(sha256(b"\2" + bytes(_FAN * _HASH_BYTES)).digest() * _FAN)
+        self._dirty: set[int] = set()
+
+    def is_empty(self, bucket: int) -> bool:
+        """Tell whether a bucket has no members, so that nobody has to look."""
+        at = bucket * _HASH_BYTES
+        return self._buckets[at : at + _HASH_BYTES] == _EMPTY
+
+    def set(self, bucket: int, value: bytes) -> None:
+        """Replace one bucket's hash."""
+        at = bucket * _HASH_BYTES
+        self._buckets[at : at + _HASH_BYTES] = value
+        self._dirty.add(bucket // _FAN)
+
+    def root(self) -> bytes:
+        """Return the registry digest, hashing again only what was touched."""
+        for mid in self._dirty:
+            at = mid * _FAN * _HASH_BYTES
+            hashed = sha256(b"\2" + self._buckets[at : at + _FAN * _HASH_BYTES]).digest()
+            self._mids[mid * _HASH_BYTES : (mid + 1) * _HASH_BYTES] = hashed
+        self._dirty.clear()
+        return sha256(b"\3" + self._mids).digest()

@@ -1,0 +1,1 @@
+"""The only disk primitives: opening below a root, observing, listing, renaming, durable writing."""

@@ -1,0 +1,95 @@
+"""One directory against what is known of it: the unit of a scan, done in a child process.
+
+Compares by stat first, and reads only what differs: a file whose kind, size, mtime, inode and ctime are what they were when its
+content was hashed is the same. Reads the watched trees only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from autoops.files import opening
+from autoops.files.observe import Outcome, Rules, Seen, Unreadable, Unsettled, observe
+
+# name -> (kind, size_bytes, mtime_ns, inode, ctime_ns, sha256)
+Known = Mapping[bytes, tuple[str, int, int, int, int, bytes | None]]
+Ignored = Callable[[bytes, list[tuple[bytes, bool]]], Collection[bytes]]
+
+
+@dataclass
+class Listing:
+    """What one directory holds, compared with what is known of it."""
+
+    directories: list[bytes] = field(default_factory=list)  # names, in order
+    seen: list[Seen] = field(default_factory=list)  # new, changed or read again
+    unsettled: list[Unsettled] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    gone: list[bytes] = field(default_factory=list)  # known names that are not there
+    same: int = 0
+
+
+def list_directory(
+    root: bytes,
+    path: bytes,
+    known: Known,
+    rules: Rules,
+    ignored: Ignored,
+    *,
+    rehash: bool,
+    skip: Collection[bytes],
+    progress: Callable[[bytes], None],
+) -> Listing:
+    """Compare a directory with what is known of it. Raises OSError when it cannot be listed, Loop when it is its own ancestor.
+
+    `rehash`: read every file; `skip`: names to leave alone, for they broke a child before; `progress`: told each name first.
+    """
+    listing = Listing()
+    with opening.directory(root, path) as fd:
+        names = sorted(_names(fd))
+        left_out = ignored(path, names)
+        there = set()
+        for name, is_directory in names:
+            if name in left_out:
+                continue
+            if is_directory:
+                listing.directories.append(name)
+                continue
+            there.add(name)
+            if name in skip:
+                continue
+            if not rehash and name in known and _is_same(fd, name, known[name]):
+                listing.same += 1
+                continue
+            progress(name)
+            _add(listing, observe(fd, name, rules), name, there)
+    listing.gone = [name for name in known if name not in there]
+    return listing
+
+
+def _names(fd: int) -> Iterator[tuple[bytes, bool]]:
+    with os.scandir(fd) as entries:
+        for entry in entries:  # names of a directory that was opened by number come as text
+            yield os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)
+
+
+def _is_same(fd: int, name: bytes, known: tuple[str, int, int, int, int, bytes | None]) -> bool:
+    try:
+        found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+    except OSError:
+        return False
+    _, size_bytes, mtime_ns, inode, ctime_ns, _ = known
+    return (found.st_ctime_ns, found.st_mtime_ns, found.st_size, found.st_ino) == (ctime_ns, mtime_ns, size_bytes, inode)
+
+
+def _add(listing: Listing, outcome: Outcome, name: bytes, there: set[bytes]) -> None:
+    match outcome:
+        case Seen():
+            listing.seen.append(outcome)
+        case Unsettled():
+            listing.unsettled.append(outcome)
+        case Unreadable():
+            listing.unreadable.append(outcome)
+        case None:
+            there.discard(name)

@@ -1,0 +1,153 @@
+"""Opening what lies below a root, without ever leaving it.
+
+Every component is opened by itself with O_NOFOLLOW, so a symbolic link, planted before or swapped in meanwhile, is an error and
+not a way out. (`openat2` with RESOLVE_BENEATH would be one call, but fails with ENOSYS under RestrictSUIDSGID=yes.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import stat as modes
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from autoops.model import Observation
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+_AT_EMPTY_PATH = 0x1000
+_AT_SYMLINK_NOFOLLOW = 0x100
+_BASIC_STATS_AND_BIRTH = 0x7FF | 0x800
+_NS = 1_000_000_000
+_INT64 = (1 << 63) - 1
+
+# struct statx of <linux/stat.h>: mask, links, mode, inode, size, birth, change and modification time, device
+_STATX = struct.Struct("=I12xI8xH2xQQ16x16xqI4xqI4xqI4x8xII")
+_libc = ctypes.CDLL(None, use_errno=True)
+_buffer = ctypes.create_string_buffer(256)
+
+
+class Stat(NamedTuple):
+    """What statx(2) says, as far as identity needs it. Times in nanoseconds since 1970."""
+
+    mode: int
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    birth_ns: int  # 0: the file system does not say
+    links: int
+    device: tuple[int, int]
+
+
+class Loop(OSError):
+    """A directory that is one of its own ancestors, by a bind mount."""
+
+
+def stat(fd: int, name: bytes = b"") -> Stat:
+    """Return what is known of an open file, or of a name in an open directory (a link is not followed). Raises OSError.
+
+    statx(2) because os.stat has no birth time on Linux; through ctypes it costs as much as os.stat.
+    """
+    flags = _AT_SYMLINK_NOFOLLOW if name else _AT_EMPTY_PATH
+    if _libc.statx(fd, name, flags, _BASIC_STATS_AND_BIRTH, _buffer) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), name)
+    mask, links, mode, inode, size, born_s, born_ns, changed_s, changed_ns, mtime_s, mtime_ns, major, minor = (
+        _STATX.unpack_from(_buffer)
+    )
+    birth = born_s * _NS + born_ns if mask & 0x800 else 0
+    return Stat(
+        mode,
+        inode,
+        min(size, _INT64),
+        _bounded(mtime_s * _NS + mtime_ns),
+        _bounded(changed_s * _NS + changed_ns),
+        _bounded(birth),
+        links,
+        (major, minor),
+    )
+
+
+def _bounded(time_ns: int) -> int:
+    return max(-_INT64, min(_INT64, time_ns))  # a file may claim the year 500 billion; SQLite counts to 2**63
+
+
+@contextlib.contextmanager
+def directory(root: bytes, path: bytes) -> Iterator[int]:
+    """Open a directory below a root (b"" is the root itself) and yield its descriptor.
+
+    Raises OSError (ELOOP or ENOTDIR for a link in the way), Loop when the directory is one of its own ancestors.
+    """
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # the operator named the root: it may be a link
+    try:
+        above = {_identity(fd)} if path else set()
+        for component in path.split(b"/") if path else ():
+            below = os.open(component, _DIRECTORY, dir_fd=fd)
+            os.close(fd)
+            fd = below
+            here = _identity(fd)
+            if here in above:
+                raise Loop(f"{path!r} is one of its own ancestors")
+            above.add(here)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
+
+
+@contextlib.contextmanager
+def file(directory_fd: int, name: bytes) -> Iterator[int]:
+    """Open a file of an open directory for reading and yield its descriptor: not through a link, and no FIFO blocks it."""
+    fd = os.open(name, _FILE, dir_fd=directory_fd)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def parts(path: bytes) -> tuple[bytes, bytes]:
+    """Return (directory, name) of a path below a root."""
+    parent, _, name = path.rpartition(b"/")
+    return parent, name
+
+
+def inode_at(root: bytes, path: bytes) -> int | None:
+    """Return the inode of what is at a path below a root now; None when there is nothing, or no way to it."""
+    found = _stat_at(root, path)
+    return found.inode if found else None
+
+
+def is_absent(root: bytes, path: bytes) -> bool:
+    """Tell whether there certainly is nothing, or no directory, at a path below a root that itself is there."""
+    try:
+        with directory(root, path):
+            return False
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) and os.path.isdir(root)
+
+
+def unread(root: bytes, path: bytes) -> Observation | None:
+    """Return what is known of a file below a root without opening it; None when there is no file."""
+    found = _stat_at(root, path)
+    if found is None or not modes.S_ISREG(found.mode):
+        return None
+    return Observation("file", found.size_bytes, found.mtime_ns, found.inode, found.birth_ns, None, "application/x-unreadable")
+
+
+def _stat_at(root: bytes, path: bytes) -> Stat | None:
+    parent, name = parts(path)
+    try:
+        with directory(root, parent) as fd:
+            return stat(fd, name)
+    except OSError:  # nothing there, a link in the way, no permission: in any case no file that we can speak of
+        return None

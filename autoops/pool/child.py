@@ -1,0 +1,167 @@
+"""A pool process: takes one task after the other, touches the hostile files, and answers. It has no database.
+
+Tasks come in on stdin, answers go out on stdout, both as length-prefixed marshal (this is one program talking to itself, and
+marshal costs half of pickle). Before it touches a file it writes the name into shared memory: when it dies or hangs, the worker
+knows which file it was. It ends when stdin does.
+"""
+
+from __future__ import annotations
+
+import marshal
+import mmap
+import os
+import struct
+import sys
+from collections.abc import Collection
+from typing import IO, Any
+
+from autoops.files import opening
+from autoops.files.ignore import Ignore
+from autoops.files.listing import list_directory
+from autoops.files.observe import Rules, Seen, Unreadable, Unsettled, observe
+from autoops.pool import tasks
+
+LENGTH = struct.Struct("=I")
+
+
+class Slot:
+    """The shared page that says which file is being touched: a counter of files, and the name."""
+
+    SIZE = 8192
+    _HEAD = struct.Struct("=QH")
+
+    def __init__(self, fd: int) -> None:
+        self._page = mmap.mmap(fd, self.SIZE)
+        self._count = 0
+
+    def begin(self, name: bytes) -> None:
+        """Say that this file is touched now."""
+        self._count += 1
+        name = name[: self.SIZE - self._HEAD.size]
+        self._HEAD.pack_into(self._page, 0, self._count, len(name))
+        self._page[self._HEAD.size : self._HEAD.size + len(name)] = name
+
+    def current(self) -> tuple[int, bytes]:
+        """Return (files touched so far, the last one's name)."""
+        count, length = self._HEAD.unpack_from(self._page, 0)
+        return count, self._page[self._HEAD.size : self._HEAD.size + length]
+
+
+def write_message(out: IO[bytes], message: Any) -> None:
+    """Send one message."""
+    data = marshal.dumps(message)
+    out.write(LENGTH.pack(len(data)) + data)
+
+
+def read_message(source: IO[bytes]) -> Any:
+    """Return the next message, None at the end."""
+    head = source.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        return None
+    (length,) = LENGTH.unpack(head)
+    return marshal.loads(source.read(length))
+
+
+class Child:
+    """The state of a pool process between tasks."""
+
+    def __init__(self, setup: tasks.Setup, slot: Slot) -> None:
+        self._setup = setup
+        self._slot = slot
+        self._rules = Rules(setup.settle_s, setup.min_age_s, setup.with_xattr)
+        self._ignore: dict[str, Ignore] = {}
+        self._epoch = -1
+
+    def _ignored(self, root: str, epoch: int) -> Ignore:
+        if epoch != self._epoch:  # an ignore file may have changed since
+            self._ignore.clear()
+            self._epoch = epoch
+        if root not in self._ignore:
+            spec = self._setup.roots[root]
+            self._ignore[root] = Ignore(spec.path, spec.patterns, spec.ignore_files)
+        return self._ignore[root]
+
+    def list_one(self, task: tasks.List) -> tasks.Listed:
+        """Compare one directory with what is known of it."""
+        spec = self._setup.roots[task.root]
+        own_parent, own_name = opening.parts(spec.own) if spec.own else (b"", None)
+
+        def ignored(path: bytes, names: list[tuple[bytes, bool]]) -> Collection[bytes]:
+            left_out = self._ignored(task.root, task.epoch).ignored(path, names)
+            return left_out | {own_name} if own_name and path == own_parent else left_out
+
+        listing = list_directory(
+            spec.path,
+            task.path,
+            task.known,
+            self._rules,
+            ignored,
+            rehash=task.rehash,
+            skip=task.skip,
+            progress=self._slot.begin,
+        )
+        return tasks.listed(listing)
+
+    def look(self, task: tasks.Look) -> tasks.Looked:
+        """Observe some names of one directory."""
+        spec = self._setup.roots[task.root]
+        ignore = self._ignored(task.root, task.epoch)
+        result = tasks.Looked([], [], [], [])
+        with opening.directory(spec.path, task.path) as fd:
+            for name, closed, sample in task.names:
+                path = task.path + b"/" + name if task.path else name
+                self._slot.begin(name)
+                outcome = (
+                    None if ignore.is_ignored(path, False) else observe(fd, name, self._rules, closed=closed, sample=sample)
+                )
+                match outcome:
+                    case Seen():
+                        result.seen.append(tasks.flat(outcome))
+                    case Unsettled():
+                        result.unsettled.append(tuple(outcome))
+                    case Unreadable():
+                        result.unreadable.append(tasks.flat(outcome))
+                    case None:
+                        result.gone.append(name)
+        return result
+
+    def describe(self, task: tasks.Describe) -> list[Any]:
+        """Describe and classify some files of one directory."""
+        from autoops.pool.describing import describe_file  # brings the extractors; a scan never needs them
+
+        spec = self._setup.roots[task.root]
+        answers = []
+        with opening.directory(spec.path, task.path) as fd:
+            for item in task.files:
+                self._slot.begin(item[0])
+                answers.append(describe_file(fd, task.path, tasks.File(*item), self._setup))
+        return answers
+
+    def answer(self, kind: str, fields: tuple[Any, ...]) -> tuple[str, Any]:
+        """Carry out one task: ("done", result) or ("error", text) when its directory cannot be opened or listed."""
+        try:
+            match kind:
+                case "list":
+                    return "done", tuple(self.list_one(tasks.List(*fields)))
+                case "look":
+                    return "done", tuple(self.look(tasks.Look(*fields)))
+                case _:
+                    return "done", self.describe(tasks.Describe(*fields))
+        except OSError as error:
+            return "error", (type(error).__name__, error.errno or 0, error.strerror or str(error))
+
+
+def main() -> None:
+    """Serve tasks until stdin ends. argv: the descriptor of the shared page."""
+    source, out = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=1 << 16)
+    os.dup2(2, 1)  # whatever prints, prints to the log, not between the answers
+    setup = tasks.setup_from(read_message(source))
+    child = Child(setup, Slot(int(sys.argv[1])))
+    while (message := read_message(source)) is not None:
+        kind, fields = message
+        write_message(out, child.answer(kind, fields))
+        out.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Stage two for one file, inside a pool process: read, extract, classify."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+from autoops.core.canonical import canonical
+from autoops.core.classify import Classifier
+from autoops.describe.extract import describe
+from autoops.describe.sniff import HEAD_BYTES
+from autoops.files import opening
+from autoops.model import ClassRule
+from autoops.pool.tasks import File, Setup
+
+
+@functools.cache
+def _classifier(rules: tuple[ClassRule, ...]) -> Classifier:
+    return Classifier(rules)
+
+
+def describe_file(fd: int, directory: bytes, file: File, setup: Setup) -> tuple[Any, ...] | None:
+    """Return (name, descriptor as JSON, class, rule, confidence, tags) of a file of an open directory.
+
+    None when the file is not the one the registry knows any more: then a job for it is on its way.
+    """
+    try:
+        with opening.file(fd, file.name) as file_fd:
+            data = _read(file_fd, setup.describe_bytes)
+            found = os.fstat(file_fd)
+    except OSError:
+        return None
+    if (found.st_size, found.st_mtime_ns, found.st_ino) != (file.size_bytes, file.mtime_ns, file.inode):
+        return None
+    if file.descriptor is None:
+        descriptor = describe(file.name, file.mime, data, truncated=found.st_size > len(data))
+        text = canonical(descriptor)
+    else:
+        import json
+
+        descriptor, text = json.loads(file.descriptor), file.descriptor
+    path = directory + b"/" + file.name if directory else file.name
+    decided = _classifier(setup.class_rules).classify(path, file.mime, data[:HEAD_BYTES], descriptor)
+    return file.name, text, *(decided or (None, None, None, ()))
+
+
+def _read(fd: int, limit_bytes: int) -> bytes:
+    with open(fd, "rb", buffering=0, closefd=False) as source:
+        data = source.read(limit_bytes) or b""
+        while len(data) < limit_bytes and (more := source.read(limit_bytes - len(data))):
+            data += more
+    return data

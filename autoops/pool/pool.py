@@ -1,0 +1,232 @@
+"""The pool of child processes that touch the watched files: hashing and describing, which may be slow, hang or crash.
+
+Guarantee: a child that dies, or touches one file for longer than the time limit, costs that file and nothing else: the task
+comes back as `Lost`, with the file's name, and the other children never notice. Children are started when there is work and
+stopped when there has been none for a while.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import marshal
+import os
+import select
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from autoops.log import emit
+from autoops.pool import tasks
+from autoops.pool.child import LENGTH, Slot, write_message
+
+_PIPE_BYTES = 1 << 20  # the most an unprivileged process may ask for; room for what a child finds during one commit
+_SENT_BYTES = _PIPE_BYTES // 2  # tasks on their way to one child stay below this, so that sending never blocks
+_SENT_TASKS = 64
+_READ_BYTES = 1 << 18
+
+
+class Done(NamedTuple):
+    """A task that was carried out."""
+
+    task: tasks.Task
+    result: Any
+
+
+class Failed(NamedTuple):
+    """A task whose directory could not be opened or listed."""
+
+    task: tasks.Task
+    kind: str  # name of the error's class
+    errno: int
+    reason: str
+
+
+class Lost(NamedTuple):
+    """A task whose child died or hung; `culprit` is the name it was touching, b"" when it had touched none."""
+
+    task: tasks.Task
+    culprit: bytes
+    reason: str
+
+
+Answer = Done | Failed | Lost
+Then = Callable[[Answer], None]
+
+
+class _Running:
+    """One child and the tasks it was given, in order."""
+
+    def __init__(self, setup: tuple[Any, ...]) -> None:
+        page = os.memfd_create("autoops-slot", os.MFD_CLOEXEC)
+        os.ftruncate(page, Slot.SIZE)
+        self.slot = Slot(page)
+        command = [sys.executable, "-m", "autoops.pool.child", str(page)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(page,), bufsize=0)
+        os.close(page)
+        assert self.process.stdin and self.process.stdout
+        self.into, self.out = self.process.stdin, self.process.stdout
+        for pipe in (self.into, self.out):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        os.set_blocking(self.out.fileno(), False)
+        write_message(self.into, setup)
+        self.sent: deque[tuple[tasks.Task, Then, int]] = deque()
+        self.sent_bytes = 0
+        self._buffer = bytearray()
+        self._count = -1
+        self._since_s = time.monotonic()
+
+    def has_room(self) -> bool:
+        return len(self.sent) < _SENT_TASKS and self.sent_bytes < _SENT_BYTES
+
+    def give(self, task: tasks.Task, then: Then) -> None:
+        data = marshal.dumps(tasks.message(task))
+        if not self.sent:
+            self._since_s = time.monotonic()
+        self.sent.append((task, then, len(data)))
+        self.sent_bytes += len(data)
+        try:
+            self.into.write(LENGTH.pack(len(data)))
+            for at in range(0, len(data), _SENT_BYTES):
+                self.into.write(data[at : at + _SENT_BYTES])
+        except BrokenPipeError:
+            pass  # it died; reading its end tells
+
+    def answers(self) -> Iterator[tuple[tasks.Task, Then, tuple[str, Any]]]:
+        """Yield what it answered; raises EOFError when it died."""
+        try:
+            while chunk := os.read(self.out.fileno(), _READ_BYTES):
+                self._buffer += chunk
+                if len(chunk) < _READ_BYTES:
+                    break
+            else:
+                raise EOFError
+        except BlockingIOError:
+            pass
+        while len(self._buffer) >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(self._buffer)
+            end = LENGTH.size + length
+            if len(self._buffer) < end:
+                break
+            with memoryview(self._buffer) as view:
+                answer = marshal.loads(view[LENGTH.size : end])
+            del self._buffer[:end]
+            task, then, size = self.sent.popleft()
+            self.sent_bytes -= size
+            self._since_s = time.monotonic()
+            yield task, then, answer
+
+    def stuck_s(self) -> float:
+        """Return for how long it has been touching the same file."""
+        count, _ = self.slot.current()
+        now_s = time.monotonic()
+        if count != self._count or not self.sent:
+            self._count, self._since_s = count, now_s
+        return now_s - self._since_s
+
+    def end(self) -> None:
+        """Let it go, by force if it does not by itself."""
+        self.into.close()
+        try:
+            self.process.wait(0.2 if not self.sent else 0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.out.close()
+
+
+class Pool:
+    """Children for one worker. `submit` tasks, `pump` answers."""
+
+    def __init__(self, setup: tasks.Setup, *, size: int, idle_s: float, limit_s: float) -> None:
+        self._setup = tasks.setup_message(setup)
+        self._size = size
+        self._idle_s = idle_s
+        self._limit_s = limit_s
+        self._children: list[_Running] = []
+        self._waiting: deque[tuple[tasks.Task, Then]] = deque()
+        self._used_s = time.monotonic()
+
+    @property
+    def load(self) -> int:
+        """How many tasks are waiting or running."""
+        return len(self._waiting) + sum(len(child.sent) for child in self._children)
+
+    def submit(self, task: tasks.Task, then: Then) -> None:
+        """Give a task to the child with the least to do; `then` is called with its answer by a later `pump`."""
+        self._waiting.append((task, then))
+        self._feed()
+
+    def _feed(self) -> None:
+        while self._waiting:
+            child = min(self._children, key=lambda running: len(running.sent), default=None)
+            if len(self._children) < self._size and (child is None or child.sent):
+                child = _Running(self._setup)
+                self._children.append(child)
+                if len(self._children) == 1:
+                    emit("pool_started", size=self._size)
+            if child is None or not child.has_room():
+                return
+            child.give(*self._waiting.popleft())
+
+    def pump(self, wait_s: float) -> None:
+        """Hand out the answers there are, waiting at most so long for the first one."""
+        self._used_s = time.monotonic()
+        busy = [child for child in self._children if child.sent]
+        if not busy:
+            return
+        ready, _, _ = select.select([child.out for child in busy], [], [], wait_s)
+        for child in busy:
+            if child.out in ready:
+                self._read(child)
+            elif child.stuck_s() > self._limit_s:
+                self._lose(child, f"took longer than {self._limit_s:g} s")
+        self._feed()
+
+    def _read(self, child: _Running) -> None:
+        try:
+            for task, then, (verdict, result) in child.answers():
+                then(Done(task, result) if verdict == "done" else Failed(task, *result))
+        except EOFError:
+            self._lose(child, f"its process died ({_status(child.process.wait())})")
+
+    def _lose(self, child: _Running, reason: str) -> None:
+        """Give up on a child: the task it was at is lost, those behind it are given to others."""
+        _, culprit = child.slot.current()
+        child.process.kill()
+        emit("child_killed", reason=reason, path=culprit)
+        lost, *behind = child.sent
+        self._waiting.extendleft((task, then) for task, then, _ in reversed(behind))
+        child.sent.clear()
+        child.end()
+        self._children.remove(child)
+        lost[1](Lost(lost[0], culprit, reason))
+
+    def filenos(self) -> list[int]:
+        """Return the descriptors that become readable when there is an answer."""
+        return [child.out.fileno() for child in self._children if child.sent]
+
+    def rest(self) -> float:
+        """Stop the children if there has been nothing to do for a while; return in how many seconds to ask again."""
+        if not self._children:
+            return float("inf")
+        left_s = self._used_s + self._idle_s - time.monotonic()
+        if left_s <= 0:
+            self.close()
+            return float("inf")
+        return left_s
+
+    def close(self) -> None:
+        """Stop the children, whatever they are doing."""
+        if self._children:
+            for child in self._children:
+                child.end()
+            self._children.clear()
+            emit("pool_stopped")
+        self._waiting.clear()
+
+
+def _status(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit status {code}"

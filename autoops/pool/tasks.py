@@ -1,0 +1,155 @@
+"""What the worker asks its pool processes and what they answer, as plain tuples that marshal can carry."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from autoops.files.listing import Listing
+from autoops.files.observe import Seen, Unreadable
+from autoops.model import ClassRule, Observation
+
+if TYPE_CHECKING:
+    from autoops.config import Config  # a child never reads it
+
+
+class RootSpec(NamedTuple):
+    """A root, as far as a pool process needs it."""
+
+    path: bytes
+    patterns: tuple[str, ...]
+    ignore_files: tuple[bytes, ...]
+    own: bytes | None  # path of the state directory below the root, never listed; None when it is elsewhere
+
+
+class Setup(NamedTuple):
+    """What a pool process is told once, when it starts."""
+
+    roots: dict[str, RootSpec]
+    settle_s: float
+    min_age_s: float
+    with_xattr: bool
+    describe_bytes: int
+    class_rules: tuple[ClassRule, ...]
+
+
+class List(NamedTuple):
+    """Compare one directory with what is known of it."""
+
+    root: str
+    path: bytes
+    known: dict[bytes, tuple[str, int, int, int, int, bytes | None]]
+    epoch: int  # grows when an ignore file may have changed
+    rehash: bool = False
+    skip: tuple[bytes, ...] = ()
+
+
+class Look(NamedTuple):
+    """Observe some names of one directory: (name, closed, sample)."""
+
+    root: str
+    path: bytes
+    names: list[tuple[bytes, bool, tuple[int, int] | None]]
+    epoch: int
+
+
+class File(NamedTuple):
+    """A file to describe, as the registry knows it; `descriptor` (JSON) when its content was described before."""
+
+    name: bytes
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+    mime: str
+    descriptor: str | None
+
+
+class Describe(NamedTuple):
+    """Describe some files of one directory."""
+
+    root: str
+    path: bytes
+    files: list[tuple[Any, ...]]  # of File
+
+
+Task = List | Look | Describe
+_KINDS: dict[type, str] = {List: "list", Look: "look", Describe: "describe"}
+
+
+class Listed(NamedTuple):
+    """A `Listing` that marshal can carry."""
+
+    directories: list[bytes]
+    seen: list[tuple[Any, ...]]
+    unsettled: list[tuple[Any, ...]]
+    unreadable: list[tuple[Any, ...]]
+    gone: list[bytes]
+    same: int
+
+
+class Looked(NamedTuple):
+    """What was found at the names of a `Look`."""
+
+    seen: list[tuple[Any, ...]]
+    unsettled: list[tuple[Any, ...]]
+    unreadable: list[tuple[Any, ...]]
+    gone: list[bytes]
+
+
+def flat(outcome: Seen | Unreadable) -> tuple[Any, ...]:
+    """Return (name, observation, ctime_ns, claimed ID or reason) as plain tuples."""
+    name, observation, ctime_ns, last = outcome
+    return name, tuple(observation), ctime_ns, last
+
+
+def unflat(row: tuple[Any, ...]) -> tuple[bytes, Observation, int, str | None]:
+    """Undo `flat`."""
+    name, observation, ctime_ns, last = row
+    return name, Observation(*observation), ctime_ns, last
+
+
+def listed(listing: Listing) -> Listed:
+    """Return a listing as plain tuples."""
+    return Listed(
+        listing.directories,
+        [flat(seen) for seen in listing.seen],
+        [tuple(unsettled) for unsettled in listing.unsettled],
+        [flat(unreadable) for unreadable in listing.unreadable],
+        listing.gone,
+        listing.same,
+    )
+
+
+def message(task: Task) -> tuple[str, tuple[Any, ...]]:
+    """Return a task as it is sent."""
+    return _KINDS[type(task)], tuple(task)
+
+
+def setup_message(setup: Setup) -> tuple[Any, ...]:
+    """Return the setup as it is sent."""
+    roots = {name: tuple(spec) for name, spec in setup.roots.items()}
+    return (roots, *setup[1:-1], tuple(tuple(rule) for rule in setup.class_rules))
+
+
+def setup_from(plain: tuple[Any, ...]) -> Setup:
+    """Undo `setup_message`."""
+    roots = {name: RootSpec(*spec) for name, spec in plain[0].items()}
+    return Setup(*(roots, *plain[1:-1], tuple(ClassRule(*rule) for rule in plain[-1])))
+
+
+def setup_of(config: Config, state: Path) -> Setup:
+    """Return the setup that a configuration and a state directory ask for."""
+    from autoops.config import state_below
+
+    specs = {
+        root.name: RootSpec(
+            root.path,
+            (*config.watch.ignore, *root.ignore),
+            tuple(os.fsencode(name) for name in root.ignore_files),
+            state_below(root, state),
+        )
+        for root in config.roots
+    }
+    watch = config.watch
+    return Setup(specs, watch.settle_s, watch.min_age_s, config.worker.xattr_id, config.describe.max_bytes, config.class_rules)

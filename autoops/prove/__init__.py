@@ -1,0 +1,1 @@
+"""What proves the registry: database, digest, ledger chain and signatures, replay."""

@@ -1,0 +1,130 @@
+"""`autoops verify`: does the registry prove itself?
+
+Reads the registry and its checkpoints; writes nothing but a temporary database for the replay. Constant memory.
+Each check yields the faults it finds, the first of each kind with what was wanted and what was found.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from autoops.core import digest
+from autoops.core.canonical import apply_patch, canonical, entry_text, parse
+from autoops.core.ledger import GENESIS, Head, checkpoint_bytes, record_hash, signed_bytes
+from autoops.core.signing import Verifier
+from autoops.model import JSON
+from autoops.prove.replay import Replay
+from autoops.store.registry import Registry, digest_after
+
+MAX_LINE_BYTES = 4096
+
+
+class Fault(NamedTuple):
+    """One thing that does not agree."""
+
+    check: str
+    detail: str
+
+
+def database(registry: Registry) -> Iterator[Fault]:
+    """SQLite's own integrity check."""
+    for line in registry.check():
+        yield Fault("database", line)
+
+
+def entries(registry: Registry, head: Head) -> Iterator[Fault]:
+    """Every entry against its stored Merkle leaf, and all leaves together against the ledger's last digest."""
+    tree = digest.Tree()
+    leaves: dict[int, bytes] = {}
+    for number, members in registry.leaves():
+        tree.set(number, digest.bucket_hash(members))
+        leaves[number] = members
+    total = 0
+    for entry in registry.entries():
+        total += 1
+        number = digest.bucket_of(entry.id)
+        if not digest.has_member(leaves.get(number, b""), entry.id, digest.leaf_of(entry_text(entry))):
+            yield Fault("entry", f"{entry.id} is not what its commit wrote: it was changed past the ledger")
+    stored = sum(len(members) // digest.MEMBER_BYTES for members in leaves.values())
+    if stored != total:
+        yield Fault("digest", f"{stored} leaves for {total} entries")
+    if tree.root() != head.digest:
+        yield Fault("digest", f"the ledger says {head.digest.hex()}, the entries give {tree.root().hex()}")
+
+
+def ledger(registry: Registry, verifier: Verifier) -> Iterator[Fault]:
+    """The chain of records: sequence, hashes, signatures, and that each digest is the next one's beginning."""
+    previous, digest_before = GENESIS, digest.Tree().root()
+    expected = 1
+    for record in registry.records():
+        where = f"commit {record.sequence}"
+        if record.sequence != expected:
+            yield Fault("ledger", f"{where} follows commit {expected - 1}: records are missing")
+        if record_hash(previous, record.text) != record.hash:
+            yield Fault("ledger", f"{where} does not hash to what is stored: it, or its order, was changed")
+        if not verifier.verify(record.signature, signed_bytes(record.sequence, record.hash)):
+            yield Fault("ledger", f"{where} is not signed by the ledger key")
+        if f'"digest_before":"{digest_before.hex()}"' not in record.text:
+            yield Fault("ledger", f"{where} does not begin at the digest where the one before ended")
+        previous, digest_before = record.hash, digest_after(record.text)
+        expected = record.sequence + 1
+
+
+def checkpoints(path: Path, registry: Registry, verifier: Verifier) -> Iterator[Fault]:
+    """Every line of checkpoints.jsonl: its signature, and its hash and digest against the ledger at that sequence."""
+    if not path.exists():
+        return
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.endswith(b"\n") or not line.strip():
+                continue  # being written, or the end of one that a power cut tore
+            fault = _checkpoint_fault(line, registry, verifier)
+            if fault:
+                yield Fault("checkpoint", f"line {number}: {fault}")
+
+
+def _checkpoint_fault(line: bytes, registry: Registry, verifier: Verifier) -> str | None:
+    try:
+        value = parse(line) if len(line) <= MAX_LINE_BYTES else None
+        signature = bytes.fromhex(value["signature"])
+        sequence, hashed, digested = value["sequence"], value["hash"], value["digest"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "not a checkpoint"
+    if not verifier.verify(signature, checkpoint_bytes(value)):
+        return "not signed by the ledger key"
+    if sequence == 0:
+        return None
+    record = registry.record(sequence) if isinstance(sequence, int) else None
+    if record is None:
+        return f"the ledger has no commit {sequence}: it was cut, or replaced by an older copy"
+    if (record.hash.hex(), digest_after(record.text).hex()) != (hashed, digested):
+        return f"commit {sequence} is another one now: the ledger was rewritten"
+    return None
+
+
+def replay(registry: Registry, head: Head) -> Iterator[Fault]:
+    """The whole ledger, from nothing: it must give the registry's digest, and the digest it claims after each commit."""
+    with Replay() as state:
+        for record in registry.records():
+            value = parse(record.text)
+            try:
+                for patch in value["patches"]:
+                    _replay_patch(state, patch)
+            except ValueError as error:
+                yield Fault("replay", f"commit {record.sequence}: {error}")
+                return
+            if state.digest().hex() != value["digest_after"]:
+                yield Fault("replay", f"commit {record.sequence} claims {value['digest_after']}, replayed it is {state.digest().hex()}")
+                return
+        if state.digest() != head.digest:
+            yield Fault("replay", f"the registry's digest is {head.digest.hex()}, the ledger's {state.digest().hex()}")
+
+
+def _replay_patch(state: Replay, patch: JSON) -> None:
+    entry_id = patch["id"] if patch["op"] == "update" else patch["entry"]["id"]
+    before = state.get(entry_id)
+    after = apply_patch(json.loads(before) if before else None, patch)
+    state.put(entry_id, canonical(after))

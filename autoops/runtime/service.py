@@ -1,0 +1,213 @@
+"""How a long-lived process lives: one loop, in which signals, wake-ups, systemd and the maintenance flag have their turn.
+
+A service says only what one step does and how long it may sleep afterwards; the rest is here. Guarantees: no step begins while
+the maintenance flag exists; systemd hears READY after everything is open, and WATCHDOG from this loop alone, so a step that
+hangs is noticed; SIGTERM and SIGINT let the step end, then close; a bad configuration never replaces a good one.
+Reads the flag and the environment (notify.py); writes to systemd's socket and through `beat`.
+"""
+
+from __future__ import annotations
+
+import math
+import select
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from autoops import clock, log, names
+from autoops.errors import AutoopsError, ConfigError
+from autoops.runtime import maintenance
+from autoops.runtime.maintenance import Maintenance
+from autoops.runtime.notify import Notifier
+from autoops.runtime.signals import RELOAD, STOP, Signals
+
+Beat = Callable[[str, str], None]  # (state: "running", "paused" or "stopping"; status)
+
+FLAG_POLL_S = 5.0  # while idle: two daemons together wake 0.4 times a second for it
+FLAG_POLL_PAUSED_S = 1.0
+STATUS_INTERVAL_S = 1.0
+SLACK = 0.8  # what is due after this share of its interval is done with the turn at hand, to save a wake-up of its own
+
+
+class Service(Protocol):
+    """What `run` keeps alive. All in one thread, in the order open, (step, pause, resume, reload)*, close."""
+
+    name: str
+
+    def open(self) -> None:
+        """Open everything; when this returns, the service is ready. Called even when the flag exists: pause follows at once."""
+
+    def step(self, now_s: float) -> float:
+        """Do one poll, in less than half of the watchdog's limit, and return the seconds it may sleep.
+
+        `now_s` is the time since boot, suspend included. Drains what made a descriptor of `wake_fds` readable.
+        """
+
+    def status(self) -> str:
+        """Return one sentence for people. Asked for about once a second while busy."""
+
+    def reload(self) -> None:
+        """Take over the configuration as it is now. Raises ConfigError and keeps the old one."""
+
+    def pause(self) -> None:
+        """Finish, and let go of what an operator may edit. No step is called until resume."""
+
+    def resume(self) -> None:
+        """Take it up again."""
+
+    def close(self) -> None:
+        """Give everything back; also called when a step raised."""
+
+    def wake_fds(self) -> list[int]:
+        """Return the descriptors that mean "step now" when readable. Asked before each sleep, so it must be cheap."""
+
+
+def run(service: Service, *, flag: Path, heartbeat_s: float, beat: Beat) -> int:
+    """Live until SIGTERM or SIGINT, then return 0. What open, step or close raise is logged and raised again.
+
+    `beat` is called when the service is open, each `heartbeat_s`, on every change of state, and before the end; a transient
+    error of it is logged and survived. Main thread only.
+    """
+    with Signals() as signals:
+        loop = Loop(service, signals, flag, heartbeat_s, beat)
+        log.emit("service_started", service=service.name)
+        try:
+            service.open()
+            try:
+                loop.live()
+            finally:
+                loop.notifier.send("STOPPING=1")
+                service.close()
+        except BaseException as error:
+            loop.died(error)
+            raise
+        finally:
+            loop.notifier.close()
+        log.emit("service_stopped", service=service.name)
+    return 0
+
+
+class Loop:
+    """The turns of one service, and what is remembered from turn to turn. Times are seconds since boot."""
+
+    def __init__(self, service: Service, signals: Signals, flag: Path, heartbeat_s: float, beat: Beat) -> None:
+        self.notifier = Notifier()
+        self._service, self._signals, self._flag, self._heartbeat_s, self._beat_out = service, signals, flag, heartbeat_s, beat
+        self._paused: Maintenance | None = None
+        self._refused = False  # the last reload
+        self._status = ""
+        self._status_at_s = self._beat_at_s = self._ping_at_s = self._step_due_s = float("-inf")
+
+    def live(self) -> None:
+        """Turn until a signal ends it."""
+        self._obey_flag()
+        self._ready(_now_s())
+        log.emit("service_ready", service=self._service.name)
+        self._beat(_now_s())
+        while not self._stopped():
+            self._turn()
+            self._sleep(_now_s())
+        self._beat(_now_s(), "stopping")
+
+    def died(self, error: BaseException) -> None:
+        """Leave word of what ended the service."""
+        reason = f"{type(error).__name__}: {error}"
+        self.notifier.send(f"STATUS={names.show(reason)}")
+        about: dict[str, object] = {"hint": error.advice} if isinstance(error, AutoopsError) else {"exc_info": True}
+        log.emit("service_failed", service=self._service.name, reason=reason, **about)
+
+    def _turn(self) -> None:
+        changed = self._obey_flag()
+        if self._paused is None and _now_s() >= self._step_due_s:
+            sleep_s = self._service.step(_now_s())
+            self._step_due_s = _now_s() + max(0.0, sleep_s)
+        now_s = _now_s()
+        if changed or now_s - self._status_at_s >= STATUS_INTERVAL_S:
+            self._tell_status(now_s)
+        if changed or now_s - self._beat_at_s >= self._heartbeat_s * SLACK:
+            self._beat(now_s)
+        if self.notifier.watchdog_s and now_s - self._ping_at_s >= self.notifier.watchdog_s * SLACK:
+            self.notifier.send("WATCHDOG=1")
+            self._ping_at_s = now_s
+
+    def _sleep(self, now_s: float) -> None:
+        waits_s = [FLAG_POLL_S if self._paused is None else FLAG_POLL_PAUSED_S, self._beat_at_s + self._heartbeat_s - now_s]
+        if self.notifier.watchdog_s:
+            waits_s.append(self._ping_at_s + self.notifier.watchdog_s - now_s)
+        wake_fds: list[int] = []
+        if self._paused is None:  # nobody would drain them
+            waits_s.append(self._step_due_s - now_s)
+            wake_fds = self._service.wake_fds()
+        poll = select.poll()  # made anew: an epoll would miss a descriptor closed and opened again under the same number
+        for descriptor in (self._signals.fileno(), *wake_fds):
+            poll.register(descriptor, select.POLLIN)
+        ready = poll.poll(math.ceil(max(0.0, min(waits_s)) * 1000))
+        if any(descriptor in wake_fds for descriptor, _ in ready):
+            self._step_due_s = float("-inf")
+
+    def _stopped(self) -> bool:
+        taken = self._signals.take()
+        for number in taken & STOP:
+            log.emit("service_stopping", service=self._service.name, reason=number.name)
+            return True
+        if RELOAD in taken:
+            self._reload()
+        return False
+
+    def _reload(self) -> None:
+        self.notifier.reloading()
+        try:
+            self._service.reload()
+        except ConfigError as error:
+            self._refused = True
+            log.emit("configuration_refused", reason=str(error).splitlines())
+        else:
+            self._refused = False
+            log.emit("configuration_reloaded")
+        self._ready(_now_s())
+        self._step_due_s = float("-inf")
+
+    def _obey_flag(self) -> bool:
+        """Pause or resume if the flag came or went; say whether it did."""
+        if maintenance.is_set(self._flag) == (self._paused is not None):
+            return False
+        was, self._paused = self._paused, maintenance.read(self._flag)
+        if self._paused is not None:
+            self._service.pause()
+            log.emit("paused", flag=str(self._flag), why=str(self._paused))
+        elif was is not None:
+            self._service.resume()
+            log.emit("resumed", flag=str(self._flag))
+            self._step_due_s = float("-inf")
+        return self._paused is not was
+
+    def _sentence(self) -> str:
+        said = self._service.status()
+        if self._paused is not None:
+            said = f"paused ({self._paused}); {said}" if str(self._paused) else f"paused; {said}"
+        if self._refused:
+            said = f"{said}; the new configuration was refused, the old one stays"
+        return names.show(said)
+
+    def _ready(self, now_s: float) -> None:
+        self._status, self._status_at_s = self._sentence(), now_s
+        self.notifier.send("READY=1", f"STATUS={self._status}")
+
+    def _tell_status(self, now_s: float) -> None:
+        said, self._status_at_s = self._sentence(), now_s  # also when nothing is new: asking may cost a query
+        if said != self._status:
+            self._status = said
+            self.notifier.send(f"STATUS={said}")
+
+    def _beat(self, now_s: float, state: str = "") -> None:
+        self._beat_at_s = now_s  # also when it fails: the next one is due in its time
+        try:
+            self._beat_out(state or ("running" if self._paused is None else "paused"), self._sentence())
+        except AutoopsError as error:
+            if not error.transient:
+                raise
+            log.emit("heartbeat_missed", service=self._service.name, reason=str(error))
+
+
+def _now_s() -> float:
+    return clock.boottime_ns() / 1e9

@@ -1,0 +1,67 @@
+"""Where things are in a state directory. Paths only; reads and writes nothing.
+
+queue/queue.db               operational state, written by every executable
+queue/worker.sock            datagrams that wake the worker
+queue/cookies/               marks that `autoops wait-idle` sends through the event streams
+registry/registry.db         the truth, written by the worker alone
+registry/checkpoints.jsonl   one signed line for each burst of commits
+registry/worker.lock         held by the one worker
+ledger.key, ledger.pub       the key that signs the ledger (0600), and its public half, 64 hexadecimal digits
+.maintenance                 the flag: while it exists, nothing is written
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class State(NamedTuple):
+    """One state directory."""
+
+    directory: Path
+
+    @property
+    def queue_db(self) -> Path:
+        """The queue."""
+        return self.directory / "queue" / "queue.db"
+
+    @property
+    def worker_socket(self) -> Path:
+        """The worker's bell."""
+        return self.directory / "queue" / "worker.sock"
+
+    @property
+    def cookies(self) -> Path:
+        """The directory of marks."""
+        return self.directory / "queue" / "cookies"
+
+    @property
+    def registry_db(self) -> Path:
+        """The registry."""
+        return self.directory / "registry" / "registry.db"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The signed digests."""
+        return self.directory / "registry" / "checkpoints.jsonl"
+
+    @property
+    def worker_lock(self) -> Path:
+        """What the one worker holds."""
+        return self.directory / "registry" / "worker.lock"
+
+    @property
+    def private_key(self) -> Path:
+        """The ledger key."""
+        return self.directory / "ledger.key"
+
+    @property
+    def public_key(self) -> Path:
+        """Its public half."""
+        return self.directory / "ledger.pub"
+
+    @property
+    def flag(self) -> Path:
+        """The maintenance flag."""
+        return self.directory / ".maintenance"

@@ -1,0 +1,120 @@
+-- queue.db, version 1: what is to be done, and what is operational. Every executable writes it; nothing in it is the truth
+-- about a file. Times ending in _ns are the queue's own clock (see clock below), times ending in _s seconds since 1970.
+
+-- One row is one piece of work that is not done yet, found by what it is about: (kind, key). Enqueueing it again changes the row.
+--   queued       to be claimed once due_ns has come
+--   running      claimed by the process (owner_pid, owner_start) until lease_ns. `again`: it was enqueued once more meanwhile;
+--                then due_ns and next_facts are those of the run after this one
+--   failed       as queued, but waiting for a retry because of `reason`
+--   dead_letter  given up because of `reason`; stays until it is enqueued again, retried or purged
+-- A completed job has no row, only a count, so the table is as large as the work left. AUTOINCREMENT: an id is never used
+-- twice, so a number tells for ever which jobs are older.
+CREATE TABLE job (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    key BLOB NOT NULL,
+    priority INTEGER NOT NULL, -- the least is the most urgent
+    state TEXT NOT NULL,
+    due_ns INTEGER NOT NULL,
+    attempt INTEGER NOT NULL DEFAULT 0, -- the fence: one more with each claim, never less
+    attempts INTEGER NOT NULL DEFAULT 0, -- claims that count against the limit: a release may give one back
+    deaths INTEGER NOT NULL DEFAULT 0, -- how many of them ended with a lost lease
+    again INTEGER NOT NULL DEFAULT 0,
+    facts TEXT, -- a JSON object
+    next_facts TEXT,
+    reason TEXT,
+    owner_pid INTEGER,
+    owner_start INTEGER, -- clock ticks since boot: with the boot and the pid, one process for ever
+    claimed_ns INTEGER,
+    lease_ns INTEGER,
+    UNIQUE (kind, key),
+    -- One CHECK and the usual state first: as six of them they cost a third of an insert.
+    CHECK (CASE state
+        WHEN 'queued' THEN again = 0 AND next_facts IS NULL AND owner_pid IS NULL AND lease_ns IS NULL
+        WHEN 'running' THEN owner_pid IS NOT NULL AND owner_start IS NOT NULL AND claimed_ns IS NOT NULL AND lease_ns IS NOT NULL
+            AND again IN (0, 1) AND (again OR next_facts IS NULL) AND attempts BETWEEN 1 AND attempt
+        WHEN 'failed' THEN reason IS NOT NULL AND again = 0 AND next_facts IS NULL AND owner_pid IS NULL AND lease_ns IS NULL
+        WHEN 'dead_letter' THEN reason IS NOT NULL AND again = 0 AND next_facts IS NULL AND owner_pid IS NULL AND lease_ns IS NULL
+        ELSE 0 END)
+) STRICT;
+
+-- The claim looks into each (priority, kind) at its own first due job, so neither a backlog nor what is not yet due is passed.
+CREATE INDEX job_ready ON job (priority, kind, due_ns) WHERE state IN ('queued', 'failed');
+
+-- Everything but the backlog: what rescue looks at, and what counts are made of.
+CREATE INDEX job_unqueued ON job (state, lease_ns) WHERE state <> 'queued';
+
+-- Sums of what has no rows any more.
+CREATE TABLE counter (
+    name TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO counter VALUES ('completed', 0);
+
+-- The queue's clock is CLOCK_BOOTTIME of boot_id plus offset_ns. A new boot starts at 0; its offset is chosen so that the clock
+-- goes on from the latest due time, and so that everything that waited is due, without touching a million rows.
+CREATE TABLE clock (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    boot_id TEXT NOT NULL,
+    offset_ns INTEGER NOT NULL
+) STRICT;
+
+-- The last sign of life of each kind of process, by name.
+CREATE TABLE heartbeat (
+    process TEXT PRIMARY KEY,
+    pid INTEGER NOT NULL,
+    boot_id TEXT NOT NULL,
+    start INTEGER NOT NULL, -- of the process, clock ticks since boot
+    boottime_ns INTEGER NOT NULL, -- CLOCK_BOOTTIME of boot_id
+    at_s INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    status TEXT NOT NULL,
+    facts TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One span of time in which a part of a root was not watched; until_s NULL: it still is not.
+CREATE TABLE gap (
+    id INTEGER PRIMARY KEY,
+    root TEXT NOT NULL,
+    path BLOB NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    since_s INTEGER NOT NULL,
+    until_s INTEGER
+) STRICT;
+CREATE UNIQUE INDEX gap_open ON gap (root, path, reason) WHERE until_s IS NULL;
+
+-- One disagreement or trouble about one subject; closed_s NULL: it still stands. Found again after it was closed, it opens again.
+CREATE TABLE finding (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    subject BLOB NOT NULL,
+    detail TEXT NOT NULL,
+    first_seen_s INTEGER NOT NULL,
+    last_seen_s INTEGER NOT NULL,
+    times INTEGER NOT NULL DEFAULT 1,
+    closed_s INTEGER,
+    UNIQUE (kind, subject)
+) STRICT;
+CREATE INDEX finding_closed ON finding (closed_s) WHERE closed_s IS NOT NULL;
+CREATE INDEX finding_open ON finding (kind) WHERE closed_s IS NULL;
+
+-- A mark that came back through the event stream of `source`: everything before it was seen.
+CREATE TABLE cookie (
+    source TEXT NOT NULL,
+    name TEXT NOT NULL,
+    at_s INTEGER NOT NULL,
+    PRIMARY KEY (source, name)
+) STRICT, WITHOUT ROWID;
+
+-- What would be written in a root whose policy is to observe.
+CREATE TABLE dry_run (
+    root TEXT NOT NULL,
+    path BLOB NOT NULL,
+    action TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    first_seen_s INTEGER NOT NULL,
+    last_seen_s INTEGER NOT NULL,
+    times INTEGER NOT NULL DEFAULT 1,
+    PRIMARY KEY (root, path, action)
+) STRICT, WITHOUT ROWID;

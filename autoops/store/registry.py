@@ -1,0 +1,320 @@
+"""Reading the registry. Contains no decision and writes nothing; rows become `Entry` values at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from autoops.core.canonical import described_from_json, parse
+from autoops.core.digest import Tree, bucket_hash
+from autoops.core.ledger import GENESIS, Head
+from autoops.model import JSON, UNDESCRIBED, Entry, Observation
+from autoops.store.database import Database, Reader, Row, Schema
+
+SCHEMA = Schema("registry", 0x6175_7267, Path(__file__).with_name("registry.sql"))
+
+_COLUMNS = (
+    "e.id, e.rev, r.name, d.key, e.name, e.status, e.since_s,"
+    " e.kind, e.size_bytes, e.mtime_ns, e.inode, e.birth_ns, e.sha256, e.mime, e.described"
+)
+_FROM = "FROM entry e JOIN directory d ON d.id = e.directory JOIN root r ON r.id = d.root"
+_SIGN = 1 << 63
+
+# what a scan compares with the disk: name -> (kind, size_bytes, mtime_ns, inode, ctime_ns, sha256)
+Known = dict[bytes, tuple[str, int, int, int, int, bytes | None]]
+
+
+class Record(NamedTuple):
+    """One ledger record as it is stored."""
+
+    sequence: int
+    text: str
+    hash: bytes
+    signature: bytes
+
+
+class Pending(NamedTuple):
+    """A file that stage two has not described yet."""
+
+    id: str
+    root: str
+    path: bytes
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+    sha256: bytes
+    mime: str
+
+
+def to_signed(inode: int) -> int:
+    """Return an inode number (64 bits, unsigned) as SQLite's signed integer."""
+    return inode - 2 * _SIGN if inode >= _SIGN else inode
+
+
+def _unsigned(inode: int) -> int:
+    return inode + 2 * _SIGN if inode < 0 else inode
+
+
+def directory_key(path: bytes) -> bytes:
+    """Return the key of a directory given by its path below the root."""
+    return path.replace(b"/", b"\0")
+
+
+def _entry(row: Row) -> Entry:
+    entry_id, rev, root, key, name, status, since_s, kind, size_bytes, mtime_ns, inode, birth_ns, sha256, mime, described = row
+    return Entry(
+        f"{entry_id:016d}",
+        rev,
+        root,
+        key.replace(b"\0", b"/") + b"/" + name if key else name,
+        Observation(kind, size_bytes, mtime_ns, _unsigned(inode), birth_ns, sha256, mime),
+        status,
+        since_s,
+        described_from_json(parse(described)) if described else UNDESCRIBED,
+    )
+
+
+class Registry:
+    """The registry for readers."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    @classmethod
+    def open(cls, path: Path, *, busy_s: float = 10.0) -> Registry:
+        """Open registry.db for reading. Raises StorageError."""
+        return cls(Database.open(path, SCHEMA, mode="ro", busy_s=busy_s))
+
+    # the whole
+
+    def head(self) -> Head:
+        """Return where the ledger stands; sequence 0 before the first commit."""
+        row = self._reader.one("SELECT sequence, hash, record FROM ledger ORDER BY sequence DESC LIMIT 1")
+        if row is None:
+            return Head(0, GENESIS, Tree().root())
+        return Head(row[0], row[1], digest_after(row[2]))
+
+    def tree(self) -> Tree:
+        """Return the Merkle tree of the stored leaves."""
+        tree = Tree()
+        for number, members in self._reader.each("SELECT number, members FROM bucket"):
+            tree.set(number, bucket_hash(members))
+        return tree
+
+    def counts(self) -> dict[str, int]:
+        """Return how many entries have each status."""
+        return dict.fromkeys(("active", "missing", "retired"), 0) | dict(
+            self._reader.query("SELECT status, count(*) FROM entry GROUP BY status")
+        )
+
+    def count(self) -> int:
+        """Return how many entries there are, retired ones too."""
+        return int(self._reader.query("SELECT count(*) FROM entry")[0][0])
+
+    def counts_by_class(self) -> dict[str, int]:
+        """Return how many active entries have each class; "" counts the undescribed."""
+        sql = "SELECT coalesce(json_extract(described, '$.class'), ''), count(*) FROM entry WHERE status = 'active' GROUP BY 1"
+        return dict(self._reader.query(sql))
+
+    def pending_count(self) -> int:
+        """Return how many files stage two has still to describe."""
+        return int(self._reader.query("SELECT count(*) FROM entry WHERE pending = 1")[0][0])
+
+    def meta(self, key: str) -> str | None:
+        """Return a value of the meta table."""
+        row = self._reader.one("SELECT value FROM meta WHERE key = ?", (key,))
+        return row[0] if row else None
+
+    def roots(self) -> dict[str, str | None]:
+        """Return the identity of each root that was ever registered, by name."""
+        return dict(self._reader.query("SELECT name, identity FROM root ORDER BY name"))
+
+    def root_paths(self) -> dict[str, bytes]:
+        """Return where each configured root is, by name."""
+        return dict(self._reader.query("SELECT name, path FROM root WHERE path IS NOT NULL ORDER BY name"))
+
+    # entries
+
+    def entries(
+        self, *, after: str = "", root: str | None = None, status: str | None = None, limit: int = -1
+    ) -> Iterator[Entry]:
+        """Yield entries by ID, those after an ID; of one root or status only, if given."""
+        sql = (
+            f"SELECT {_COLUMNS} {_FROM} WHERE e.id > :after AND (:root IS NULL OR r.name = :root)"
+            " AND (:status IS NULL OR e.status = :status) ORDER BY e.id LIMIT :limit"
+        )
+        params = {"after": int(after or 0), "root": root, "status": status, "limit": limit}
+        for row in self._reader.each(sql, params):
+            yield _entry(row)
+
+    def by_id(self, entry_ids: Iterable[str]) -> dict[str, Entry]:
+        """Return the entries with these IDs."""
+        rows = self._reader.query(
+            f"SELECT {_COLUMNS} FROM json_each(?) j JOIN entry e ON e.id = j.value"
+            " JOIN directory d ON d.id = e.directory JOIN root r ON r.id = d.root",
+            (json.dumps([int(entry_id) for entry_id in entry_ids]),),
+        )
+        return {entry.id: entry for entry in map(_entry, rows)}
+
+    def at(self, root: str, paths: Iterable[bytes]) -> list[Entry]:
+        """Return the entries (not retired) that live at these paths."""
+        by_directory: dict[bytes, list[bytes]] = {}
+        for path in paths:
+            parent, _, name = path.rpartition(b"/")
+            by_directory.setdefault(parent, []).append(name)
+        found = []
+        sql = f"SELECT {_COLUMNS} {_FROM} WHERE e.directory = ? AND e.name = ? AND e.status <> 'retired'"
+        for parent, names_there in by_directory.items():
+            directory = self.directory_id(root, parent)
+            if directory is not None:
+                for name in names_there:
+                    found += self._reader.query(sql, (directory, name))
+        return [_entry(row) for row in found]
+
+    def with_inodes(self, inodes: Iterable[int]) -> list[Entry]:
+        """Return the entries that describe files with these inodes."""
+        wanted = json.dumps([to_signed(inode) for inode in inodes])
+        rows = self._reader.query(
+            f"SELECT {_COLUMNS} FROM json_each(?) j CROSS JOIN entry e ON e.inode = j.value"
+            " JOIN directory d ON d.id = e.directory JOIN root r ON r.id = d.root",
+            (wanted,),
+        )
+        return [_entry(row) for row in rows]
+
+    def missing_with(self, contents: Iterable[bytes]) -> list[Entry]:
+        """Return the missing entries that had one of these contents (sha256), at most a hundred for each."""
+        if not self._reader.one("SELECT 1 FROM entry WHERE status = 'missing' LIMIT 1"):
+            return []
+        sql = f"SELECT {_COLUMNS} {_FROM} WHERE e.sha256 = ? AND e.status = 'missing' LIMIT 100"
+        return [_entry(row) for sha256 in set(contents) for row in self._reader.query(sql, (sha256,))]
+
+    def missing_since(self, before_s: int, limit: int) -> list[Entry]:
+        """Return entries that have been missing since before a time."""
+        sql = f"SELECT {_COLUMNS} {_FROM} WHERE e.status = 'missing' AND e.since_s < ? ORDER BY e.since_s LIMIT ?"
+        return [_entry(row) for row in self._reader.query(sql, (before_s, limit))]
+
+    # what a scan asks
+
+    def directory_id(self, root: str, path: bytes) -> int | None:
+        """Return the row of a directory that holds, or held, entries."""
+        sql = "SELECT d.id FROM root r JOIN directory d ON d.root = r.id WHERE r.name = ? AND d.key = ?"
+        row = self._reader.one(sql, (root, directory_key(path)))
+        return row[0] if row else None
+
+    def known_in(self, directory: int) -> Known:
+        """Return what is known about the active entries of one directory."""
+        sql = (
+            "SELECT name, kind, size_bytes, mtime_ns, inode, ctime_ns, sha256 FROM entry"
+            " WHERE directory = ? AND status = 'active'"
+        )
+        return {
+            name: (kind, size_bytes, mtime_ns, _unsigned(inode), ctime_ns, sha256)
+            for name, kind, size_bytes, mtime_ns, inode, ctime_ns, sha256 in self._reader.query(sql, (directory,))
+        }
+
+    def directories_between(self, root: str, after: bytes | None, before: bytes | None) -> list[bytes]:
+        """Return the paths of known directories with active entries that lie, in walk order, between two paths (both left out;
+        None: from the beginning, to the end): the ones a walk did not meet."""
+        sql = (
+            "SELECT d.key FROM root r JOIN directory d ON d.root = r.id WHERE r.name = ?"
+            " AND (? IS NULL OR d.key > ?) AND (? IS NULL OR d.key < ?)"
+            " AND EXISTS (SELECT 1 FROM entry e WHERE e.directory = d.id AND e.status = 'active') ORDER BY d.key"
+        )
+        low = None if after is None else directory_key(after)
+        high = None if before is None else directory_key(before)
+        return [key.replace(b"\0", b"/") for (key,) in self._reader.query(sql, (root, low, low, high, high))]
+
+    # what stage two asks
+
+    def pending(self, after: str, limit: int) -> list[Pending]:
+        """Return files to describe, by ID."""
+        sql = (
+            f"SELECT e.id, r.name, d.key, e.name, e.size_bytes, e.mtime_ns, e.inode, e.sha256, e.mime {_FROM}"
+            " WHERE e.pending = 1 AND e.id > ? ORDER BY e.id LIMIT ?"
+        )
+        return [
+            Pending(
+                f"{entry_id:016d}",
+                root,
+                key.replace(b"\0", b"/") + b"/" + name if key else name,
+                size,
+                mtime,
+                _unsigned(inode),
+                sha256,
+                mime,
+            )
+            for entry_id, root, key, name, size, mtime, inode, sha256, mime in self._reader.query(sql, (int(after or 0), limit))
+        ]
+
+    def descriptor_of(self, sha256: bytes, mime: str) -> JSON | None:
+        """Return the descriptor that stage two made for this content before, wherever the file was."""
+        row = self._reader.one(
+            "SELECT described FROM entry WHERE sha256 = ? AND mime = ? AND described IS NOT NULL"
+            " AND json_extract(described, '$.described') = ? LIMIT 1",
+            (sha256, mime, sha256.hex()),
+        )
+        return parse(row[0])["descriptor"] if row else None
+
+    # ledger
+
+    def records(self, after: int = 0) -> Iterator[Record]:
+        """Yield ledger records in order, those after a sequence."""
+        sql = "SELECT sequence, record, hash, signature FROM ledger WHERE sequence > ? ORDER BY sequence"
+        for row in self._reader.each(sql, (after,)):
+            yield Record(*row)
+
+    def record(self, sequence: int) -> Record | None:
+        """Return one ledger record."""
+        row = self._reader.one("SELECT sequence, record, hash, signature FROM ledger WHERE sequence = ?", (sequence,))
+        return Record(*row) if row else None
+
+    def sequence_of(self, submission: str) -> int | None:
+        """Return the commit that a submitted patch made."""
+        row = self._reader.one("SELECT sequence FROM ledger WHERE submission = ?", (submission,))
+        return row[0] if row else None
+
+    def history(self, entry_id: str) -> list[tuple[int, int]]:
+        """Return (rev, sequence) of every revision of an entry, oldest first."""
+        rows = self._reader.query("SELECT rev, sequence FROM history WHERE entry = ? ORDER BY rev", (int(entry_id),))
+        return [(rev, sequence) for rev, sequence in rows]
+
+    def leaves(self) -> Iterator[Row]:
+        """Yield (bucket number, members) of the stored Merkle leaves."""
+        yield from self._reader.each("SELECT number, members FROM bucket ORDER BY number")
+
+    def intents(self) -> list[tuple[str, bytes]]:
+        """Return the renames that were begun: (ID, target path below the root)."""
+        return [(f"{entry_id:016d}", target) for entry_id, target in self._reader.query("SELECT entry, target FROM intent")]
+
+    def check(self, *, quick: bool = False) -> list[str]:
+        """Return what SQLite's own check finds wrong."""
+        assert isinstance(self._reader, Database)
+        return self._reader.check(quick=quick)
+
+    def close(self) -> None:
+        """Close the connection."""
+        assert isinstance(self._reader, Database)
+        self._reader.close()
+
+
+def digest_after(record: str) -> bytes:
+    """Return the registry digest after a commit from its record's text, without parsing megabytes of patches."""
+    marker = '"digest_after":"'
+    at = record.index(marker, record.index('"at":')) + len(marker)
+    return bytes.fromhex(record[at : at + 64])
+
+
+def patches_of(record: Record) -> Sequence[JSON]:
+    """Return the patches of a record."""
+    patches: Sequence[JSON] = parse(record.text)["patches"]
+    return patches
+
+
+def patch_for(record: Record, entry_id: str) -> Mapping[str, object]:
+    """Return the patch of one entry in a record."""
+    for patch in patches_of(record):
+        if (patch["id"] if patch["op"] == "update" else patch["entry"]["id"]) == entry_id:
+            return patch
+    raise LookupError(f"commit {record.sequence} has no patch for {entry_id}")

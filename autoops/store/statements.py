@@ -1,0 +1,70 @@
+"""Statements through the error border: what a reader and what a writer may do. No I/O of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from autoops.store.border import reraise
+
+Row = tuple[Any, ...]
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+
+class Reader:
+    """Reading."""
+
+    def __init__(self, con: sqlite3.Connection, path: Path, busy_s: float) -> None:
+        self._con = con
+        self.path = path
+        self._busy_s = busy_s
+
+    def query(self, sql: str, params: Parameters = ()) -> list[Row]:
+        """Return every row; the way for RETURNING too, whose rows must be read before COMMIT (else SQLITE_BUSY)."""
+        try:
+            return self._con.execute(sql, params).fetchall()
+        except sqlite3.Error as error:
+            reraise(error, self.path, self._busy_s)
+
+    def one(self, sql: str, params: Parameters = ()) -> Row | None:
+        """Return the first row, or None."""
+        rows = self.query(sql, params)
+        return rows[0] if rows else None
+
+    def each(self, sql: str, params: Parameters = ()) -> Iterator[Row]:
+        """Yield rows as they are read, in constant memory; an open iterator holds the WAL, so use it up or close it."""
+        try:
+            yield from self._con.execute(sql, params)
+        except sqlite3.Error as error:
+            reraise(error, self.path, self._busy_s)
+
+
+class Transaction(Reader):
+    """Reading and writing, as long as the `with` block that made it lasts."""
+
+    def query(self, sql: str, params: Parameters = ()) -> list[Row]:
+        """Return every row, of RETURNING too."""
+        self._assert_open()
+        return super().query(sql, params)
+
+    def execute(self, sql: str, params: Parameters = ()) -> int:
+        """Run one statement and return how many rows it changed."""
+        self._assert_open()
+        try:
+            return self._con.execute(sql, params).rowcount
+        except sqlite3.Error as error:
+            reraise(error, self.path, self._busy_s)
+
+    def execute_many(self, sql: str, rows: Iterable[Parameters]) -> int:
+        """Run one statement for each row of parameters and return how many rows they changed together."""
+        self._assert_open()
+        try:
+            return self._con.executemany(sql, rows).rowcount
+        except sqlite3.Error as error:
+            reraise(error, self.path, self._busy_s)
+
+    def _assert_open(self) -> None:
+        """Outside its transaction (SQLite ends one by itself on a full disk) every statement would commit by itself."""
+        assert self._con.in_transaction, "the transaction is over"

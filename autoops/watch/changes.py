@@ -1,0 +1,83 @@
+"""What happened to paths, coalesced, and the jobs that follow from it. Pure.
+
+A change is a hint, never a fact: the worker looks at the disk. So of several changes to one path the last one counts, and only
+what cannot be seen on the disk later (where it was moved from, that its writer closed it) is kept from the earlier ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from autoops import names
+from autoops.model import JSON, PRIORITY_LIVE, PRIORITY_SCAN, Work, path_key
+from autoops.watch.inotify import CLOSE_WRITE, CREATE, MOVED_TO
+
+Kind = Literal["closed", "created", "found", "moved", "gone"]
+
+
+class Change(NamedTuple):
+    """One path below the root, and the last that is known of it.
+
+    closed: its writer has closed it. created: it appeared, and may still be written; links, FIFOs and hard links say no more.
+    found: it was there when its directory was listed. moved: it came by rename. gone: deleted, or moved away.
+    """
+
+    path: bytes
+    kind: Kind
+    moved_from: bytes | None = None
+
+
+def kind_of(mask: int) -> Kind:
+    """Return what an inotify mask says about a file."""
+    if mask & CLOSE_WRITE:
+        return "closed"
+    if mask & CREATE:
+        return "created"
+    return "moved" if mask & MOVED_TO else "gone"
+
+
+def merged(before: Change, after: Change) -> Change:
+    """Return one change for two of the same path, in the order they happened."""
+    if after.kind == "gone":
+        return after
+    if after.kind == "found" and before.kind != "gone":
+        return before  # a listing adds nothing to what an event has said
+    if before.kind != "gone" and before.moved_from is not None and after.moved_from is None:
+        return after._replace(moved_from=before.moved_from)
+    return after
+
+
+def to_work(change: Change, root: str, settle_s: float, min_age_s: float) -> Work:
+    """Return the job for one change of a root: what may still be written waits `settle_s`, the rest `min_age_s`."""
+    key = path_key(root, change.path)
+    if change.kind == "closed" and change.moved_from is None:
+        return Work("path", key, PRIORITY_LIVE, {"closed": True}, min_age_s)
+    if change.kind == "gone":
+        return Work("path", key, PRIORITY_LIVE, None, 0.0)
+    facts: JSON = {"closed": True} if change.kind == "closed" else {}
+    if change.kind == "created":
+        facts["closed"] = None  # it is not what was closed before: null takes the hint back (RFC 7396)
+    if change.moved_from is not None:
+        facts["moved_from"] = names.text(change.moved_from)
+    delay_s = max(settle_s, min_age_s) if change.kind in ("created", "found") else min_age_s
+    return Work("path", key, PRIORITY_LIVE, facts or None, delay_s)
+
+
+def scan(path: bytes, root: str) -> Work:
+    """Return the job that compares a directory (b"": the whole root), and all below it, with the registry."""
+    return Work("scan", path_key(root, path), PRIORITY_SCAN)
+
+
+def outermost(paths: Iterable[bytes]) -> list[bytes]:
+    """Return the directories that lie in none of the others."""
+    kept: list[bytes] = []
+    for path in sorted(set(paths), key=lambda path: path.split(b"/") if path else []):
+        if not kept or not within(path, kept[-1]):
+            kept.append(path)
+    return kept
+
+
+def within(path: bytes, directory: bytes) -> bool:
+    """Return whether a path is this directory or lies below it."""
+    return not directory or path == directory or path.startswith(directory + b"/")

@@ -1,0 +1,283 @@
+"""The watcher: keeps every root watched, and says where it cannot.
+
+Guarantee: each root gets one scan after its watches stand, and another whenever anything may have been missed, so that jobs
+name every file there is; a root that vanished, or is another directory now, is a gap and never a heap of deletions.
+Reads the roots; writes jobs, gaps and cookies through a `Sink` (queue.db), from one thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from autoops import clock, log
+from autoops.files import mounts
+from autoops.files.ignore import Ignore
+from autoops.watch.coverage import Identity, Scope, identity
+from autoops.watch.emitter import InotifyEmitter
+from autoops.watch.observer import Observer, Sink, Source
+from autoops.watch.pending import GapChange
+from autoops.watch.polling import TreePoller
+
+
+class WatchedRoot(NamedTuple):
+    """One tree to watch."""
+
+    name: str
+    path: bytes  # absolute
+    patterns: tuple[str, ...] = ()  # .gitignore patterns of the configuration
+    ignore_files: tuple[bytes, ...] = (b".gitignore",)
+
+
+class Settings(NamedTuple):
+    """How all roots are watched."""
+
+    settle_s: float = 2.0
+    min_age_s: float = 0.0
+    poll_interval_s: float = 60.0
+    poll_kinds: frozenset[str] = frozenset()  # file-system types that are polled
+    rescan_s: float = 86400.0
+    retry_s: float = 30.0  # how often what is not watched is tried again, and the root looked at
+
+
+Plan = tuple[Sequence[WatchedRoot], Settings]
+
+
+class Watcher:
+    """The service (runtime.service.Service)."""
+
+    name = "watcher"
+
+    def __init__(
+        self,
+        load: Callable[[], Plan],
+        open_sink: Callable[[], Sink],
+        cookies: bytes | None = None,
+        excluded: Sequence[bytes] = (),
+    ) -> None:
+        """Take where the plan comes from (asked again at reload), what opens the sink (called in the storing thread), the
+        directory whose new files are answered by `Sink.cookie_seen`, and directories that are never watched (the state)."""
+        self._load, self._open_sink, self._cookies = load, open_sink, cookies
+        self._excluded = frozenset(os.path.realpath(path) for path in excluded)
+        self._roots: list[_Root] = []
+        self._bell = -1
+
+    def open(self) -> None:
+        """Watch every root; a root that cannot be watched is a gap."""
+        plan = self._load()
+        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._observer = Observer(self._open_sink, self._ring)
+        self._observer.start()
+        self._adopt(plan)
+
+    def step(self, now_s: float) -> float:
+        """Look after every root; return the seconds until something is due. Raises what the storing thread met."""
+        with contextlib.suppress(BlockingIOError):  # a timer woke us, nobody rang
+            os.eventfd_read(self._bell)
+        if self._observer.failure is not None:
+            raise self._observer.failure
+        return max(0.0, min((root.tend(now_s) for root in self._roots), default=now_s + 3600) - now_s)
+
+    def status(self) -> str:
+        """Return how much is watched."""
+        directories = sum(root.directories for root in self._roots)
+        gaps = sum(root.gaps for root in self._roots)
+        return f"{len(self._roots)} roots, {directories:,} directories watched, {gaps} gaps"
+
+    def reload(self) -> None:
+        """Take over roots and settings; only what changed is watched anew."""
+        self._adopt(self._load())
+
+    def pause(self) -> None:
+        """Go on: what happens during maintenance is enqueued, and waits for the worker."""
+
+    def resume(self) -> None:
+        """Nothing was stopped."""
+
+    def close(self) -> None:
+        """Stop watching; what was seen is stored."""
+        for root in self._roots:
+            root.stop()
+        if self._bell >= 0:
+            self._observer.stop()
+            self._observer.join()
+            os.close(self._bell)
+            self._bell = -1
+
+    def wake_fds(self) -> list[int]:
+        """Return the bell that emitters ring."""
+        return [self._bell]
+
+    def _ring(self) -> None:
+        os.eventfd_write(self._bell, 1)
+
+    def _adopt(self, plan: Plan) -> None:
+        wanted, settings = plan
+        kept = [root for root in self._roots if root.root in wanted and root.settings == settings]
+        for root in self._roots:
+            if root not in kept:
+                root.stop()
+        known = [root.root for root in kept]
+        now_s = clock.boottime_ns() / 1e9
+        for new in wanted:
+            if new not in known:
+                kept.append(_Root(new, settings, self._scope_maker(new, settings), self._observer, self._ring))
+                kept[-1].tend(now_s)
+        self._roots = kept
+
+    def _scope_maker(self, root: WatchedRoot, settings: Settings) -> Callable[[], Scope]:
+        def scope() -> Scope:
+            path = os.path.realpath(root.path)
+            ignore = Ignore(path, root.patterns, root.ignore_files)
+            return Scope(path, ignore, frozenset(root.ignore_files), self._excluded, settings.poll_kinds, self._cookies)
+
+        return scope
+
+
+class _Root:
+    """One root and its emitters: one for the tree, one for each mount below it that must be polled."""
+
+    def __init__(
+        self,
+        root: WatchedRoot,
+        settings: Settings,
+        scope: Callable[[], Scope],
+        observer: Observer,
+        ring: Callable[[], None],
+    ) -> None:
+        self.root, self.settings = root, settings
+        self._scope, self._observer, self._ring = scope, observer, ring
+        self._source = Source(root.name, settings.settle_s, settings.min_age_s)
+        self._watch: Any = None
+        self._polls: dict[bytes, Any] = {}  # mount below the root: its watch
+        self._missing: dict[bytes, str] = {}  # what has no emitter: why
+        self._was: Identity | None = None
+        self._retry_s = self._rescan_s = 0.0  # when due
+
+    @property
+    def directories(self) -> int:
+        """How many directories are watched."""
+        watches = [watch for watch in (self._watch, *self._polls.values()) if watch is not None]
+        return sum(self._observer.emitter_of(watch).directories for watch in watches)
+
+    @property
+    def gaps(self) -> int:
+        """How many directories are not."""
+        return len(self._missing) + (self._observer.emitter_of(self._watch).gaps if self._watch is not None else 0)
+
+    def tend(self, now_s: float) -> float:
+        """Do what is due; return when something is due again, in seconds since boot."""
+        if self._watch is not None and (reason := self._trouble()):
+            log.emit("watch_restarted", root=self.root.name, reason=reason)
+            self.stop()
+            self._miss(b"", reason)
+            self._retry_s = 0.0
+        due = now_s >= self._retry_s
+        if due:
+            self._retry_s = now_s + self.settings.retry_s
+        if self._watch is None:
+            if due:
+                self._start(now_s)
+        elif now_s >= self._rescan_s:
+            self._rescan_s = now_s + self.settings.rescan_s
+            self._ask("rescan")
+            self._report(scans=[b""])
+        elif due and self._observer.emitter_of(self._watch).gaps:
+            self._ask("retry")
+        if self._watch is not None:
+            self._tend_polls(due)
+        return min(self._retry_s, self._rescan_s) if self._watch is not None else self._retry_s
+
+    def stop(self) -> None:
+        """Stop all emitters of this root."""
+        for watch in (self._watch, *self._polls.values()):
+            if watch is not None:
+                self._observer.unwatch(watch)
+        self._watch = None
+        self._polls.clear()
+
+    def _trouble(self) -> str:
+        """Return why the root's emitter is of no use any more, "" when it is."""
+        emitter = self._observer.emitter_of(self._watch)
+        if emitter.failure is not None or not emitter.is_alive():
+            return f"emitter died: {emitter.failure!r}"
+        try:
+            found = os.stat(self.root.path)
+        except OSError as error:
+            return f"root is gone: {error.strerror}"
+        if (found.st_dev, found.st_ino) != emitter.identity[:2]:
+            return "root is another directory now"
+        return "root was moved, removed or unmounted" if emitter.root_lost else ""
+
+    def _start(self, now_s: float) -> None:
+        try:
+            scope = self._scope()
+            now = identity(scope.path)
+            if self._was is not None and self._was.is_mount and not now.is_mount:
+                self._miss(b"", "root is not mounted")
+                return
+            polled = mounts.kind_of(scope.path) in self.settings.poll_kinds
+            self._watch = self._observer.watch(
+                os.fsdecode(scope.path), self._poller(scope) if polled else self._listener(scope)
+            )
+        except OSError as error:
+            self._miss(b"", f"root cannot be watched: {error.strerror or error}")
+            return
+        self._was = self._observer.emitter_of(self._watch).identity
+        self._rescan_s = now_s + self.settings.rescan_s
+        self._found(b"")
+
+    def _tend_polls(self, due: bool) -> None:
+        wanted = self._observer.emitter_of(self._watch).polled
+        for path, watch in list(self._polls.items()):
+            alive = self._observer.emitter_of(watch).is_alive()
+            if path not in wanted or not alive:
+                self._observer.unwatch(watch)
+                del self._polls[path]
+                if not alive and path in wanted:
+                    self._miss(path, "polling ended")
+        for path in wanted - self._polls.keys():
+            if path not in self._missing or due:
+                self._poll(path)
+
+    def _poll(self, path: bytes) -> None:
+        scope = self._scope()
+        try:
+            top = os.fsdecode(os.path.join(scope.path, path))
+            self._polls[path] = self._observer.watch(top, self._poller(scope._replace(cookies=None)))
+        except OSError as error:
+            self._miss(path, f"cannot be polled: {error.strerror or error}")
+        else:
+            self._found(path)
+
+    def _listener(self, scope: Scope) -> Callable[[Any, Any], InotifyEmitter]:
+        return lambda queue, watch: InotifyEmitter(queue, watch, scope=scope, pending=self._source, notify=self._ring)
+
+    def _poller(self, scope: Scope) -> Callable[[Any, Any], TreePoller]:
+        interval_s = self.settings.poll_interval_s
+        return lambda queue, watch: TreePoller(
+            queue, watch, scope=scope, pending=self._source, notify=self._ring, interval_s=interval_s
+        )
+
+    def _ask(self, what: str) -> None:
+        emitter = self._observer.emitter_of(self._watch)
+        if isinstance(emitter, InotifyEmitter):
+            emitter.ask(what)
+
+    def _miss(self, path: bytes, reason: str) -> None:
+        if self._missing.get(path) != reason:
+            before = self._missing.pop(path, None)
+            gaps = [] if before is None else [GapChange(False, path, before)]
+            self._missing[path] = reason
+            self._report(gaps=[*gaps, GapChange(True, path, reason)])
+
+    def _found(self, path: bytes) -> None:
+        """Close the gap of a tree that is watched now; a scan stands for what happened before."""
+        before = self._missing.pop(path, None)
+        self._report(scans=[path], gaps=[] if before is None else [GapChange(False, path, before)])
+
+    def _report(self, scans: Sequence[bytes] = (), gaps: Sequence[GapChange] = ()) -> None:
+        if self._source.add(scans=scans, gaps=gaps):
+            self._observer.announce(self._source)

@@ -1,0 +1,49 @@
+"""The findings that the worker opens and closes, gathered and written in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from autoops.log import emit
+from autoops.model import JSON, path_key
+from autoops.store.operations import Findings
+
+Kind = Literal["unreadable", "duplicate_id", "not_renamed", "root_replaced", "not_described"]
+_REMEMBERED = 100_000
+
+
+class Notes:
+    """What is wrong with which path."""
+
+    def __init__(self, findings: Findings, now_s: Callable[[], float]) -> None:
+        self._findings, self._now_s = findings, now_s
+        self._standing = {(finding.kind, finding.subject) for finding in findings.list(limit=_REMEMBERED)}
+        self._opened: list[tuple[str, bytes, JSON]] = []
+        self._closed: list[tuple[str, bytes]] = []
+
+    def open(self, kind: Kind, root: str, path: bytes, detail: JSON) -> None:
+        """Note that something is wrong with a path."""
+        key = path_key(root, path)
+        self._opened.append((kind, key, detail))
+        if (kind, key) not in self._standing:
+            self._standing.add((kind, key))
+            emit("finding_opened", kind=kind, path=path, detail=detail)
+
+    def close(self, kind: Kind, root: str, path: bytes) -> None:
+        """Note that it no longer is."""
+        key = path_key(root, path)
+        if (kind, key) in self._standing:
+            self._standing.discard((kind, key))
+            self._closed.append((kind, key))
+            emit("finding_closed", kind=kind, path=path)
+
+    def flush(self) -> None:
+        """Write what was gathered. Raises StorageError."""
+        now_s = int(self._now_s())
+        if self._closed:
+            self._findings.close(self._closed, now_s)
+            self._closed = []
+        if self._opened:
+            self._findings.open(self._opened, now_s)
+            self._opened = []

@@ -1,0 +1,95 @@
+"""Patch jobs: what people and programs submit, and rollbacks. Applied whole or refused whole, each at most once."""
+
+from __future__ import annotations
+
+import time
+
+from autoops.core import patch as patches
+from autoops.core.canonical import apply_patch
+from autoops.errors import NotFound, PreconditionFailed, Refused
+from autoops.log import emit
+from autoops.model import JSON, Change, Job
+from autoops.store.commit import RegistryWriter, Why
+from autoops.store.queue import Queue
+from autoops.store.registry import patch_for, patches_of
+from autoops.work.register import Register
+
+
+class Patches:
+    """Applies submitted patches."""
+
+    def __init__(self, registry: RegistryWriter, queue: Queue, register: Register) -> None:
+        self._registry, self._queue, self._register = registry, queue, register
+
+    def perform(self, job: Job) -> None:
+        """Apply one patch job and complete it; a refused one becomes a dead letter with the reason."""
+        submission = job.key.decode()
+        try:
+            if self._registry.sequence_of(submission) is None:  # else a crash came between commit and completion
+                self._apply(job.facts, submission)
+        except (Refused, NotFound) as error:
+            emit("patch_refused", key=submission, reason=str(error))
+            self._queue.fail(job, str(error), retry=False)
+            return
+        self._queue.complete([job])
+
+    def _apply(self, facts: JSON, submission: str) -> None:
+        actor = str(facts["actor"])
+        now_s = int(time.time())
+        if "rollback" in facts:
+            changes, reason = self._undo(str(facts["rollback"]), actor, now_s)
+        else:
+            patch = patches.read(str(facts["patch"]))
+            digest = self._registry.ledger_head.digest.hex()
+            changes = patches.resolve(patch, self._registry.by_id(patch.ids), digest, actor, now_s)
+            reason = patch.reason or "submitted"
+        self._require_free_paths(changes)
+        if changes:
+            why = Why(f"operator:{actor}", f"patch:{submission}", reason, submission)
+            done = self._register.commit(changes, why)
+            if "rollback" in facts:
+                emit("rolled_back", sequence=done.head.sequence)
+
+    def _undo(self, what: str, actor: str, now_s: int) -> tuple[list[Change], str]:
+        """Return the changes that undo a commit, or an entry's last change."""
+        only = what if len(what) == 16 else None
+        sequence = self._last_commit(only) if only else int(what)
+        record = self._registry.record(sequence)
+        if record is None:
+            raise NotFound(what=f"commit {sequence}")
+        touched = {_id_of(patch): patch for patch in patches_of(record) if only in (None, _id_of(patch))}
+        past = {entry_id: self._before(entry_id, sequence) for entry_id in touched}
+        entries = self._registry.by_id(touched)
+        changes = patches.undo(touched, entries, past, actor, sequence, now_s)
+        return changes, f"rollback of commit {sequence}" + (f" for {only}" if only else "")
+
+    def _last_commit(self, entry_id: str) -> int:
+        history = self._registry.history(entry_id)
+        if not history:
+            raise NotFound(what=entry_id)
+        return history[-1][1]
+
+    def _before(self, entry_id: str, sequence: int) -> JSON | None:
+        """Return an entry's JSON value before a commit, replayed from the ledger."""
+        value: JSON | None = None
+        for _, earlier in self._registry.history(entry_id):
+            if earlier >= sequence:
+                break
+            record = self._registry.record(earlier)
+            assert record is not None
+            value = apply_patch(value, dict(patch_for(record, entry_id)))
+        return value
+
+    def _require_free_paths(self, changes: list[Change]) -> None:
+        """Refuse to put a document at a path where another one lives."""
+        own = {change.after.id for change in changes}
+        for change in changes:
+            if change.after.status == "retired":
+                continue
+            for other in self._registry.at(change.after.root, [change.after.path]):
+                if other.id not in own:
+                    raise PreconditionFailed(what=f"the path of {change.after.id}", wanted="free", found=f"taken by {other.id}")
+
+
+def _id_of(patch: JSON) -> str:
+    return str(patch["id"] if patch["op"] == "update" else patch["entry"]["id"])

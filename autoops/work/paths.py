@@ -1,0 +1,145 @@
+"""Path jobs: single files that somebody just touched, or that a scan could not take."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from autoops import names
+from autoops.core.identity import Sighting
+from autoops.files import opening
+from autoops.files.observe import Unsettled
+from autoops.log import emit
+from autoops.model import Job, Observation, split_key
+from autoops.pool import tasks
+from autoops.pool.pool import Answer, Done, Failed, Lost, Pool
+from autoops.store.queue import Queue
+from autoops.trace import trace
+from autoops.work.notes import Notes
+from autoops.work.register import Found, Register
+
+_LOOK_FILES = 64  # in one task: what is behind a slow file waits for it
+
+
+class Paths:
+    """The path jobs this worker holds: with the pool, or answered and not yet registered."""
+
+    def __init__(self, queue: Queue, register: Register, pool: Pool, notes: Notes) -> None:
+        self._queue, self._register, self._pool, self._notes = queue, register, pool, notes
+        self.held: dict[int, Job] = {}  # by job id
+        self._answered: list[tuple[list[Job], Answer]] = []
+
+    def begin(self, jobs: Sequence[Job], roots: Collection[str], epoch: int) -> None:
+        """Have the pool look at the files of some jobs; those of a root that is no longer configured are done."""
+        by_directory: dict[tuple[str, bytes], list[Job]] = {}
+        foreign = []
+        for job in jobs:
+            root, path = split_key(job.key)
+            if root in roots:
+                self.held[job.id] = job
+                by_directory.setdefault((root, opening.parts(path)[0]), []).append(job)
+            else:
+                foreign.append(job)
+        self._queue.complete(foreign)
+        for (root, directory), together in by_directory.items():
+            for at in range(0, len(together), _LOOK_FILES):
+                self._look(root, directory, together[at : at + _LOOK_FILES], epoch)
+
+    def _look(self, root: str, directory: bytes, jobs: list[Job], epoch: int) -> None:
+        wanted = [(_name(job), bool(job.facts.get("closed")), _sample(job)) for job in jobs]
+        self._pool.submit(tasks.Look(root, directory, wanted, epoch), lambda answer: self._answered.append((jobs, answer)))
+
+    def finish(self) -> int:
+        """Register what has been answered and complete its jobs; return how many."""
+        answered, self._answered = self._answered, []
+        found: list[Found] = []
+        done: list[Job] = []
+        for jobs, answer in answered:
+            match answer:
+                case Done(task, result):
+                    assert isinstance(task, tasks.Look)
+                    self._sort(task, tasks.Looked(*result), {_name(job): job for job in jobs}, found, done)
+                case Failed(task, _, _, reason):
+                    assert isinstance(task, tasks.Look)
+                    self._no_directory(task, reason, jobs, found, done)
+                case Lost(_, culprit, reason):
+                    self._broken(jobs, culprit, reason, found)
+        trace("observe:after")
+        if found:
+            self._register.take(found, _source(done), "changed on the disk")
+        for job in self._queue.complete(done):
+            emit("lease_lost", kind=job.kind, path=split_key(job.key)[1])
+        for jobs, _ in answered:
+            for job in jobs:
+                self.held.pop(job.id, None)
+        return len(done)
+
+    def _sort(
+        self, task: tasks.Look, looked: tasks.Looked, jobs: dict[bytes, Job], found: list[Found], done: list[Job]
+    ) -> None:
+        prefix = task.path + b"/" if task.path else b""
+        for row in looked.seen:
+            name, observation, ctime_ns, claimed = tasks.unflat(row)
+            found.append(_found(jobs[name], task.root, prefix + name, observation, ctime_ns, claimed))
+            done.append(jobs[name])
+        for row in looked.unreadable:
+            name, observation, ctime_ns, reason = tasks.unflat(row)
+            found.append(_found(jobs[name], task.root, prefix + name, observation, ctime_ns)._replace(unreadable=reason or ""))
+            done.append(jobs[name])
+        for name in looked.gone:
+            found.append(Found(Sighting(task.root, prefix + name, None)))
+            done.append(jobs[name])
+        for row in looked.unsettled:
+            unsettled = Unsettled(*row)
+            self._queue.release(jobs[unsettled.name], unsettled.wait_s, {"sample": list(unsettled.sample)})
+            emit("file_unsettled", path=prefix + unsettled.name)
+
+    def _no_directory(self, task: tasks.Look, reason: str, jobs: list[Job], found: list[Found], done: list[Job]) -> None:
+        """The directory cannot be opened: gone, then so are its files; closed to us, then nothing is known of them."""
+        absent = task.path and opening.is_absent(self._register.path_of(task.root), task.path)
+        for job in jobs:
+            if absent:
+                found.append(Found(Sighting(task.root, split_key(job.key)[1], None)))
+            done.append(job)
+        if not absent:
+            self._notes.open("unreadable", task.root, task.path, {"reason": reason})
+            self._notes.flush()
+
+    def _broken(self, jobs: list[Job], culprit: bytes, reason: str, found: list[Found]) -> None:
+        """A file broke its process: it costs that file an attempt, and the others nothing."""
+        for job in jobs:
+            if _name(job) != culprit:
+                self._queue.release(job)
+                continue
+            root, path = split_key(job.key)
+            state = self._queue.fail(job, reason)
+            if state == "dead_letter":
+                emit("job_dead", kind=job.kind, path=path, reason=reason, attempts=job.attempts)
+                known = opening.unread(self._register.path_of(root), path)
+                if known:  # registered with what is known without reading it
+                    found.append(Found(Sighting(root, path, known), unreadable=reason))
+            else:
+                emit("job_failed", kind=job.kind, path=path, reason=reason, attempts=job.attempts)
+
+
+def _found(job: Job, root: str, path: bytes, observation: Observation, ctime_ns: int, claimed: str | None = None) -> Found:
+    moved_from: Any = job.facts.get("moved_from")
+    origin = names.to_bytes(moved_from) if moved_from else None
+    return Found(Sighting(root, path, observation, claimed, origin, bool(job.facts.get("final"))), ctime_ns)
+
+
+def _name(job: Job) -> bytes:
+    return opening.parts(split_key(job.key)[1])[1]
+
+
+def _sample(job: Job) -> tuple[int, int] | None:
+    sample = job.facts.get("sample")
+    return (sample[0], sample[1]) if sample else None
+
+
+def _source(jobs: Sequence[Job]) -> str:
+    if not jobs:
+        return "path"
+    root, path = split_key(jobs[0].key)
+    more = f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
+    return f"path:{root}/{names.text(path)}{more}"

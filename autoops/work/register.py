@@ -1,0 +1,236 @@
+"""From what was found on the disk to a commit: gather what is known, decide, commit, and what follows from it.
+
+The decision is core.identity's; here are only its inputs and its effects. For a root whose policy is `observe` the effects are
+rows in the dry-run report and nothing else. Reads the registry and the watched trees; writes the registry and queue.db.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from autoops.config import RootConfig
+from autoops.core.identity import Sighting, Verdict, View, decide, same_file
+from autoops.files import opening, roots
+from autoops.log import emit
+from autoops.model import PRIORITY_RETRY, Change, Entry, Work, path_key
+from autoops.store.commit import Committed, RegistryWriter, Why
+from autoops.store.operations import DryRun, WouldDo
+from autoops.store.queue import Queue
+from autoops.work.checkpoints import Checkpoints
+from autoops.work.notes import Notes
+from autoops.work.renames import Renames
+
+_ASK_AGAIN_S = 2.0  # a deferred decision: by then the other half of a move has been seen
+
+
+class Found(NamedTuple):
+    """One path as a pool process found it."""
+
+    sighting: Sighting
+    ctime_ns: int = 0
+    unreadable: str = ""  # why its content could not be read
+
+
+class Effects(NamedTuple):
+    """What came of a batch."""
+
+    changes: int
+    missing: int
+
+
+class Register:
+    """Stage one for the worker: takes what was found, leaves a commit."""
+
+    def __init__(
+        self,
+        registry: RegistryWriter,
+        queue: Queue,
+        notes: Notes,
+        dry_runs: DryRun,
+        checkpoints: Checkpoints,
+        configured: Mapping[str, RootConfig],
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._registry, self._queue, self.notes, self._dry_runs = registry, queue, notes, dry_runs
+        self._checkpoints = checkpoints
+        self._roots = configured
+        self._now_s = now_s
+        self.renames = Renames(registry, notes, configured)
+        self.on_pending: Callable[[], None] = lambda: None
+
+    def take(self, found: Sequence[Found], source: str, reason: str) -> Effects:
+        """Bring the registry up to what was found. All of it is of one policy's doing and one ledger record."""
+        found = [one for one in found if one.sighting.root in self._roots]
+        found = self._without_absences_of_lost_roots(found)
+        if not found:
+            return Effects(0, 0)
+        sightings = [one.sighting for one in found]
+        verdicts = decide(sightings, self._view(sightings), int(self._now_s()))
+        self._note_troubles(found)
+        self._follow_up(verdicts)
+        by_key = {(one.sighting.root, one.sighting.path): one for one in found}
+        changes, rehearsed = self._changes(verdicts, by_key)
+        self.notes.flush()
+        if rehearsed:
+            self._dry_runs.record(rehearsed, int(self._now_s()))
+        self._note_same(verdicts, by_key)
+        if changes:
+            self.commit(changes, Why("worker", source, reason))
+        missing = sum(1 for change in changes if change.after.status == "missing")
+        return Effects(len(changes) + len(rehearsed), missing)
+
+    def commit(self, changes: Sequence[Change], why: Why) -> Committed:
+        """Commit, report and follow up. Raises PreconditionFailed."""
+        done = self._registry.commit(changes, why, self._now_s())
+        emit(
+            "batch_committed",
+            sequence=done.head.sequence,
+            patches=len(changes),
+            digest=done.head.digest.hex()[:16],
+            root=changes[0].after.root,
+            source=why.source,
+        )
+        for change, entry in zip(changes, done.entries, strict=True):
+            _report(change, entry)
+        self._checkpoints.due = True
+        self.on_pending()
+        self.renames.perform(done.entries, self.commit)
+        return done
+
+    # what is known
+
+    def _view(self, sightings: Sequence[Sighting]) -> View:
+        here = self._here(sightings)
+        at = {(entry.root, entry.path): entry for entry in here}
+        strange = [one for one in sightings if one.seen and not _same(at.get((one.root, one.path)), one)]
+        others: list[Entry] = []
+        gone: list[Entry] = []
+        if strange and self._registry.total:
+            others = self._registry.with_inodes({one.seen.inode for one in strange if one.seen})
+            claimed = {one.claimed for one in strange if one.claimed}
+            others += self._registry.by_id(claimed).values() if claimed else ()
+            gone = self._registry.missing_with(one.seen.sha256 for one in strange if one.seen and one.seen.sha256)
+        sighted = {(one.root, one.path) for one in sightings}
+        held = {
+            (entry.root, entry.path): self._inode_at(entry)
+            for entry in (*others, *gone)
+            if (entry.root, entry.path) not in sighted
+        }
+        return View(here, others, gone, held)
+
+    def _here(self, sightings: Sequence[Sighting]) -> list[Entry]:
+        by_root: dict[str, list[bytes]] = {}
+        for one in sightings:
+            by_root.setdefault(one.root, []).append(one.path)
+        return [entry for root, paths in by_root.items() for entry in self._registry.at(root, paths)]
+
+    def _inode_at(self, entry: Entry) -> int | None:
+        root = self._roots.get(entry.root)
+        return opening.inode_at(root.path, entry.path) if root else None
+
+    def _without_absences_of_lost_roots(self, found: Sequence[Found]) -> list[Found]:
+        """Leave out what is "absent" in a root whose top directory is not the one it was: say, its disk is not mounted."""
+        doubtful = {one.sighting.root for one in found if one.sighting.seen is None}
+        lost = {root for root in doubtful if self.is_lost(root)}
+        return [one for one in found if one.sighting.seen is not None or one.sighting.root not in lost]
+
+    @property
+    def root_names(self) -> Collection[str]:
+        """The configured roots."""
+        return self._roots.keys()
+
+    def path_of(self, root: str) -> bytes:
+        """Return where a configured root is."""
+        return self._roots[root].path
+
+    def is_lost(self, root: str) -> bool:
+        """Tell whether a root's top directory is gone or another one than when it was scanned."""
+        known = self._registry.roots().get(root)
+        try:
+            return known is not None and known != roots.identity(self._roots[root].path)
+        except OSError:
+            return True
+
+    # what follows
+
+    def _changes(
+        self, verdicts: Sequence[Verdict], found: Mapping[tuple[str, bytes], Found]
+    ) -> tuple[list[Change], list[WouldDo]]:
+        changes, rehearsed = [], []
+        for verdict in verdicts:
+            change = verdict.change
+            if change is None:
+                continue
+            one = found[verdict.sighting.root, verdict.sighting.path]
+            if self._roots[one.sighting.root].policy == "observe":
+                rehearsed.append(WouldDo(one.sighting.root, one.sighting.path, _action(change), change.evidence, 0, 0, 0))
+            else:
+                changes.append(change._replace(ctime_ns=one.ctime_ns) if one.ctime_ns else change)
+        return changes, rehearsed
+
+    def _note_same(self, verdicts: Sequence[Verdict], found: Mapping[tuple[str, bytes], Found]) -> None:
+        """Remember what was read again and found to be as registered, so that it is not read a third time."""
+        again = [
+            verdict.sighting for verdict in verdicts if not verdict.change and not verdict.deferred and verdict.sighting.seen
+        ]
+        entries = {(entry.root, entry.path): entry for entry in self._here(again)} if again else {}
+        seen = []
+        for sighting in again:
+            entry, one = entries.get((sighting.root, sighting.path)), found[sighting.root, sighting.path]
+            if entry and one.ctime_ns and not one.unreadable and entry.observation == sighting.seen:
+                seen.append((entry.id, one.ctime_ns))
+        if seen:
+            self._registry.saw_again(seen, self._now_s())
+
+    def _follow_up(self, verdicts: Sequence[Verdict]) -> None:
+        works = []
+        for verdict in verdicts:
+            sighting = verdict.sighting
+            if verdict.deferred:
+                key = path_key(sighting.root, sighting.path)
+                works.append(Work("path", key, PRIORITY_RETRY, {"final": True}, _ASK_AGAIN_S))
+            if verdict.change and "replaced_by" in verdict.change.evidence:
+                lost = self._registry.by_id([verdict.change.evidence["replaced_by"]])
+                works += [Work("path", path_key(entry.root, entry.path), PRIORITY_RETRY) for entry in lost.values()]
+            if verdict.finding:
+                self.notes.open("duplicate_id", sighting.root, sighting.path, verdict.finding.detail)
+        if works:
+            self._queue.enqueue(works)
+
+    def _note_troubles(self, found: Sequence[Found]) -> None:
+        for one in found:
+            root, path = one.sighting.root, one.sighting.path
+            if one.unreadable:
+                self.notes.open("unreadable", root, path, {"reason": one.unreadable})
+            else:
+                self.notes.close("unreadable", root, path)
+
+
+def _same(entry: Entry | None, sighting: Sighting) -> bool:
+    return bool(entry and sighting.seen and same_file(entry.observation, sighting.seen))
+
+
+def _action(change: Change) -> str:
+    before, after = change.before, change.after
+    if before is None:
+        return "register"
+    if before.status != after.status:
+        return {"active": "return", "missing": "mark missing", "retired": "retire"}[after.status]
+    return "move" if (before.root, before.path) != (after.root, after.path) else "update"
+
+
+def _report(change: Change, entry: Entry) -> None:
+    match _action(change):
+        case "register":
+            emit("entry_created", id=entry.id, path=entry.path, evidence=change.evidence["kind"])
+        case "move":
+            assert change.before
+            emit("entry_moved", id=entry.id, path=entry.path, was=change.before.path, evidence=change.evidence["kind"])
+        case "mark missing":
+            emit("entry_missing", id=entry.id, path=entry.path)
+        case "retire":
+            emit("entry_retired", id=entry.id, path=entry.path)
+        case _:
+            emit("entry_changed", id=entry.id, path=entry.path, evidence=change.evidence["kind"])

@@ -1,0 +1,222 @@
+"""A scan: one tree, walked in order, directory by directory, against the registry.
+
+It streams: a window of directories is with the pool, what is answered is registered in batches, and nothing is remembered but
+the way back up. The cursor, the last directory that was registered, is kept with the job: a killed scan goes on there.
+Only files that hold not still or cannot be read become jobs of their own.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass, field
+from typing import Any
+
+from autoops import names
+from autoops.core.identity import Sighting
+from autoops.log import emit
+from autoops.model import PRIORITY_RETRY, Job, Work, path_key, split_key
+from autoops.pool import tasks
+from autoops.pool.pool import Answer, Done, Failed, Lost, Pool
+from autoops.store.commit import RegistryWriter
+from autoops.store.queue import Queue
+from autoops.work.register import Found, Register
+
+_WINDOW = 192  # directories that are with the pool or answered, but not yet registered
+_END = b"\x01"  # after every path below a directory in walk order, before its next sibling
+
+
+@dataclass
+class Node:
+    """A directory on the way."""
+
+    path: bytes
+    submitted: bool = False
+    answer: Answer | None = None
+    skip: tuple[bytes, ...] = ()
+
+
+@dataclass
+class Totals:
+    """What a scan has met so far."""
+
+    files: int = 0
+    directories: int = 0
+    changed: int = 0
+    missing: int = 0
+    unsettled: int = 0
+
+
+@dataclass
+class Scan:
+    """One scan job in progress. `advance` does a little of it."""
+
+    job: Job
+    registry: RegistryWriter
+    queue: Queue
+    register: Register
+    pool: Pool
+    epoch: int
+    commit_files: int
+    totals: Totals = field(default_factory=Totals)
+
+    def __post_init__(self) -> None:
+        self.root, self.top = split_key(self.job.key)
+        self._rehash = bool(self.job.facts.get("rehash"))
+        cursor = self.job.facts.get("cursor")
+        self._resume = names.to_bytes(cursor) if cursor is not None else None
+        self._stack = [Node(self.top)]  # the next directory in walk order is the last
+        self._batch: list[Found] = []
+        self._works: list[Work] = []
+        self._met: bytes | None = self._resume  # the directory registered last, in walk order
+        self._alive, self._rootless = True, False
+        emit("scan_started", root=self.root, path=self.top)
+
+    @property
+    def source(self) -> str:
+        """The scan's name in the ledger."""
+        return f"scan:{self.root}" + (f"/{names.text(self.top)}" if self.top else "")
+
+    def advance(self, wait_s: float) -> bool:
+        """Do a part of the scan, about one batch; True when it is at its end."""
+        self._submit()
+        self.pool.pump(0 if self._stack and self._stack[-1].answer else wait_s)
+        while self._stack and self._stack[-1].answer and len(self._batch) < self.commit_files:
+            self._consume(self._stack.pop())
+            self._submit()
+            if not (self._stack and self._stack[-1].answer):
+                self.pool.pump(0)
+        if len(self._batch) >= self.commit_files:
+            self.flush()
+        if self._stack:
+            return False
+        if not self._rootless:
+            self._miss_until(self.top + _END if self.top else None)
+        self.flush()
+        self.register.notes.flush()
+        return True
+
+    def stop(self) -> None:
+        """Forget the answers that are still to come."""
+        self._alive = False
+
+    def flush(self) -> None:
+        """Register what has been gathered, and say how far the scan is."""
+        batch, self._batch = self._batch, []
+        works, self._works = self._works, []
+        if works:
+            self.queue.enqueue(works)
+        for at in range(0, len(batch), self.commit_files):
+            effects = self.register.take(batch[at : at + self.commit_files], self.source, "scan")
+            self.totals.changed += effects.changes
+            self.totals.missing += effects.missing
+
+    @property
+    def cursor(self) -> str | None:
+        """The last directory all of whose files are registered; None before the first."""
+        return names.text(self._met) if self._met is not None and not self._batch else None
+
+    # the way
+
+    def _submit(self) -> None:
+        for node in self._stack[-1 : -_WINDOW - 1 : -1]:
+            if not node.submitted:
+                node.submitted = True
+                self._ask(node)
+
+    def _ask(self, node: Node) -> None:
+        directory = self.registry.directory_id(self.root, node.path)
+        known = self.registry.known_in(directory) if directory is not None else {}
+
+        def then(answer: Answer) -> None:
+            if self._alive:
+                node.answer = answer
+
+        self.pool.submit(tasks.List(self.root, node.path, known, self.epoch, self._rehash, node.skip), then)
+
+    def _consume(self, node: Node) -> None:
+        match node.answer:
+            case Done(_, result):
+                self._take(node.path, tasks.Listed(*result))
+            case Failed(_, kind, number, reason):
+                self._failed(node.path, kind, number, reason)
+            case Lost(_, culprit, _):
+                self._lost(node, culprit)
+
+    def _take(self, path: bytes, listed: tasks.Listed) -> None:
+        if not self._already(path):
+            self._miss_until(path)
+            self._met = path
+            self.totals.directories += 1
+            self.totals.files += listed.same + len(listed.seen) + len(listed.unreadable) + len(listed.unsettled)
+            self.totals.unsettled += len(listed.unsettled)
+            self.register.notes.close("unreadable", self.root, path)
+            prefix = path + b"/" if path else b""
+            self._batch += [self._found(prefix, row) for row in listed.seen]
+            self._batch += [self._found(prefix, row, unreadable=row[3]) for row in listed.unreadable]
+            self._batch += [Found(Sighting(self.root, prefix + name, None)) for name in listed.gone]
+            self._works += [
+                Work("path", path_key(self.root, prefix + name), PRIORITY_RETRY, {"sample": list(sample)}, wait_s)
+                for name, sample, wait_s in listed.unsettled
+            ]
+        prefix = path + b"/" if path else b""
+        below = [prefix + name for name in listed.directories]
+        self._stack += [Node(directory) for directory in reversed(below) if not self._passed(directory)]
+
+    def _found(self, prefix: bytes, row: tuple[Any, ...], unreadable: str = "") -> Found:
+        name, observation, ctime_ns, last = tasks.unflat(row)
+        sighting = Sighting(self.root, prefix + name, observation, None if unreadable else last)
+        return Found(sighting, ctime_ns, unreadable)
+
+    def _already(self, path: bytes) -> bool:
+        """Tell whether a directory was registered before the scan was interrupted."""
+        return self._resume is not None and _walk_key(path) <= _walk_key(self._resume)
+
+    def _passed(self, path: bytes) -> bool:
+        """Tell whether a directory and all below it were registered before the scan was interrupted."""
+        return self._already(path) and not (self._resume or b"").startswith(path + b"/") and path != self._resume
+
+    def _miss_until(self, path: bytes | None) -> None:
+        """Take what is registered in directories that the walk should have met since the last one, and did not, for missing."""
+        after = self._met if self._met is not None else (self.top if self.top else None)
+        if after is None and path == b"":
+            return
+        for directory in self.registry.directories_between(self.root, after, path):
+            known = self.registry.known_in(self.registry.directory_id(self.root, directory) or 0)
+            prefix = directory + b"/" if directory else b""
+            self._batch += [Found(Sighting(self.root, prefix + name, None)) for name in known]
+
+    # what goes wrong
+
+    def _failed(self, path: bytes, kind: str, number: int, reason: str) -> None:
+        """A directory that cannot be listed: gone since, or closed to us. What is below a closed one is not missing."""
+        if number in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) and path != self.top:
+            return  # the walk did not meet it
+        if path == self.top and number in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            self._top_is_gone(path)
+            return
+        self._miss_until(path)
+        self._met = path + _END
+        self._troubled(path, "it is its own ancestor (a bind mount?)" if kind == "Loop" else reason)
+
+    def _top_is_gone(self, path: bytes) -> None:
+        if path:  # of a root that is not there nothing is known; a directory below one was deleted
+            directory = self.registry.directory_id(self.root, path)
+            known = self.registry.known_in(directory) if directory is not None else {}
+            self._batch += [Found(Sighting(self.root, path + b"/" + name, None)) for name in known]
+        else:
+            self._troubled(b"", "the root is not there")
+            self._rootless = True
+
+    def _troubled(self, path: bytes, reason: str) -> None:
+        self.register.notes.open("unreadable", self.root, path, {"reason": reason})
+
+    def _lost(self, node: Node, culprit: bytes) -> None:
+        """A file broke the child: it becomes a job of its own, and the directory is read again without it."""
+        prefix = node.path + b"/" if node.path else b""
+        self._works.append(Work("path", path_key(self.root, prefix + culprit), PRIORITY_RETRY))
+        again = Node(node.path, skip=(*node.skip, culprit))
+        self._stack.append(again)
+
+
+def _walk_key(path: bytes) -> bytes:
+    return path.replace(b"/", b"\0")

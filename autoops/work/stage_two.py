@@ -1,0 +1,203 @@
+"""Stage two: descriptors and final classes, for what stage one registered, whenever there is nothing more urgent.
+
+What is still to do stands in the registry (`pending`), so there is one `describe` job for all of it, and it can be dropped and
+taken up anywhere. A content that was described before, under whatever name, is not described again. A file whose extractor
+crashes or hangs becomes a `describe` job of its own, with its ID as key; when that is given up, the entry stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from autoops.core import schema
+from autoops.core.canonical import canonical, entry_json, parse
+from autoops.errors import PatchInvalid
+from autoops.files import opening
+from autoops.log import emit
+from autoops.model import PRIORITY_DESCRIBE, Change, Described, Entry, Job, Work
+from autoops.pool import tasks
+from autoops.pool.pool import Answer, Done, Lost, Pool
+from autoops.store.commit import RegistryWriter, Why
+from autoops.store.queue import Queue
+from autoops.store.registry import Pending
+from autoops.trace import trace
+from autoops.work.register import Register
+
+ALL = b""  # key of the job that stands for everything pending
+_TASK_FILES = 8  # Python files cost 4 ms each: what comes behind them must not wait long
+_AHEAD_FILES = 48
+_COMMIT_FILES = 512
+_FETCH_FILES = 256
+_WHY = Why("worker", "describe", "descriptor and class of the content")
+
+
+class StageTwo:
+    """The describe jobs this worker holds. `advance` does a little."""
+
+    def __init__(self, registry: RegistryWriter, queue: Queue, register: Register, pool: Pool) -> None:
+        self._registry, self._queue, self._register, self._pool = registry, queue, register, pool
+        self.job: Job | None = None  # the one for everything pending
+        self._single: dict[str, Job] = {}  # those for one file, by ID
+        self._fetched: deque[Pending] = deque()
+        self._after = ""
+        self._with_pool = 0
+        self._described: list[tuple[Pending, tuple[Any, ...] | None]] = []
+        self.total = 0
+
+    @property
+    def held(self) -> list[Job]:
+        """The jobs whose lease must not run out."""
+        return [*self._single.values(), *([self.job] if self.job else [])]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is something to advance."""
+        return bool(self.job or self._single or self._with_pool or self._described)
+
+    def begin(self, job: Job) -> None:
+        """Take a job: that for everything, or one for a single file."""
+        if job.key == ALL:
+            self.job, self._after = job, ""
+            return
+        entry_id = job.key.decode()
+        waiting = [one for one in self._registry.pending(f"{int(entry_id) - 1:016d}", 1) if one.id == entry_id]
+        if not waiting:
+            self._queue.complete([job])  # described, changed or gone since
+            return
+        self._single[entry_id] = job
+        self._ask(waiting)
+
+    def advance(self, wait_s: float) -> None:
+        """Describe a little, and commit what has come together."""
+        self._top_up()
+        self._pool.pump(wait_s)
+        idle = not self._with_pool and not self._fetched
+        if len(self._described) >= _COMMIT_FILES or (self._described and idle):
+            self._commit()
+        if idle and not self._described and self.job and not self._registry.pending(self._after, 1):
+            self._queue.complete([self.job])
+            self.job = None
+
+    def _top_up(self) -> None:
+        while self.job and self._with_pool < _AHEAD_FILES:
+            if not self._fetched:
+                self._fetched.extend(self._registry.pending(self._after, _FETCH_FILES))
+                if not self._fetched:
+                    return
+                self._after = self._fetched[-1].id
+            together = [self._fetched.popleft()]
+            place = _place(together[0])
+            while self._fetched and len(together) < _TASK_FILES and _place(self._fetched[0]) == place:
+                together.append(self._fetched.popleft())
+            self._ask(together)
+
+    def _ask(self, together: list[Pending]) -> None:
+        root, directory = _place(together[0])
+        if root not in self._register.root_names:
+            self._described += [(one, None) for one in together]
+            return
+        files = []
+        for one in together:
+            descriptor = self._registry.descriptor_of(one.sha256, one.mime)
+            cached = canonical(descriptor) if descriptor is not None else None
+            name = opening.parts(one.path)[1]
+            files.append(tuple(tasks.File(name, one.size_bytes, one.mtime_ns, one.inode, one.mime, cached)))
+        self._with_pool += len(together)
+
+        def then(answer: Answer) -> None:
+            self._with_pool -= len(together)
+            self._answered(together, answer)
+
+        self._pool.submit(tasks.Describe(root, directory, files), then)
+
+    def _answered(self, together: list[Pending], answer: Answer) -> None:
+        match answer:
+            case Done(_, results):
+                self._described += zip(together, results, strict=True)
+            case Lost(_, culprit, reason):
+                by_name = {opening.parts(one.path)[1]: one for one in together}
+                poison = by_name.pop(culprit, None)
+                if poison:
+                    self._broken(poison, reason)
+                for one in by_name.values():
+                    self._ask([one])
+            case _:
+                self._described += [(one, None) for one in together]  # its directory is gone; so will be the entry
+
+    def _broken(self, one: Pending, reason: str) -> None:
+        """The file's extractor crashed or hung."""
+        job = self._single.pop(one.id, None)
+        if job is None:
+            self._queue.enqueue([Work("describe", one.id.encode(), PRIORITY_DESCRIBE, {"reason": reason})])
+            emit("job_failed", kind="describe", path=one.path, reason=reason, attempts=0)
+            return
+        state = self._queue.fail(job, reason)
+        if state == "dead_letter":
+            self._registry.give_up([one.id])
+            self._register.notes.open("not_described", one.root, one.path, {"id": one.id, "reason": reason})
+            self._register.notes.flush()
+            emit("job_dead", kind="describe", path=one.path, reason=reason, attempts=job.attempts)
+        else:
+            emit("job_failed", kind="describe", path=one.path, reason=reason, attempts=job.attempts)
+
+    def _commit(self) -> None:
+        described, self._described = self._described, []
+        trace("describe:after")
+        entries = self._registry.by_id(one.id for one, _ in described)
+        changes = []
+        given_up = []
+        for one, result in described:
+            entry = entries.get(one.id)
+            if entry is None or entry.observation.sha256 != one.sha256:
+                continue  # it changed meanwhile, and is pending again
+            if result is None:
+                given_up.append(one.id)  # it is not what was registered: its path job will make it pending again
+                continue
+            change = _change(entry, one, result)
+            if change:
+                changes.append(change)
+            else:
+                given_up.append(one.id)
+        if given_up:
+            self._registry.give_up(given_up)
+        if changes:
+            self._register.commit(changes, _WHY)
+            self.total += len(changes)
+        self._queue.complete([self._single.pop(one.id) for one, _ in described if one.id in self._single])
+
+    def stop(self) -> list[Job]:
+        """Let go of everything; return the jobs to be released."""
+        held = self.held
+        self.job = None
+        self._single.clear()
+        self._fetched.clear()
+        self._described.clear()
+        return held
+
+
+def _place(one: Pending) -> tuple[str, bytes]:
+    return one.root, opening.parts(one.path)[0]
+
+
+def _change(entry: Entry, one: Pending, result: Sequence[Any]) -> Change | None:
+    """Return the change that describes an entry; None when its descriptor does not satisfy the schema."""
+    _, text, class_name, rule, confidence, tags = result
+    old = entry.described
+    by_hand = (old.class_rule or "").startswith("operator:")  # what a person decided stays
+    described = Described(
+        sha256=one.sha256,
+        descriptor=parse(text),
+        class_name=old.class_name if by_hand else class_name,
+        class_rule=old.class_rule if by_hand else rule,
+        confidence=old.confidence if by_hand else confidence,
+        tags=old.tags if by_hand else tuple(tags),
+    )
+    after = entry._replace(rev=entry.rev + 1, described=described)
+    try:
+        schema.require_valid(entry_json(after))
+    except PatchInvalid as error:
+        emit("job_failed", kind="describe", path=entry.path, reason=str(error), attempts=1)
+        return None
+    return Change(entry, after, {"confidence": 100, "kind": "described"})
