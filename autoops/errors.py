@@ -41,7 +41,7 @@ class UsageError(AutoopsError):
 
 class ConfigError(UsageError):
     """The configuration has {count} fault(s):
-{faults}"""
+    {faults}"""
 
     hint = "correct the lines named above; every key is described in etc/autoops.toml"
 

@@ -57,7 +57,9 @@ def show(path: bytes | str) -> str:
     form = text(path) if isinstance(path, bytes) else path
     if form.isprintable():
         return form
-    return "".join(
-        char if char.isprintable() else _escaped(char.encode("utf-8", "surrogateescape" if char < "\ue000" else "strict"))
-        for char in form
-    )
+    return "".join(char if char.isprintable() else _escaped(_raw(char)) for char in form)
+
+
+def _raw(char: str) -> bytes:
+    """Return the bytes of one character; a lone surrogate stands for a byte (PEP 383), or for itself in hostile JSON."""
+    return char.encode("utf-8", "surrogateescape" if "\udc80" <= char <= "\udcff" else "surrogatepass")

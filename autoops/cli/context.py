@@ -133,9 +133,7 @@ def make_ready(state: State) -> list[str]:
         before = migrate(path, schema)
         if before != schema.version:
             done.append(
-                f"{path.name}: version {before} -> {schema.version}"
-                if before
-                else f"{path.name}: made, version {schema.version}"
+                f"{path.name}: version {before} -> {schema.version}" if before else f"{path.name}: made, version {schema.version}"
             )
     state.cookies.mkdir(mode=0o700, exist_ok=True)
     if not state.private_key.exists() and not os.environ.get("CREDENTIALS_DIRECTORY"):

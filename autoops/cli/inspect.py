@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -13,12 +13,12 @@ from autoops.cli.lookup import find_entry
 from autoops.cli.options import ConfigOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, stream, table
 from autoops.core.canonical import canonical, entry_json
-from autoops.model import Entry
+from autoops.model import Entry, JobState
 from autoops.store.backlog import Backlog
 from autoops.store.operations import Findings, Gaps, Heartbeats
 
 WhatArgument = Annotated[str, typer.Argument(metavar="ID|PATH", help="A document's ID, or its path.")]
-_STATES = ("queued", "running", "completed", "failed", "dead_letter")
+_STATES: tuple[JobState, ...] = get_args(JobState)
 
 
 def list_entries(
@@ -75,7 +75,8 @@ def explain(what: WhatArgument, state: StateOption = None, config: ConfigOption 
 def export(
     state: StateOption = None,
     output_format: Annotated[
-        str, typer.Option("--format", help="jsonl: one canonical entry a line, by ID; ledger: one signed record a line; hashdeep.")
+        str,
+        typer.Option("--format", help="jsonl: one canonical entry a line, by ID; ledger: one signed record a line; hashdeep."),
     ] = "jsonl",
     root: Annotated[str | None, typer.Option("--in", metavar="ROOT", help="Only this root (its name).")] = None,
     config: ConfigOption = None,
@@ -93,7 +94,7 @@ def queue_status(state: StateOption = None, json: JsonOption = False) -> None:
         return
     say("Queue Status:")
     for name in _STATES:
-        say(f"  {name}: {counts[name]}")  # type: ignore[literal-required]
+        say(f"  {name}: {counts[name]}")
 
 
 def status(state: StateOption = None, json: JsonOption = False) -> None:
@@ -146,7 +147,12 @@ def coverage(state: StateOption = None, json: JsonOption = False) -> None:
     if not gaps:
         say("everything is watched")
         return
-    table([("since", "root", "path", "why"), *((_utc(gap.since_s), gap.root, names.text(gap.path), _why(gap.reason, gap.detail)) for gap in gaps)])
+    table(
+        [
+            ("since", "root", "path", "why"),
+            *((_utc(gap.since_s), gap.root, names.text(gap.path), _why(gap.reason, gap.detail)) for gap in gaps),
+        ]
+    )
 
 
 def _why(reason: str, detail: str) -> str:

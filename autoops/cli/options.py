@@ -12,13 +12,17 @@ from autoops.state import State
 
 StateOption = Annotated[
     Path | None,
-    typer.Option("--state", metavar="DIR", help="The state directory. Default: $STATE_DIRECTORY, ./.autoops, ~/.local/state/autoops."),
+    typer.Option(
+        "--state", metavar="DIR", help="The state directory. Default: $STATE_DIRECTORY, ./.autoops, ~/.local/state/autoops."
+    ),
 ]
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="The configuration. Default: /etc/autoops/autoops.toml if it exists.")
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The configuration. Default: /etc/autoops/autoops.toml if it exists."),
 ]
 RootOption = Annotated[
-    list[Path] | None, typer.Option("--root", metavar="DIR", help="A tree to watch, instead of the configured ones; repeatable.")
+    list[Path] | None,
+    typer.Option("--root", metavar="DIR", help="A tree to watch, instead of the configured ones; repeatable."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]

@@ -15,7 +15,8 @@ from autoops.cli.output import as_json, say, warn
 from autoops.model import PRIORITY_OPERATOR, Work, path_key
 
 PathsOption = Annotated[
-    list[Path] | None, typer.Option("--paths", metavar="DIR", help="Trees to watch, instead of the configured ones; repeatable.")
+    list[Path] | None,
+    typer.Option("--paths", metavar="DIR", help="Trees to watch, instead of the configured ones; repeatable."),
 ]
 
 
@@ -129,5 +130,3 @@ def register(app: typer.Typer) -> None:
     app.command()(migrate)
     app.command()(scan)
     app.command("wait-idle")(wait_idle)
-
-

@@ -49,9 +49,7 @@ def run_watcher(context: Context) -> int:
         return roots, Settings(watch.settle_s, watch.min_age_s, watch.poll_interval_s, polled, watch.rescan_s)
 
     state = context.state
-    watcher = Watcher(
-        load, lambda: QueueSink(state, config), os.fsencode(state.cookies), excluded=(os.fsencode(state.directory),)
-    )
+    watcher = Watcher(load, lambda: QueueSink(state, config), os.fsencode(state.cookies), excluded=(os.fsencode(state.directory),))
     return _live(context, watcher, config.service.heartbeat_s, facts)
 
 

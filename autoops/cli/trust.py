@@ -80,7 +80,9 @@ def verify(
 
         settings = ctx.config_with_registered_roots()
         started_s = time.monotonic()
-        results["files"] = [Fault("file", line) for line in differences(ctx, settings, ctx.places(settings, None), hashes=True).lines]
+        results["files"] = [
+            Fault("file", line) for line in differences(ctx, settings, ctx.places(settings, None), hashes=True).lines
+        ]
         if not json:
             verdict = "good" if not results["files"] else f"{len(results['files'])} DIFFERENCE(S)"
             say(f"every file's content: {verdict} ({time.monotonic() - started_s:.1f} s)")
@@ -207,5 +209,3 @@ def register(app: typer.Typer) -> None:
     app.command()(verify)
     app.command()(submit)
     app.command()(rollback)
-
-

@@ -58,9 +58,7 @@ BUILTIN: tuple[ClassRule, ...] = (
     ),
     ClassRule("builtin:key", "key", type=("application/x-pem-file",), confidence=75),
     ClassRule("builtin:test", "test", glob=_TESTS, type=_CODE, confidence=80, tags=("code",)),
-    ClassRule(
-        "builtin:script-type", "script", type=("text/x-shellscript", "text/x-powershell", "text/x-batch"), tags=("code",)
-    ),
+    ClassRule("builtin:script-type", "script", type=("text/x-shellscript", "text/x-powershell", "text/x-batch"), tags=("code",)),
     ClassRule("builtin:script", "script", type=("text/*",), shebang=("*",), confidence=90, tags=("code",)),
     ClassRule("builtin:config-name", "config", glob=_CONFIG_NAMES, type=("text/*", "application/json"), confidence=85),
     ClassRule("builtin:config", "config", type=("text/x-ini", "application/toml", "application/yaml"), confidence=70),

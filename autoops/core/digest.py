@@ -60,9 +60,7 @@ def has_member(members: bytes, entry_id: str, leaf: bytes) -> bool:
 
 def members_of(members: bytes) -> list[tuple[str, bytes]]:
     """Return a bucket's members as (ID, leaf)."""
-    return [
-        (members[at : at + 16].decode(), members[at + 16 : at + MEMBER_BYTES]) for at in range(0, len(members), MEMBER_BYTES)
-    ]
+    return [(members[at : at + 16].decode(), members[at + 16 : at + MEMBER_BYTES]) for at in range(0, len(members), MEMBER_BYTES)]
 
 
 class Tree:

@@ -70,9 +70,7 @@ def read(text: str | bytes) -> Patch:
         raise PatchInvalid(detail="it touches no entry")
     unguarded = [entry_id for entry_id in patch.ids if entry_id not in patch.revs]
     if unguarded and not patch.digest:
-        raise PatchInvalid(
-            detail=f'no precondition for {unguarded[0]}: give "revs": {{"{unguarded[0]}": its rev}}, or "digest"'
-        )
+        raise PatchInvalid(detail=f'no precondition for {unguarded[0]}: give "revs": {{"{unguarded[0]}": its rev}}, or "digest"')
     return patch
 
 
@@ -141,9 +139,7 @@ def _by_hand(before: JSON, after: JSON, fields: JSON, actor: str, now_s: int) ->
 
 def _check_preconditions(patch: Patch, entries: Mapping[str, Entry], digest: str) -> None:
     if patch.digest and not digest.startswith(patch.digest):
-        raise PreconditionFailed(
-            what="the registry digest", wanted=patch.digest[:_DIGEST_DIGITS], found=digest[:_DIGEST_DIGITS]
-        )
+        raise PreconditionFailed(what="the registry digest", wanted=patch.digest[:_DIGEST_DIGITS], found=digest[:_DIGEST_DIGITS])
     for entry_id in patch.ids:
         wanted = patch.revs.get(entry_id)
         found = entries[entry_id].rev if entry_id in entries else None

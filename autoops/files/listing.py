@@ -63,7 +63,11 @@ def list_directory(
                 listing.same += 1
                 continue
             progress(name)
-            _add(listing, observe(fd, name, rules), name, there)
+            outcome = observe(fd, name, rules)
+            if rehash and isinstance(outcome, Seen) and _is_known(outcome, known.get(name)):
+                listing.same += 1
+            else:
+                _add(listing, outcome, name, there)
     listing.gone = [name for name in known if name not in there]
     return listing
 
@@ -81,6 +85,11 @@ def _is_same(fd: int, name: bytes, known: tuple[str, int, int, int, int, bytes |
         return False
     _, size_bytes, mtime_ns, inode, ctime_ns, _ = known
     return (found.st_ctime_ns, found.st_mtime_ns, found.st_size, found.st_ino) == (ctime_ns, mtime_ns, size_bytes, inode)
+
+
+def _is_known(seen: Seen, known: tuple[str, int, int, int, int, bytes | None] | None) -> bool:
+    found = seen.observation
+    return known is not None and (found.kind, found.size_bytes, found.mtime_ns, found.inode, found.sha256) == (*known[:4], known[5])
 
 
 def _add(listing: Listing, outcome: Outcome, name: bytes, there: set[bytes]) -> None:

@@ -133,9 +133,7 @@ def _regular(
         return Unsettled(name, (after.st_size, after.st_mtime_ns), max(rules.settle_s, 0.1))
     racy = abs(now_ns - before.ctime_ns) < RACY_NS
     claimed = _claimed(fd, name, rules)
-    return Seen(
-        name, _observation("file", before, sha256, sniff(head, name)), _UNKNOWN_CTIME if racy else before.ctime_ns, claimed
-    )
+    return Seen(name, _observation("file", before, sha256, sniff(head, name)), _UNKNOWN_CTIME if racy else before.ctime_ns, claimed)
 
 
 def settle(found: Stat, now_ns: int, rules: Rules, closed: bool, sample: tuple[int, int] | None, fd: int) -> float:

@@ -58,8 +58,8 @@ def stat(fd: int, name: bytes = b"") -> Stat:
     if _libc.statx(fd, name, flags, _BASIC_STATS_AND_BIRTH, _buffer) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), name)
-    mask, links, mode, inode, size, born_s, born_ns, changed_s, changed_ns, mtime_s, mtime_ns, major, minor = (
-        _STATX.unpack_from(_buffer)
+    mask, links, mode, inode, size, born_s, born_ns, changed_s, changed_ns, mtime_s, mtime_ns, major, minor = _STATX.unpack_from(
+        _buffer
     )
     birth = born_s * _NS + born_ns if mask & 0x800 else 0
     return Stat(

@@ -111,9 +111,7 @@ class Child:
             for name, closed, sample in task.names:
                 path = task.path + b"/" + name if task.path else name
                 self._slot.begin(name)
-                outcome = (
-                    None if ignore.is_ignored(path, False) else observe(fd, name, self._rules, closed=closed, sample=sample)
-                )
+                outcome = None if ignore.is_ignored(path, False) else observe(fd, name, self._rules, closed=closed, sample=sample)
                 match outcome:
                     case Seen():
                         result.seen.append(tasks.flat(outcome))

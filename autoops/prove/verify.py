@@ -88,7 +88,7 @@ def checkpoints(path: Path, registry: Registry, verifier: Verifier) -> Iterator[
 
 def _checkpoint_fault(line: bytes, registry: Registry, verifier: Verifier) -> str | None:
     try:
-        value = parse(line) if len(line) <= MAX_LINE_BYTES else None
+        value: JSON = parse(line[:MAX_LINE_BYTES])
         signature = bytes.fromhex(value["signature"])
         sequence, hashed, digested = value["sequence"], value["hash"], value["digest"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -117,7 +117,9 @@ def replay(registry: Registry, head: Head) -> Iterator[Fault]:
                 yield Fault("replay", f"commit {record.sequence}: {error}")
                 return
             if state.digest().hex() != value["digest_after"]:
-                yield Fault("replay", f"commit {record.sequence} claims {value['digest_after']}, replayed it is {state.digest().hex()}")
+                yield Fault(
+                    "replay", f"commit {record.sequence} claims {value['digest_after']}, replayed it is {state.digest().hex()}"
+                )
                 return
         if state.digest() != head.digest:
             yield Fault("replay", f"the registry's digest is {head.digest.hex()}, the ledger's {state.digest().hex()}")

@@ -124,9 +124,7 @@ class Backlog:
 
     def unfinished(self, up_to_id: int, kinds: Sequence[str] | None = None) -> int:
         """Return how many jobs with an id up to this one still wait or run; given up counts as finished."""
-        running = self._reader.query(
-            "SELECT kind FROM job WHERE state <> 'queued' AND state = 'running' AND id <= ?", (up_to_id,)
-        )
+        running = self._reader.query("SELECT kind FROM job WHERE state <> 'queued' AND state = 'running' AND id <= ?", (up_to_id,))
         total = sum(1 for (kind,) in running if kinds is None or kind in kinds)
         for group in self._groups(kinds):
             sql = f"SELECT count(*) FROM job WHERE {READY} AND priority = ? AND kind = ? AND id <= ?"

@@ -96,9 +96,7 @@ class RegistryWriter(Registry):
         trace("commit:before")
         new_ids = ids.allocate(self._last_id, now_s, sum(1 for change in changes if change.before is None))
         supply = iter(new_ids)
-        done = [
-            change if change.before else change._replace(after=change.after._replace(id=next(supply))) for change in changes
-        ]
+        done = [change if change.before else change._replace(after=change.after._replace(id=next(supply))) for change in changes]
         last_id = new_ids[-1] if new_ids else self._last_id
         try:
             with self._db.transaction() as tx:
@@ -136,9 +134,7 @@ class RegistryWriter(Registry):
         updated = [change for change in changes if change.before is not None]
         moved = [change for change in updated if change.before and change.before[2:4] != change.after[2:4]]
         # Parked under names that no file can have, so that two documents may swap their paths within one commit.
-        tx.execute_many(
-            "UPDATE entry SET name = ? WHERE id = ?", [(b"\0" + c.after.id.encode(), int(c.after.id)) for c in moved]
-        )
+        tx.execute_many("UPDATE entry SET name = ? WHERE id = ?", [(b"\0" + c.after.id.encode(), int(c.after.id)) for c in moved])
         if tx.execute_many(_UPDATE, [self._update_row(tx, change, now_s) for change in updated]) < len(updated):
             _refuse_stale(tx, updated)
         tx.execute_many(_INSERT, [self._insert_row(tx, change, now_s) for change in created])
@@ -220,7 +216,9 @@ class RegistryWriter(Registry):
     def place_roots(self, places: Mapping[str, bytes]) -> None:
         """Keep where the configured roots are."""
         with self._db.transaction() as tx:
-            tx.execute("UPDATE root SET path = NULL WHERE name NOT IN (SELECT value FROM json_each(?))", (json.dumps(list(places)),))
+            tx.execute(
+                "UPDATE root SET path = NULL WHERE name NOT IN (SELECT value FROM json_each(?))", (json.dumps(list(places)),)
+            )
             for name, path in places.items():
                 tx.execute("UPDATE root SET path = ? WHERE id = ?", (path, _root_id(tx, name)))
 
@@ -285,7 +283,5 @@ def _refuse_stale(tx: Transaction, changes: Sequence[Change]) -> None:
         row = tx.one("SELECT rev FROM entry WHERE id = ?", (int(change.after.id),))
         if not row or row[0] != change.after.rev:
             wanted = f"rev {change.before.rev}"
-            raise PreconditionFailed(
-                what=f"entry {change.after.id}", wanted=wanted, found=f"rev {row[0]}" if row else "nothing"
-            )
+            raise PreconditionFailed(what=f"entry {change.after.id}", wanted=wanted, found=f"rev {row[0]}" if row else "nothing")
     raise AssertionError("fewer rows were updated than changes given, but every one is there")

@@ -160,9 +160,7 @@ class Findings:
         if not rows:
             return 0
         with self._db.transaction() as tx:
-            closed = tx.execute_many(
-                "UPDATE finding SET closed_s = ? WHERE kind = ? AND subject = ? AND closed_s IS NULL", rows
-            )
+            closed = tx.execute_many("UPDATE finding SET closed_s = ? WHERE kind = ? AND subject = ? AND closed_s IS NULL", rows)
             if closed:
                 tx.execute(
                     "DELETE FROM finding WHERE id IN (SELECT id FROM finding WHERE closed_s IS NOT NULL"

@@ -137,9 +137,7 @@ class Registry:
 
     # entries
 
-    def entries(
-        self, *, after: str = "", root: str | None = None, status: str | None = None, limit: int = -1
-    ) -> Iterator[Entry]:
+    def entries(self, *, after: str = "", root: str | None = None, status: str | None = None, limit: int = -1) -> Iterator[Entry]:
         """Yield entries by ID, those after an ID; of one root or status only, if given."""
         sql = (
             f"SELECT {_COLUMNS} {_FROM} WHERE e.id > :after AND (:root IS NULL OR r.name = :root)"
@@ -206,8 +204,7 @@ class Registry:
     def known_in(self, directory: int) -> Known:
         """Return what is known about the active entries of one directory."""
         sql = (
-            "SELECT name, kind, size_bytes, mtime_ns, inode, ctime_ns, sha256 FROM entry"
-            " WHERE directory = ? AND status = 'active'"
+            "SELECT name, kind, size_bytes, mtime_ns, inode, ctime_ns, sha256 FROM entry WHERE directory = ? AND status = 'active'"
         )
         return {
             name: (kind, size_bytes, mtime_ns, _unsigned(inode), ctime_ns, sha256)

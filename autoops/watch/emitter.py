@@ -31,6 +31,7 @@ from autoops.watch.pending import Pending
 APPEARED = inotify.CREATE | inotify.MOVED_TO
 LOST = inotify.DELETE_SELF | inotify.MOVE_SELF | inotify.UNMOUNT | inotify.IGNORED
 HOLD_S = 0.1  # how long a file may be created before it is closed, and a directory on its way before it counts as gone
+ENDED_KEPT = 10_000  # beyond, a scan of the directory costs a little and is right as well
 BUSY_WINDOW_S = 0.05
 BUSY_EVENTS = 100  # in one window; above, reading pauses a little, so that one read takes many events
 BUSY_PAUSE_S = 0.01  # the kernel's queue holds 16,384 events: 1.6 million a second
@@ -69,6 +70,9 @@ class InotifyEmitter(EventEmitter):
         self._fresh: dict[bytes, tuple[Change, float]] = {}  # created or found, not yet closed
         self._leaving: dict[int, tuple[bytes, float]] = {}  # cookie of a directory moved away: path, when
         self._moves: dict[int, bytes] = {}  # cookie of a file moved away: path
+        self._ended: set[bytes] = (
+            set()
+        )  # directories that were watched to their end, their deletion still to be told by the parent
         self._seen = 0  # events in this window
         self._window_s = 0.0
 
@@ -239,11 +243,14 @@ class InotifyEmitter(EventEmitter):
             wd = self._coverage.directories.wd_of.get(path)
             if wd is not None:
                 self._coverage.directories.forget(wd)
+            elif path in self._ended:
+                self._ended.discard(path)
             elif not self._coverage.is_ignored(path):
                 self._coverage.scans.add(path)  # nobody saw what was deleted in it
             self._coverage.close_gaps(path)
             return []
         self._scope.ignore.forget(path)
+        self._ended.discard(path)
         before = self._leaving.pop(cookie, (None, 0.0))[0] if mask & inotify.MOVED_TO else None
         for key, (left, _) in list(self._leaving.items()):
             if within(left, path) or within(path, left):
@@ -280,6 +287,8 @@ class InotifyEmitter(EventEmitter):
             self._coverage.unmounted(directory)
         if mask & (inotify.IGNORED | inotify.UNMOUNT):
             self._coverage.directories.forget(wd)
+            if len(self._ended) < ENDED_KEPT:
+                self._ended.add(directory)
 
 
 def _note(found: dict[bytes, Change], name: bytes, change: Change) -> None:

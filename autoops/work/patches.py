@@ -11,7 +11,7 @@ from autoops.log import emit
 from autoops.model import JSON, Change, Job
 from autoops.store.commit import RegistryWriter, Why
 from autoops.store.queue import Queue
-from autoops.store.registry import patch_for, patches_of
+from autoops.store.registry import Registry, patch_for, patches_of
 from autoops.work.register import Register
 
 
@@ -37,7 +37,7 @@ class Patches:
         actor = str(facts["actor"])
         now_s = int(time.time())
         if "rollback" in facts:
-            changes, reason = self._undo(str(facts["rollback"]), actor, now_s)
+            changes, reason = undo(self._registry, str(facts["rollback"]), actor, now_s)
         else:
             patch = patches.read(str(facts["patch"]))
             digest = self._registry.ledger_head.digest.hex()
@@ -50,36 +50,6 @@ class Patches:
             if "rollback" in facts:
                 emit("rolled_back", sequence=done.head.sequence)
 
-    def _undo(self, what: str, actor: str, now_s: int) -> tuple[list[Change], str]:
-        """Return the changes that undo a commit, or an entry's last change."""
-        only = what if len(what) == 16 else None
-        sequence = self._last_commit(only) if only else int(what)
-        record = self._registry.record(sequence)
-        if record is None:
-            raise NotFound(what=f"commit {sequence}")
-        touched = {_id_of(patch): patch for patch in patches_of(record) if only in (None, _id_of(patch))}
-        past = {entry_id: self._before(entry_id, sequence) for entry_id in touched}
-        entries = self._registry.by_id(touched)
-        changes = patches.undo(touched, entries, past, actor, sequence, now_s)
-        return changes, f"rollback of commit {sequence}" + (f" for {only}" if only else "")
-
-    def _last_commit(self, entry_id: str) -> int:
-        history = self._registry.history(entry_id)
-        if not history:
-            raise NotFound(what=entry_id)
-        return history[-1][1]
-
-    def _before(self, entry_id: str, sequence: int) -> JSON | None:
-        """Return an entry's JSON value before a commit, replayed from the ledger."""
-        value: JSON | None = None
-        for _, earlier in self._registry.history(entry_id):
-            if earlier >= sequence:
-                break
-            record = self._registry.record(earlier)
-            assert record is not None
-            value = apply_patch(value, dict(patch_for(record, entry_id)))
-        return value
-
     def _require_free_paths(self, changes: list[Change]) -> None:
         """Refuse to put a document at a path where another one lives."""
         own = {change.after.id for change in changes}
@@ -89,6 +59,39 @@ class Patches:
             for other in self._registry.at(change.after.root, [change.after.path]):
                 if other.id not in own:
                     raise PreconditionFailed(what=f"the path of {change.after.id}", wanted="free", found=f"taken by {other.id}")
+
+
+def undo(registry: Registry, what: str, actor: str, now_s: int) -> tuple[list[Change], str]:
+    """Return the changes that undo a commit, or an entry's last change."""
+    only = what if len(what) == 16 else None
+    sequence = _last_commit(registry, only) if only else int(what)
+    record = registry.record(sequence)
+    if record is None:
+        raise NotFound(what=f"commit {sequence}")
+    touched = {_id_of(patch): patch for patch in patches_of(record) if only in (None, _id_of(patch))}
+    past = {entry_id: _before(registry, entry_id, sequence) for entry_id in touched}
+    entries = registry.by_id(touched)
+    changes = patches.undo(touched, entries, past, actor, sequence, now_s)
+    return changes, f"rollback of commit {sequence}" + (f" for {only}" if only else "")
+
+
+def _last_commit(registry: Registry, entry_id: str) -> int:
+    history = registry.history(entry_id)
+    if not history:
+        raise NotFound(what=entry_id)
+    return history[-1][1]
+
+
+def _before(registry: Registry, entry_id: str, sequence: int) -> JSON | None:
+    """Return an entry's JSON value before a commit, replayed from the ledger."""
+    value: JSON | None = None
+    for _, earlier in registry.history(entry_id):
+        if earlier >= sequence:
+            break
+        record = registry.record(earlier)
+        assert record is not None
+        value = apply_patch(value, dict(patch_for(record, entry_id)))
+    return value
 
 
 def _id_of(patch: JSON) -> str:

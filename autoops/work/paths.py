@@ -74,9 +74,7 @@ class Paths:
                 self.held.pop(job.id, None)
         return len(done)
 
-    def _sort(
-        self, task: tasks.Look, looked: tasks.Looked, jobs: dict[bytes, Job], found: list[Found], done: list[Job]
-    ) -> None:
+    def _sort(self, task: tasks.Look, looked: tasks.Looked, jobs: dict[bytes, Job], found: list[Found], done: list[Job]) -> None:
         prefix = task.path + b"/" if task.path else b""
         for row in looked.seen:
             name, observation, ctime_ns, claimed = tasks.unflat(row)

@@ -11,14 +11,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from autoops.config import RootConfig
-from autoops.core.identity import Sighting, Verdict, View, decide, same_file
-from autoops.files import opening, roots
+from autoops.core.identity import Sighting, Verdict, decide
+from autoops.files import roots
 from autoops.log import emit
 from autoops.model import PRIORITY_RETRY, Change, Entry, Work, path_key
 from autoops.store.commit import Committed, RegistryWriter, Why
 from autoops.store.operations import DryRun, WouldDo
 from autoops.store.queue import Queue
 from autoops.work.checkpoints import Checkpoints
+from autoops.work.gather import entries_at, view_of
 from autoops.work.notes import Notes
 from autoops.work.renames import Renames
 
@@ -56,6 +57,7 @@ class Register:
         self._registry, self._queue, self.notes, self._dry_runs = registry, queue, notes, dry_runs
         self._checkpoints = checkpoints
         self._roots = configured
+        self._places = {name: root.path for name, root in configured.items()}
         self._now_s = now_s
         self.renames = Renames(registry, notes, configured)
         self.on_pending: Callable[[], None] = lambda: None
@@ -67,7 +69,7 @@ class Register:
         if not found:
             return Effects(0, 0)
         sightings = [one.sighting for one in found]
-        verdicts = decide(sightings, self._view(sightings), int(self._now_s()))
+        verdicts = decide(sightings, view_of(self._registry, self._places, sightings), int(self._now_s()))
         self._note_troubles(found)
         self._follow_up(verdicts)
         by_key = {(one.sighting.root, one.sighting.path): one for one in found}
@@ -99,36 +101,7 @@ class Register:
         self.renames.perform(done.entries, self.commit)
         return done
 
-    # what is known
-
-    def _view(self, sightings: Sequence[Sighting]) -> View:
-        here = self._here(sightings)
-        at = {(entry.root, entry.path): entry for entry in here}
-        strange = [one for one in sightings if one.seen and not _same(at.get((one.root, one.path)), one)]
-        others: list[Entry] = []
-        gone: list[Entry] = []
-        if strange and self._registry.total:
-            others = self._registry.with_inodes({one.seen.inode for one in strange if one.seen})
-            claimed = {one.claimed for one in strange if one.claimed}
-            others += self._registry.by_id(claimed).values() if claimed else ()
-            gone = self._registry.missing_with(one.seen.sha256 for one in strange if one.seen and one.seen.sha256)
-        sighted = {(one.root, one.path) for one in sightings}
-        held = {
-            (entry.root, entry.path): self._inode_at(entry)
-            for entry in (*others, *gone)
-            if (entry.root, entry.path) not in sighted
-        }
-        return View(here, others, gone, held)
-
-    def _here(self, sightings: Sequence[Sighting]) -> list[Entry]:
-        by_root: dict[str, list[bytes]] = {}
-        for one in sightings:
-            by_root.setdefault(one.root, []).append(one.path)
-        return [entry for root, paths in by_root.items() for entry in self._registry.at(root, paths)]
-
-    def _inode_at(self, entry: Entry) -> int | None:
-        root = self._roots.get(entry.root)
-        return opening.inode_at(root.path, entry.path) if root else None
+    # what is lost
 
     def _without_absences_of_lost_roots(self, found: Sequence[Found]) -> list[Found]:
         """Leave out what is "absent" in a root whose top directory is not the one it was: say, its disk is not mounted."""
@@ -155,9 +128,7 @@ class Register:
 
     # what follows
 
-    def _changes(
-        self, verdicts: Sequence[Verdict], found: Mapping[tuple[str, bytes], Found]
-    ) -> tuple[list[Change], list[WouldDo]]:
+    def _changes(self, verdicts: Sequence[Verdict], found: Mapping[tuple[str, bytes], Found]) -> tuple[list[Change], list[WouldDo]]:
         changes, rehearsed = [], []
         for verdict in verdicts:
             change = verdict.change
@@ -165,17 +136,15 @@ class Register:
                 continue
             one = found[verdict.sighting.root, verdict.sighting.path]
             if self._roots[one.sighting.root].policy == "observe":
-                rehearsed.append(WouldDo(one.sighting.root, one.sighting.path, _action(change), change.evidence, 0, 0, 0))
+                rehearsed.append(WouldDo(one.sighting.root, one.sighting.path, action(change), change.evidence, 0, 0, 0))
             else:
                 changes.append(change._replace(ctime_ns=one.ctime_ns) if one.ctime_ns else change)
         return changes, rehearsed
 
     def _note_same(self, verdicts: Sequence[Verdict], found: Mapping[tuple[str, bytes], Found]) -> None:
         """Remember what was read again and found to be as registered, so that it is not read a third time."""
-        again = [
-            verdict.sighting for verdict in verdicts if not verdict.change and not verdict.deferred and verdict.sighting.seen
-        ]
-        entries = {(entry.root, entry.path): entry for entry in self._here(again)} if again else {}
+        again = [verdict.sighting for verdict in verdicts if not verdict.change and not verdict.deferred and verdict.sighting.seen]
+        entries = {(entry.root, entry.path): entry for entry in entries_at(self._registry, again)} if again else {}
         seen = []
         for sighting in again:
             entry, one = entries.get((sighting.root, sighting.path)), found[sighting.root, sighting.path]
@@ -208,11 +177,8 @@ class Register:
                 self.notes.close("unreadable", root, path)
 
 
-def _same(entry: Entry | None, sighting: Sighting) -> bool:
-    return bool(entry and sighting.seen and same_file(entry.observation, sighting.seen))
-
-
-def _action(change: Change) -> str:
+def action(change: Change) -> str:
+    """Return what a change does, in a word or two."""
     before, after = change.before, change.after
     if before is None:
         return "register"
@@ -222,7 +188,7 @@ def _action(change: Change) -> str:
 
 
 def _report(change: Change, entry: Entry) -> None:
-    match _action(change):
+    match action(change):
         case "register":
             emit("entry_created", id=entry.id, path=entry.path, evidence=change.evidence["kind"])
         case "move":

@@ -8,21 +8,45 @@ Only files that hold not still or cannot be read become jobs of their own.
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from autoops import names
 from autoops.core.identity import Sighting
 from autoops.log import emit
-from autoops.model import PRIORITY_RETRY, Job, Work, path_key, split_key
+from autoops.model import JSON, PRIORITY_RETRY, Job, Work, path_key, split_key
 from autoops.pool import tasks
 from autoops.pool.pool import Answer, Done, Failed, Lost, Pool
-from autoops.store.commit import RegistryWriter
-from autoops.store.queue import Queue
-from autoops.work.register import Found, Register
+from autoops.store.registry import Registry
+from autoops.work.register import Effects, Found
 
 _WINDOW = 192  # directories that are with the pool or answered, but not yet registered
 _END = b"\x01"  # after every path below a directory in walk order, before its next sibling
+
+
+class Noter(Protocol):
+    """Where a scan notes what it cannot read."""
+
+    def open(self, kind: Literal["unreadable"], root: str, path: bytes, detail: JSON) -> None:
+        """Note that something is wrong with a path."""
+
+    def close(self, kind: Literal["unreadable"], root: str, path: bytes) -> None:
+        """Note that it no longer is."""
+
+    def flush(self) -> None:
+        """Write what was noted."""
+
+
+class Taker(Protocol):
+    """Who takes what a scan finds: stage one, or a rehearsal."""
+
+    @property
+    def notes(self) -> Noter:
+        """Where to note what cannot be read."""
+
+    def take(self, found: Sequence[Found], source: str, reason: str) -> Effects:
+        """Take a batch."""
 
 
 @dataclass
@@ -51,12 +75,12 @@ class Scan:
     """One scan job in progress. `advance` does a little of it."""
 
     job: Job
-    registry: RegistryWriter
-    queue: Queue
-    register: Register
+    registry: Registry
+    register: Taker
     pool: Pool
     epoch: int
     commit_files: int
+    enqueue: Callable[[Sequence[Work]], object]
     totals: Totals = field(default_factory=Totals)
 
     def __post_init__(self) -> None:
@@ -104,7 +128,7 @@ class Scan:
         batch, self._batch = self._batch, []
         works, self._works = self._works, []
         if works:
-            self.queue.enqueue(works)
+            self.enqueue(works)
         for at in range(0, len(batch), self.commit_files):
             effects = self.register.take(batch[at : at + self.commit_files], self.source, "scan")
             self.totals.changed += effects.changes

@@ -104,9 +104,7 @@ class Worker:
         self._checkpoints = Checkpoints(self._state.checkpoints, self._registry, signer)
         self._notes = Notes(Findings(self._queue_db), time.time)
         self._roots = {root.name: root for root in self._config.roots}
-        self._register = Register(
-            self._registry, self._queue, self._notes, DryRun(self._queue_db), self._checkpoints, self._roots
-        )
+        self._register = Register(self._registry, self._queue, self._notes, DryRun(self._queue_db), self._checkpoints, self._roots)
         worker = self._config.worker
         setup = tasks.setup_of(self._config, self._state.directory)
         size = worker.pool_size or os.cpu_count() or 1
@@ -254,11 +252,11 @@ class Worker:
         self._scan = Scan(
             job,
             self._registry,
-            self._queue,
             self._register,
             self._pool,
             self._epoch,
             self._config.worker.commit_files,
+            self._queue.enqueue,
         )
 
     def _is_the_root_it_was(self, root: RootConfig, facts: JSON) -> bool:

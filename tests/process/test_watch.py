@@ -11,6 +11,8 @@ import pytest
 from watching import watching
 
 from autoops import names
+from autoops.watch.emitter import BatchReady
+from autoops.watch.pending import Pending
 
 
 @pytest.fixture
@@ -54,6 +56,18 @@ def test_a_deleted_file_is_due_at_once(root: Path, tmp_path: Path) -> None:
         (root / "a").unlink()
         watch.settle()
         assert watch.kept.jobs()[b"a"].delay_s == 0.0
+
+
+def test_a_deleted_tree_is_told_file_by_file_without_a_scan(root: Path, tmp_path: Path) -> None:
+    for number in range(20):
+        (root / f"t/{number}/k").mkdir(parents=True)
+        (root / f"t/{number}/k/f").write_text("x")
+    with watching(root, tmp_path / "state") as watch:
+        shutil.rmtree(root / "t")
+        watch.settle()
+        assert watch.kept.jobs().keys() == {b"t/%d/k/f" % number for number in range(20)}
+        assert watch.kept.scans() == []
+        assert "1 directories" in watch.watcher.status()
 
 
 def test_reading_files_makes_no_jobs(root: Path, tmp_path: Path) -> None:
@@ -267,6 +281,11 @@ def test_everything_is_stored_by_one_thread_that_closes_its_sink(root: Path, tmp
     assert len(watch.kept.threads) == 1
     assert threading.get_ident() not in watch.kept.threads
     assert watch.kept.closed
+
+
+def test_no_two_announcements_are_equal_so_that_the_queue_drops_none() -> None:
+    pending = Pending()
+    assert BatchReady("r", pending) != BatchReady("r", pending)
 
 
 def test_two_batches_in_a_row_are_both_told(root: Path, tmp_path: Path) -> None:

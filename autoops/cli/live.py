@@ -1,0 +1,208 @@
+"""`autoops up`: the whole suite in the foreground, and a live view of it.
+
+Starts the same programs that systemd would (`autoops-watcher`, `autoops-worker`) with their logs in the state directory, and shows
+what the databases say. Ends when it is told to, or when one of them ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from autoops import names
+from autoops.cli.context import Context, is_terminal
+from autoops.cli.output import say
+from autoops.core.canonical import parse
+from autoops.core.ledger import Head
+from autoops.errors import AutoopsError, CheckFailed
+from autoops.store.backlog import Backlog
+from autoops.store.database import Database
+from autoops.store.operations import Gaps, Heartbeats
+from autoops.store.registry import Registry
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+_REFRESH_S = 0.5
+_PLAIN_S = 2.0
+_LATEST = 8
+_PARSED_BYTES = 64 * 1024  # records of a scan are megabytes; one line says enough about them
+
+
+class Picture(NamedTuple):
+    """What the live view shows."""
+
+    entries: int
+    rate: float  # entries a second, over the last seconds
+    head: Head
+    queue: Mapping[str, int]
+    to_describe: int
+    gaps: int
+    doing: dict[str, str]
+    latest: list[str]
+
+
+Show = Callable[[Picture], None]
+
+
+class Eyes:
+    """Reads the databases for the live view."""
+
+    def __init__(self, context: Context) -> None:
+        self._database: Database = context.queue_db(writable=False)
+        self._registry: Registry = context.registry()
+        self._rates: deque[tuple[float, int]] = deque(maxlen=8)
+        self._latest: deque[str] = deque(maxlen=_LATEST)
+        self._sequence = self._registry.head().sequence
+
+    def look(self) -> Picture:
+        """Return how things stand."""
+        entries = self._registry.count()
+        self._rates.append((time.monotonic(), entries))
+        (then_s, before), (now_s, now) = self._rates[0], self._rates[-1]
+        head = self._registry.head()
+        for record in self._registry.records(max(self._sequence, head.sequence - _LATEST)):
+            self._latest += _lines(record.sequence, record.text)
+        self._sequence = head.sequence
+        return Picture(
+            entries,
+            (now - before) / (now_s - then_s) if now_s > then_s else 0.0,
+            head,
+            {str(state): count for state, count in Backlog(self._database).counts().items()},
+            self._registry.pending_count(),
+            len(Gaps(self._database).open_gaps()),
+            {beat.process: beat.status for beat in Heartbeats(self._database).list()},
+            list(self._latest),
+        )
+
+    def close(self) -> None:
+        """Close the databases."""
+        self._registry.close()
+        self._database.close()
+
+
+def _lines(sequence: int, text: str) -> list[str]:
+    """Return what one commit did, a line for each of its first patches."""
+    if len(text) > _PARSED_BYTES:
+        return [f"commit {sequence}: a batch of {text.count(chr(34) + 'op' + chr(34) + ':'):,} changes"]
+    lines = []
+    for patch in parse(text)["patches"][:_LATEST]:
+        if patch["op"] == "create":
+            lines.append(f"{patch['entry']['id']}  new       {patch['entry']['path']}")
+        else:
+            changed = ", ".join(patch["set"])
+            where = patch["set"].get("path", "")
+            lines.append(f"{patch['id']}  {patch['evidence'].get('kind', ''):9} {where or changed}")
+    return lines
+
+
+def run_suite(context: Context) -> int:
+    """Run watcher and worker until a signal, or until one of them ends. Raises CheckFailed when one fails."""
+    stop: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, _: stop.append(number))
+    logs = context.state.directory / "log"
+    logs.mkdir(mode=0o700, exist_ok=True)
+    children = {name: _start(context, name, logs / f"{name}.log") for name in ("worker", "watcher")}
+    eyes = Eyes(context)
+    try:
+        with _view(context, logs) as show:
+            while not stop and all(child.poll() is None for child in children.values()):
+                with contextlib.suppress(AutoopsError):  # a reader may meet a locked or paused database; the next look will not
+                    show(eyes.look())
+                time.sleep(_REFRESH_S)
+    finally:
+        eyes.close()
+        _end(children)
+    failed = {name: child.returncode for name, child in children.items() if child.returncode not in (0, None)}
+    if failed and not stop:
+        name, code = next(iter(failed.items()))
+        raise CheckFailed(detail=f"autoops-{name} ended with status {code}: {_last_words(logs / f'{name}.log')}")
+    say("stopped")
+    return 0
+
+
+def _start(context: Context, name: str, log: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "autoops", f"start-{name}", "--state", os.fspath(context.state.directory)]
+    if context.config_file:
+        command += ["--config", os.fspath(context.config_file)]
+    for root in context.roots:
+        command += ["--root", os.fspath(root)]
+    with log.open("ab") as out:
+        # their own process group: Ctrl+C is for us, we end them in order
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+
+
+def _end(children: dict[str, subprocess.Popen[bytes]]) -> None:
+    for name in ("watcher", "worker"):  # the worker last: it still takes what the watcher stored
+        child = children[name]
+        if child.poll() is None:
+            child.terminate()
+        try:
+            child.wait(30)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _last_words(log: Path) -> str:
+    lines = log.read_bytes()[-2000:].splitlines()
+    return names.show(lines[-1]) if lines else f"see {log}"
+
+
+@contextlib.contextmanager
+def _view(context: Context, logs: Path) -> Iterator[Show]:
+    if not is_terminal():
+        yield Plain(context, logs)
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(highlight=False), refresh_per_second=4, transient=False) as live:
+        yield lambda picture: live.update(_drawn(context, logs, picture))
+
+
+class Plain:
+    """The view where nobody has a terminal: a line when something has changed."""
+
+    def __init__(self, context: Context, logs: Path) -> None:
+        self._said, self._at_s = "", 0.0
+        say(f"state: {context.state.directory}; logs: {logs}")
+
+    def __call__(self, picture: Picture) -> None:
+        line = _headline(picture)
+        if line != self._said and time.monotonic() - self._at_s > _PLAIN_S:
+            self._said, self._at_s = line, time.monotonic()
+            say(line)
+
+
+def _headline(picture: Picture) -> str:
+    queue = ", ".join(f"{count:,} {state}" for state, count in picture.queue.items() if count and state != "completed")
+    rate = f" ({picture.rate:,.0f}/s)" if picture.rate >= 1 else ""
+    return (
+        f"{picture.entries:,} files registered{rate}, {picture.to_describe:,} to describe; queue: {queue or 'empty'};"
+        f" commit {picture.head.sequence:,}, digest {picture.head.digest.hex()[:16]}"
+    )
+
+
+def _drawn(context: Context, logs: Path, picture: Picture) -> Group:
+    from rich.console import Group
+    from rich.text import Text
+
+    lines = [_headline(picture)]
+    lines += [f"{name}: {names.show(status)}" for name, status in picture.doing.items()]
+    if picture.gaps:
+        lines.append(f"not watched: {picture.gaps} place(s), see autoops coverage")
+    lines += ["", "latest:", *(f"  {names.show(line)}" for line in picture.latest)]
+    where = names.show(os.fsencode(context.state.directory))
+    lines += ["", f"look further: autoops status|list|explain PATH|verify --state {where}; logs in {names.show(os.fsencode(logs))}"]
+    lines.append("Ctrl+C stops")
+    return Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in lines))

@@ -1,0 +1,43 @@
+"""`autoops config ...` and `autoops keys ...`."""
+
+from __future__ import annotations
+
+import typer
+
+from autoops import config as configuration
+from autoops.cli.options import ConfigOption, RootOption, StateOption, context
+from autoops.cli.output import say
+from autoops.core.ledger import utc
+from autoops.errors import CheckFailed
+
+config_app = typer.Typer(help="The configuration: check it, show it.", no_args_is_help=True)
+keys_app = typer.Typer(help="The key that signs the ledger.", no_args_is_help=True)
+
+
+@config_app.command()
+def check(config: ConfigOption = None, state: StateOption = None, root: RootOption = None) -> None:
+    """Check the configuration and its roots; every fault at once, with its line. 0 when it is good, 2 when not."""
+    ctx = context(state, config, root)
+    settings = ctx.config()
+    if settings.roots:
+        ctx.checked_config()
+    say(f"the configuration is good: {len(settings.roots)} root(s), {len(settings.classes)} classification rule(s)")
+
+
+@config_app.command("show")
+def show_config(config: ConfigOption = None, root: RootOption = None) -> None:
+    """Show the configuration as it is in force, defaults and all, as TOML."""
+    print(configuration.as_toml(context(None, config, root).config()), end="")
+
+
+@keys_app.command("show")
+def show_keys(state: StateOption = None) -> None:
+    """Show the public key of the ledger, and since when the registry knows it."""
+    ctx = context(state)
+    public = ctx.public_key().hex()
+    known = ctx.registry().meta("public_key")
+    say(f"public key: {public}")
+    if known is not None and known != public:
+        raise CheckFailed(detail=f"the registry knows another key: {known}")
+    if ctx.state.public_key.exists():
+        say(f"in {ctx.state.public_key}, since {utc(ctx.state.public_key.stat().st_mtime)}")

@@ -1,0 +1,43 @@
+"""What registry and disk know that bears on a batch of sightings: the facts for the pure decision of core.identity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from autoops.core.identity import Sighting, View, same_file
+from autoops.files import opening
+from autoops.model import Entry
+from autoops.store.registry import Registry
+
+
+def entries_at(registry: Registry, sightings: Sequence[Sighting]) -> list[Entry]:
+    """Return the entries that live at the sighted paths."""
+    by_root: dict[str, list[bytes]] = {}
+    for one in sightings:
+        by_root.setdefault(one.root, []).append(one.path)
+    return [entry for root, paths in by_root.items() for entry in registry.at(root, paths)]
+
+
+def view_of(registry: Registry, places: Mapping[str, bytes], sightings: Sequence[Sighting]) -> View:
+    """Return the view for a batch; `places` says where the roots are."""
+    here = entries_at(registry, sightings)
+    at = {(entry.root, entry.path): entry for entry in here}
+    strange = [one for one in sightings if one.seen and not _is_same(at.get((one.root, one.path)), one)]
+    others: list[Entry] = []
+    gone: list[Entry] = []
+    if strange:
+        others = registry.with_inodes({one.seen.inode for one in strange if one.seen})
+        claimed = {one.claimed for one in strange if one.claimed}
+        others += registry.by_id(claimed).values() if claimed else ()
+        gone = registry.missing_with(one.seen.sha256 for one in strange if one.seen and one.seen.sha256)
+    sighted = {(one.root, one.path) for one in sightings}
+    held = {
+        (entry.root, entry.path): opening.inode_at(places[entry.root], entry.path) if entry.root in places else None
+        for entry in (*others, *gone)
+        if (entry.root, entry.path) not in sighted
+    }
+    return View(here, others, gone, held)
+
+
+def _is_same(entry: Entry | None, sighting: Sighting) -> bool:
+    return bool(entry and sighting.seen and same_file(entry.observation, sighting.seen))
