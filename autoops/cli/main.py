@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import typer
 
-from autoops import __version__
+from autoops import __version__, log
 from autoops.cli import inspect, queue, report, run, settings, trust
 from autoops.cli.output import warn
 from autoops.errors import AutoopsError
@@ -64,6 +64,7 @@ def warn_of(error: AutoopsError) -> None:
 
 def main() -> None:
     """Run `autoops`."""
+    log.configure("warning", "auto", "autoops")  # the services set up their own
     _run(app)
 
 

@@ -70,9 +70,7 @@ class InotifyEmitter(EventEmitter):
         self._fresh: dict[bytes, tuple[Change, float]] = {}  # created or found, not yet closed
         self._leaving: dict[int, tuple[bytes, float]] = {}  # cookie of a directory moved away: path, when
         self._moves: dict[int, bytes] = {}  # cookie of a file moved away: path
-        self._ended: set[bytes] = (
-            set()
-        )  # directories that were watched to their end, their deletion still to be told by the parent
+        self._ended: set[bytes] = set()  # directories that were watched to their end, their deletion still to be told by the parent
         self._seen = 0  # events in this window
         self._window_s = 0.0
 

@@ -219,9 +219,7 @@ class _Root:
                 self._miss(b"", "root is not mounted")
                 return
             polled = mounts.kind_of(scope.path) in self.settings.poll_kinds
-            self._watch = self._observer.watch(
-                os.fsdecode(scope.path), self._poller(scope) if polled else self._listener(scope)
-            )
+            self._watch = self._observer.watch(os.fsdecode(scope.path), self._poller(scope) if polled else self._listener(scope))
         except OSError as error:
             self._miss(b"", f"root cannot be watched: {error.strerror or error}")
             return

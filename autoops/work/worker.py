@@ -93,7 +93,8 @@ class Worker:
         self._sleeper = Sleeper(self._state.worker_socket)
         self._heartbeats = Heartbeats(self._queue_db)
         self._rescue, self._extend = Timer(queue.lease_s / 2), Timer(queue.lease_s / 3)
-        self._sweep, self._progress = Timer(_SWEEP_S), Timer(_PROGRESS_S)
+        self._sweep, self._save, self._progress = Timer(_SWEEP_S), Timer(_PROGRESS_S), Timer(_PROGRESS_S)
+        self._said = ""
         self._open_registry()
 
     def _open_registry(self) -> None:
@@ -189,6 +190,7 @@ class Worker:
         elif not waiting and self._stage_two.is_busy:
             self._stage_two.advance(_WAIT_S)
         self._keep_house(now_s)
+        self._tell(now_s)
         if self._scan or self._stage_two.is_busy or finished or self._wants_stage_two:
             return 0.0
         if self._paths.held:
@@ -236,6 +238,13 @@ class Worker:
     def _is_ignore_file(self, job: Job) -> bool:
         root, path = split_key(job.key)
         return root in self._roots and names.text(path.rpartition(b"/")[2]) in self._roots[root].ignore_files
+
+    def _tell(self, now_s: float) -> None:
+        """Let others see what it is doing, once a second at most, and at once when it has become idle."""
+        busy = self._scan or self._paths.held or self._stage_two.is_busy
+        if (not busy or self._progress.rings(now_s)) and self._said != self.status():
+            self._said = self.status()
+            self._heartbeats.beat(self.name, "running", self._said, int(time.time()))
 
     # scans
 
@@ -286,9 +295,8 @@ class Worker:
         assert self._scan is not None
         scan = self._scan
         if not scan.advance(_WAIT_S):
-            if self._progress.rings(now_s):
+            if self._save.rings(now_s):
                 self._save_cursor(scan)
-                self._heartbeats.beat(self.name, "running", self.status(), int(time.time()))
             return
         self._queue.complete([scan.job])
         self._scan = None
