@@ -89,6 +89,11 @@ def emit(event: str, /, **facts: object) -> None:
         getattr(get_logger(), level)(event, **facts)
 
 
+def is_reported(event: str) -> bool:
+    """Tell whether reporting an event has any effect, for those who would have to gather its facts a million times."""
+    return _collected is not None or PRIORITIES[EVENTS[event][0]] <= _threshold
+
+
 @contextlib.contextmanager
 def captured() -> Iterator[list[dict[str, Any]]]:
     """Collect the events of every thread, of all levels and as they were emitted, instead of writing them: for tests."""

@@ -10,7 +10,10 @@ from pathlib import Path
 from autoops.cli.context import Context, configure_log
 from autoops.model import JSON
 from autoops.runtime.service import Service, run
+from autoops.runtime.wake import Waker
+from autoops.store.database import Database
 from autoops.store.operations import Heartbeats
+from autoops.store.queue import SCHEMA as QUEUE
 
 
 def _live(context: Context, service: Service, heartbeat_s: float, facts: JSON) -> int:
@@ -24,7 +27,7 @@ def _live(context: Context, service: Service, heartbeat_s: float, facts: JSON) -
 
 def run_watcher(context: Context) -> int:
     """Watch until a signal ends it. Raises ConfigError, StorageError."""
-    from autoops.cli.sink import QueueSink
+    from autoops.watch.sink import QueueSink
     from autoops.watch.watcher import Plan, Settings, WatchedRoot, Watcher
 
     config = context.checked_config()
@@ -49,7 +52,14 @@ def run_watcher(context: Context) -> int:
         return roots, Settings(watch.settle_s, watch.min_age_s, watch.poll_interval_s, polled, watch.rescan_s)
 
     state = context.state
-    watcher = Watcher(load, lambda: QueueSink(state, config), os.fsencode(state.cookies), excluded=(os.fsencode(state.directory),))
+
+    def sink() -> QueueSink:
+        # synchronous=NORMAL: what it stores are hints; after a power cut the watcher begins with a scan that finds all of it again
+        database = Database.open(state.queue_db, QUEUE, synchronous="NORMAL", guard=True)
+        waker = Waker(state.worker_socket)
+        return QueueSink(database, facts["roots"], waker.wake)
+
+    watcher = Watcher(load, sink, os.fsencode(state.cookies), excluded=(os.fsencode(state.directory),))
     return _live(context, watcher, config.service.heartbeat_s, facts)
 
 

@@ -133,9 +133,13 @@ def changed_fields(change: Change) -> JSON:
     return {key: value for key, value in new.items() if key not in ("id", "rev") and value != old[key]}
 
 
+NEW: JSON = {"confidence": 100, "kind": "new"}  # the evidence of nearly every first registration
+_NEW_TEXT = canonical(NEW)
+
+
 def patch_text(change: Change, text: str) -> str:
     """Return a change as it stands in the ledger; `text` is the canonical text of the entry after it."""
-    evidence = canonical(change.evidence)
+    evidence = _NEW_TEXT if change.evidence is NEW else canonical(change.evidence)
     if change.before is None:
         return f'{{"entry":{text},"evidence":{evidence},"op":"create"}}'
     fields = canonical(changed_fields(change))

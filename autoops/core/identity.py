@@ -13,9 +13,8 @@ from itertools import chain
 from typing import NamedTuple
 
 from autoops import names
+from autoops.core.canonical import NEW
 from autoops.model import JSON, Change, Entry, Observation
-
-NEW: JSON = {"confidence": 100, "kind": "new"}
 
 
 class Sighting(NamedTuple):
@@ -27,6 +26,8 @@ class Sighting(NamedTuple):
     claimed: str | None = None  # the ID in its name or xattr
     moved_from: bytes | None = None  # the kernel's rename pair: its path before, below the same root
     final: bool = False  # asked for a second time: decide with what there is
+    ctime_ns: int = 0  # the inode's change time when the content was read; 0: it was not
+    unreadable: str = ""  # why its content could not be read
 
 
 class Finding(NamedTuple):
@@ -155,7 +156,7 @@ def _decide_one(sighting: Sighting, view: View, now_s: int) -> Verdict:
     if seen is None:
         return Verdict(sighting, _missing(here, now_s) if here else None)
     if here and same_file(here.observation, seen):
-        return Verdict(sighting, _refreshed(here, seen, {"confidence": 100, "kind": "same-file"}, now_s))
+        return Verdict(sighting, _refreshed(here, sighting, seen, {"confidence": 100, "kind": "same-file"}, now_s))
     mover = _mover(sighting, seen, view)
     if here is None:
         return _at_free_path(sighting, seen, mover, view, now_s)
@@ -165,7 +166,7 @@ def _decide_one(sighting: Sighting, view: View, now_s: int) -> Verdict:
     evidence: JSON = {"confidence": confidence, "kind": "known-path"}
     if mover:
         evidence["replaced_by"] = mover[0].id
-    return Verdict(sighting, _refreshed(here, seen, evidence, now_s))
+    return Verdict(sighting, _refreshed(here, sighting, seen, evidence, now_s))
 
 
 def _mover(sighting: Sighting, seen: Observation, view: View) -> tuple[Entry, JSON] | None:
@@ -217,7 +218,7 @@ def _name(path: bytes) -> bytes:
 
 
 def _created(sighting: Sighting, seen: Observation, evidence: JSON, now_s: int) -> Change:
-    return Change(None, Entry("", 1, sighting.root, sighting.path, seen, "active", now_s), evidence)
+    return Change(None, Entry("", 1, sighting.root, sighting.path, seen, "active", now_s), evidence, sighting.ctime_ns)
 
 
 def _missing(here: Entry, now_s: int) -> Change | None:
@@ -226,13 +227,14 @@ def _missing(here: Entry, now_s: int) -> Change | None:
     return Change(here, here._replace(rev=here.rev + 1, status="missing", since_s=now_s), {"confidence": 100, "kind": "absent"})
 
 
-def _refreshed(here: Entry, seen: Observation, evidence: JSON, now_s: int) -> Change | None:
+def _refreshed(here: Entry, sighting: Sighting, seen: Observation, evidence: JSON, now_s: int) -> Change | None:
     if seen.sha256 is None and here.observation._replace(sha256=None, mime=seen.mime) == seen:
         seen = here.observation  # it cannot be read now, but nothing says that it changed
     if here.observation == seen and here.status == "active":
         return None
     since_s = here.since_s if here.status == "active" else now_s
-    return Change(here, here._replace(rev=here.rev + 1, observation=seen, status="active", since_s=since_s), evidence)
+    after = here._replace(rev=here.rev + 1, observation=seen, status="active", since_s=since_s)
+    return Change(here, after, evidence, sighting.ctime_ns)
 
 
 def _moved(entry: Entry, evidence: JSON, sighting: Sighting, seen: Observation, now_s: int) -> Change:
@@ -240,7 +242,8 @@ def _moved(entry: Entry, evidence: JSON, sighting: Sighting, seen: Observation, 
     after = entry._replace(
         rev=entry.rev + 1, root=sighting.root, path=sighting.path, observation=seen, status="active", since_s=since_s
     )
-    return Change(entry, after, evidence | {"from": names.text(entry.path), "from_root": entry.root})
+    evidence = evidence | {"from": names.text(entry.path), "from_root": entry.root}
+    return Change(entry, after, evidence, sighting.ctime_ns)
 
 
 def retired(entry: Entry, now_s: int) -> Change:

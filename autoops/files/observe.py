@@ -78,12 +78,17 @@ def observe(fd: int, name: bytes, rules: Rules, *, closed: bool = False, sample:
     `closed`: its writer just closed it; `sample`: what (size, mtime) were at least `settle_s` ago.
     """
     try:
-        with opening.file(fd, name) as file_fd:
-            found = opening.stat(file_fd)
-            if modes.S_ISREG(found.mode):
-                return _regular(file_fd, name, found, rules, closed, sample)
+        file_fd = opening.file(fd, name)
     except OSError as error:
         return _not_opened(fd, name, error)
+    try:
+        found = opening.stat(file_fd)
+        if modes.S_ISREG(found.mode):
+            return _regular(file_fd, name, found, rules, closed, sample)
+    except OSError as error:
+        return _not_opened(fd, name, error)
+    finally:
+        os.close(file_fd)
     return _special(fd, name)
 
 

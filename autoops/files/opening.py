@@ -61,17 +61,12 @@ def stat(fd: int, name: bytes = b"") -> Stat:
     mask, links, mode, inode, size, born_s, born_ns, changed_s, changed_ns, mtime_s, mtime_ns, major, minor = _STATX.unpack_from(
         _buffer
     )
-    birth = born_s * _NS + born_ns if mask & 0x800 else 0
-    return Stat(
-        mode,
-        inode,
-        min(size, _INT64),
-        _bounded(mtime_s * _NS + mtime_ns),
-        _bounded(changed_s * _NS + changed_ns),
-        _bounded(birth),
-        links,
-        (major, minor),
-    )
+    birth_ns = born_s * _NS + born_ns if mask & 0x800 else 0
+    mtime_ns += mtime_s * _NS
+    changed_ns += changed_s * _NS
+    if size > _INT64 or not -_INT64 <= mtime_ns <= _INT64 or not -_INT64 <= changed_ns <= _INT64:
+        size, mtime_ns, changed_ns = min(size, _INT64), _bounded(mtime_ns), _bounded(changed_ns)
+    return Stat(mode, inode, size, mtime_ns, changed_ns, birth_ns, links, (major, minor))
 
 
 def _bounded(time_ns: int) -> int:
@@ -105,14 +100,9 @@ def _identity(fd: int) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-@contextlib.contextmanager
-def file(directory_fd: int, name: bytes) -> Iterator[int]:
-    """Open a file of an open directory for reading and yield its descriptor: not through a link, and no FIFO blocks it."""
-    fd = os.open(name, _FILE, dir_fd=directory_fd)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+def file(directory_fd: int, name: bytes) -> int:
+    """Open a file of an open directory for reading, not through a link, and so that no FIFO blocks; the caller closes it."""
+    return os.open(name, _FILE, dir_fd=directory_fd)
 
 
 def parts(path: bytes) -> tuple[bytes, bytes]:

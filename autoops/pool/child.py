@@ -28,7 +28,8 @@ class Slot:
     """The shared page that says which file is being touched: a counter of files, and the name."""
 
     SIZE = 8192
-    _HEAD = struct.Struct("=QH")
+    _NAME = 1024  # no name is longer than 255 bytes, but a file system of another kind might
+    _PAGE = struct.Struct(f"=QH{_NAME}s")
 
     def __init__(self, fd: int) -> None:
         self._page = mmap.mmap(fd, self.SIZE)
@@ -37,14 +38,12 @@ class Slot:
     def begin(self, name: bytes) -> None:
         """Say that this file is touched now."""
         self._count += 1
-        name = name[: self.SIZE - self._HEAD.size]
-        self._HEAD.pack_into(self._page, 0, self._count, len(name))
-        self._page[self._HEAD.size : self._HEAD.size + len(name)] = name
+        self._PAGE.pack_into(self._page, 0, self._count, len(name), name)
 
     def current(self) -> tuple[int, bytes]:
         """Return (files touched so far, the last one's name)."""
-        count, length = self._HEAD.unpack_from(self._page, 0)
-        return count, self._page[self._HEAD.size : self._HEAD.size + length]
+        count, length, name = self._PAGE.unpack_from(self._page, 0)
+        return count, name[:length]
 
 
 def write_message(out: IO[bytes], message: Any) -> None:

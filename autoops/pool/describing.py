@@ -26,9 +26,12 @@ def describe_file(fd: int, directory: bytes, file: File, setup: Setup) -> tuple[
     None when the file is not the one the registry knows any more: then a job for it is on its way.
     """
     try:
-        with opening.file(fd, file.name) as file_fd:
+        file_fd = opening.file(fd, file.name)
+        try:
             data = _read(file_fd, setup.describe_bytes)
             found = os.fstat(file_fd)
+        finally:
+            os.close(file_fd)
     except OSError:
         return None
     if (found.st_size, found.st_mtime_ns, found.st_ino) != (file.size_bytes, file.mtime_ns, file.inode):

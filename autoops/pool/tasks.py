@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from autoops.core.identity import Sighting
 from autoops.files.listing import Listing
 from autoops.files.observe import Seen, Unreadable
 from autoops.model import ClassRule, Observation
@@ -103,10 +105,19 @@ def flat(outcome: Seen | Unreadable) -> tuple[Any, ...]:
     return name, tuple(observation), ctime_ns, last
 
 
-def unflat(row: tuple[Any, ...]) -> tuple[bytes, Observation, int, str | None]:
-    """Undo `flat`."""
-    name, observation, ctime_ns, last = row
-    return name, Observation(*observation), ctime_ns, last
+def sightings(root: str, prefix: bytes, rows: Iterable[tuple[Any, ...]]) -> list[Sighting]:
+    """Return what was read, from the rows that `flat` made."""
+    return [
+        Sighting(root, prefix + name, Observation(*seen), claimed, None, False, ctime_ns) for name, seen, ctime_ns, claimed in rows
+    ]
+
+
+def troubles(root: str, prefix: bytes, rows: Iterable[tuple[Any, ...]]) -> list[Sighting]:
+    """Return what could not be read, from the rows that `flat` made."""
+    return [
+        Sighting(root, prefix + name, Observation(*seen), None, None, False, ctime_ns, reason)
+        for name, seen, ctime_ns, reason in rows
+    ]
 
 
 def listed(listing: Listing) -> Listed:

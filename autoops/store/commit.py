@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -95,8 +95,7 @@ class RegistryWriter(Registry):
         assert changes
         trace("commit:before")
         new_ids = ids.allocate(self._last_id, now_s, sum(1 for change in changes if change.before is None))
-        supply = iter(new_ids)
-        done = [change if change.before else change._replace(after=change.after._replace(id=next(supply))) for change in changes]
+        done = _with_ids(changes, iter(new_ids))
         last_id = new_ids[-1] if new_ids else self._last_id
         try:
             with self._db.transaction() as tx:
@@ -184,10 +183,13 @@ class RegistryWriter(Registry):
         touched: dict[int, list[tuple[str, bytes]]] = {}
         for change, text in zip(changes, texts, strict=True):
             touched.setdefault(bucket_of(change.after.id), []).append((change.after.id, leaf_of(text)))
+        full = json.dumps([number for number in touched if not self._tree.is_empty(number)])
+        stored: dict[int, bytes] = dict(
+            tx.query("SELECT number, members FROM bucket WHERE number IN (SELECT value FROM json_each(?))", (full,))
+        )
         rows = []
         for number in sorted(touched):  # in order, so that the b-tree is met page by page
-            stored = None if self._tree.is_empty(number) else tx.one("SELECT members FROM bucket WHERE number = ?", (number,))
-            members = stored[0] if stored else b""
+            members = stored.get(number, b"")
             for entry_id, leaf in touched[number]:
                 members = with_member(members, entry_id, leaf)
             self._tree.set(number, bucket_hash(members))
@@ -266,6 +268,14 @@ class RegistryWriter(Registry):
     def ledger_head(self) -> Head:
         """Where the ledger stands, without asking the database."""
         return self._head
+
+
+def _with_ids(changes: Sequence[Change], supply: Iterator[str]) -> list[Change]:
+    """Give each new entry its ID. (Not by `_replace`, which costs three times as much.)"""
+    return [
+        change if change.before else Change(None, Entry(next(supply), *change.after[1:]), change.evidence, change.ctime_ns)
+        for change in changes
+    ]
 
 
 def _root_id(tx: Transaction, root: str) -> int:

@@ -17,7 +17,7 @@ from autoops.store.queue import Queue
 class QueueSink:
     """One queue.db, opened by the thread that uses it (`observer.Sink`)."""
 
-    def __init__(self, db: Database, roots: Sequence[str], wake: Callable[[], None]) -> None:
+    def __init__(self, db: Database, roots: Sequence[str], wake: Callable[[], object]) -> None:
         """Take an open database, the roots' names, and what tells the worker that there is work; closes the database."""
         self._db, self._wake = db, wake
         self._queue, self._gaps, self._cookies = Queue(db), Gaps(db), Cookies(db)

@@ -22,6 +22,11 @@ class Notes:
         self._opened: list[tuple[str, bytes, JSON]] = []
         self._closed: list[tuple[str, bytes]] = []
 
+    @property
+    def any(self) -> bool:
+        """Whether there is anything wrong at all."""
+        return bool(self._standing)
+
     def open(self, kind: Kind, root: str, path: bytes, detail: JSON) -> None:
         """Note that something is wrong with a path."""
         key = path_key(root, path)

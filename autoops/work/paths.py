@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
 
 from autoops import names
 from autoops.core.identity import Sighting
 from autoops.files import opening
 from autoops.files.observe import Unsettled
 from autoops.log import emit
-from autoops.model import Job, Observation, split_key
+from autoops.model import Job, split_key
 from autoops.pool import tasks
 from autoops.pool.pool import Answer, Done, Failed, Lost, Pool
 from autoops.store.queue import Queue
 from autoops.trace import trace
 from autoops.work.notes import Notes
-from autoops.work.register import Found, Register
+from autoops.work.register import Register
 
 _LOOK_FILES = 64  # in one task: what is behind a slow file waits for it
 
@@ -52,7 +51,7 @@ class Paths:
     def finish(self) -> int:
         """Register what has been answered and complete its jobs; return how many."""
         answered, self._answered = self._answered, []
-        found: list[Found] = []
+        found: list[Sighting] = []
         done: list[Job] = []
         for jobs, answer in answered:
             match answer:
@@ -74,36 +73,31 @@ class Paths:
                 self.held.pop(job.id, None)
         return len(done)
 
-    def _sort(self, task: tasks.Look, looked: tasks.Looked, jobs: dict[bytes, Job], found: list[Found], done: list[Job]) -> None:
+    def _sort(self, task: tasks.Look, looked: tasks.Looked, jobs: dict[bytes, Job], found: list[Sighting], done: list[Job]) -> None:
         prefix = task.path + b"/" if task.path else b""
-        for row in looked.seen:
-            name, observation, ctime_ns, claimed = tasks.unflat(row)
-            found.append(_found(jobs[name], task.root, prefix + name, observation, ctime_ns, claimed))
-            done.append(jobs[name])
-        for row in looked.unreadable:
-            name, observation, ctime_ns, reason = tasks.unflat(row)
-            found.append(_found(jobs[name], task.root, prefix + name, observation, ctime_ns)._replace(unreadable=reason or ""))
-            done.append(jobs[name])
+        found += [_with_facts(one, jobs) for one in tasks.sightings(task.root, prefix, looked.seen)]
+        found += tasks.troubles(task.root, prefix, looked.unreadable)
+        done += [jobs[row[0]] for row in (*looked.seen, *looked.unreadable)]
         for name in looked.gone:
-            found.append(Found(Sighting(task.root, prefix + name, None)))
+            found.append(Sighting(task.root, prefix + name, None))
             done.append(jobs[name])
         for row in looked.unsettled:
             unsettled = Unsettled(*row)
             self._queue.release(jobs[unsettled.name], unsettled.wait_s, {"sample": list(unsettled.sample)})
             emit("file_unsettled", path=prefix + unsettled.name)
 
-    def _no_directory(self, task: tasks.Look, reason: str, jobs: list[Job], found: list[Found], done: list[Job]) -> None:
+    def _no_directory(self, task: tasks.Look, reason: str, jobs: list[Job], found: list[Sighting], done: list[Job]) -> None:
         """The directory cannot be opened: gone, then so are its files; closed to us, then nothing is known of them."""
         absent = task.path and opening.is_absent(self._register.path_of(task.root), task.path)
         for job in jobs:
             if absent:
-                found.append(Found(Sighting(task.root, split_key(job.key)[1], None)))
+                found.append(Sighting(task.root, split_key(job.key)[1], None))
             done.append(job)
         if not absent:
             self._notes.open("unreadable", task.root, task.path, {"reason": reason})
             self._notes.flush()
 
-    def _broken(self, jobs: list[Job], culprit: bytes, reason: str, found: list[Found]) -> None:
+    def _broken(self, jobs: list[Job], culprit: bytes, reason: str, found: list[Sighting]) -> None:
         """A file broke its process: it costs that file an attempt, and the others nothing."""
         for job in jobs:
             if _name(job) != culprit:
@@ -115,15 +109,19 @@ class Paths:
                 emit("job_dead", kind=job.kind, path=path, reason=reason, attempts=job.attempts)
                 known = opening.unread(self._register.path_of(root), path)
                 if known:  # registered with what is known without reading it
-                    found.append(Found(Sighting(root, path, known), unreadable=reason))
+                    found.append(Sighting(root, path, known, unreadable=reason))
             else:
                 emit("job_failed", kind=job.kind, path=path, reason=reason, attempts=job.attempts)
 
 
-def _found(job: Job, root: str, path: bytes, observation: Observation, ctime_ns: int, claimed: str | None = None) -> Found:
-    moved_from: Any = job.facts.get("moved_from")
-    origin = names.to_bytes(moved_from) if moved_from else None
-    return Found(Sighting(root, path, observation, claimed, origin, bool(job.facts.get("final"))), ctime_ns)
+def _with_facts(sighting: Sighting, jobs: Mapping[bytes, Job]) -> Sighting:
+    """Add what the job knows: where the file was moved from, and whether this is the second time of asking."""
+    facts = jobs[opening.parts(sighting.path)[1]].facts
+    if not facts.get("moved_from") and not facts.get("final"):
+        return sighting
+    moved_from = facts.get("moved_from")
+    origin = names.to_bytes(str(moved_from)) if moved_from else None
+    return sighting._replace(moved_from=origin, final=bool(facts.get("final")))
 
 
 def _name(job: Job) -> bytes:

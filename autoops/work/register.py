@@ -13,7 +13,7 @@ from typing import NamedTuple
 from autoops.config import RootConfig
 from autoops.core.identity import Sighting, Verdict, decide
 from autoops.files import roots
-from autoops.log import emit
+from autoops.log import emit, is_reported
 from autoops.model import PRIORITY_RETRY, Change, Entry, Work, path_key
 from autoops.store.commit import Committed, RegistryWriter, Why
 from autoops.store.operations import DryRun, WouldDo
@@ -24,14 +24,6 @@ from autoops.work.notes import Notes
 from autoops.work.renames import Renames
 
 _ASK_AGAIN_S = 2.0  # a deferred decision: by then the other half of a move has been seen
-
-
-class Found(NamedTuple):
-    """One path as a pool process found it."""
-
-    sighting: Sighting
-    ctime_ns: int = 0
-    unreadable: str = ""  # why its content could not be read
 
 
 class Effects(NamedTuple):
@@ -62,22 +54,20 @@ class Register:
         self.renames = Renames(registry, notes, configured)
         self.on_pending: Callable[[], None] = lambda: None
 
-    def take(self, found: Sequence[Found], source: str, reason: str) -> Effects:
+    def take(self, found: Sequence[Sighting], source: str, reason: str) -> Effects:
         """Bring the registry up to what was found. All of it is of one policy's doing and one ledger record."""
-        found = [one for one in found if one.sighting.root in self._roots]
+        found = [one for one in found if one.root in self._roots]
         found = self._without_absences_of_lost_roots(found)
         if not found:
             return Effects(0, 0)
-        sightings = [one.sighting for one in found]
-        verdicts = decide(sightings, view_of(self._registry, self._places, sightings), int(self._now_s()))
+        verdicts = decide(found, view_of(self._registry, self._places, found), int(self._now_s()))
         self._note_troubles(found)
         self._follow_up(verdicts)
-        by_key = {(one.sighting.root, one.sighting.path): one for one in found}
-        changes, rehearsed = self._changes(verdicts, by_key)
+        changes, rehearsed = self._changes(verdicts)
         self.notes.flush()
         if rehearsed:
             self._dry_runs.record(rehearsed, int(self._now_s()))
-        self._note_same(verdicts, by_key)
+        self._note_same(verdicts)
         if changes:
             self.commit(changes, Why("worker", source, reason))
         missing = sum(1 for change in changes if change.after.status == "missing")
@@ -94,8 +84,9 @@ class Register:
             root=changes[0].after.root,
             source=why.source,
         )
-        for change, entry in zip(changes, done.entries, strict=True):
-            _report(change, entry)
+        if is_reported("entry_created"):
+            for change, entry in zip(changes, done.entries, strict=True):
+                _report(change, entry)
         self._checkpoints.due = True
         self.on_pending()
         self.renames.perform(done.entries, self.commit)
@@ -103,11 +94,11 @@ class Register:
 
     # what is lost
 
-    def _without_absences_of_lost_roots(self, found: Sequence[Found]) -> list[Found]:
+    def _without_absences_of_lost_roots(self, found: Sequence[Sighting]) -> list[Sighting]:
         """Leave out what is "absent" in a root whose top directory is not the one it was: say, its disk is not mounted."""
-        doubtful = {one.sighting.root for one in found if one.sighting.seen is None}
+        doubtful = {one.root for one in found if one.seen is None}
         lost = {root for root in doubtful if self.is_lost(root)}
-        return [one for one in found if one.sighting.seen is not None or one.sighting.root not in lost]
+        return [one for one in found if one.seen is not None or one.root not in lost] if lost else list(found)
 
     @property
     def root_names(self) -> Collection[str]:
@@ -128,28 +119,25 @@ class Register:
 
     # what follows
 
-    def _changes(self, verdicts: Sequence[Verdict], found: Mapping[tuple[str, bytes], Found]) -> tuple[list[Change], list[WouldDo]]:
-        changes, rehearsed = [], []
-        for verdict in verdicts:
-            change = verdict.change
-            if change is None:
-                continue
-            one = found[verdict.sighting.root, verdict.sighting.path]
-            if self._roots[one.sighting.root].policy == "observe":
-                rehearsed.append(WouldDo(one.sighting.root, one.sighting.path, action(change), change.evidence, 0, 0, 0))
-            else:
-                changes.append(change._replace(ctime_ns=one.ctime_ns) if one.ctime_ns else change)
+    def _changes(self, verdicts: Sequence[Verdict]) -> tuple[list[Change], list[WouldDo]]:
+        observed = {name for name, root in self._roots.items() if root.policy == "observe"}
+        changes = [one.change for one in verdicts if one.change and one.sighting.root not in observed]
+        rehearsed = [
+            WouldDo(one.sighting.root, one.sighting.path, action(one.change), one.change.evidence, 0, 0, 0)
+            for one in verdicts
+            if one.change and one.sighting.root in observed
+        ]
         return changes, rehearsed
 
-    def _note_same(self, verdicts: Sequence[Verdict], found: Mapping[tuple[str, bytes], Found]) -> None:
+    def _note_same(self, verdicts: Sequence[Verdict]) -> None:
         """Remember what was read again and found to be as registered, so that it is not read a third time."""
-        again = [verdict.sighting for verdict in verdicts if not verdict.change and not verdict.deferred and verdict.sighting.seen]
+        again = [one.sighting for one in verdicts if not one.change and not one.deferred and one.sighting.ctime_ns]
         entries = {(entry.root, entry.path): entry for entry in entries_at(self._registry, again)} if again else {}
         seen = []
         for sighting in again:
-            entry, one = entries.get((sighting.root, sighting.path)), found[sighting.root, sighting.path]
-            if entry and one.ctime_ns and not one.unreadable and entry.observation == sighting.seen:
-                seen.append((entry.id, one.ctime_ns))
+            entry = entries.get((sighting.root, sighting.path))
+            if entry and not sighting.unreadable and entry.observation == sighting.seen:
+                seen.append((entry.id, sighting.ctime_ns))
         if seen:
             self._registry.saw_again(seen, self._now_s())
 
@@ -168,13 +156,12 @@ class Register:
         if works:
             self._queue.enqueue(works)
 
-    def _note_troubles(self, found: Sequence[Found]) -> None:
+    def _note_troubles(self, found: Sequence[Sighting]) -> None:
         for one in found:
-            root, path = one.sighting.root, one.sighting.path
             if one.unreadable:
-                self.notes.open("unreadable", root, path, {"reason": one.unreadable})
-            else:
-                self.notes.close("unreadable", root, path)
+                self.notes.open("unreadable", one.root, one.path, {"reason": one.unreadable})
+            elif self.notes.any:
+                self.notes.close("unreadable", one.root, one.path)
 
 
 def action(change: Change) -> str:

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from autoops import names
-from autoops.core.identity import decide
+from autoops.core.identity import Sighting, decide
 from autoops.model import JSON, Job, Work, path_key, split_key
 from autoops.pool.pool import Pool
 from autoops.store.registry import Registry
 from autoops.work.gather import view_of
-from autoops.work.register import Effects, Found, action
+from autoops.work.register import Effects, action
 from autoops.work.scan import Scan
 
 _WAIT_S = 0.1
@@ -42,10 +42,9 @@ class Rehearsal:
         self.files = 0
         self.notes = self
 
-    def take(self, found: Sequence[Found], source: str, reason: str) -> Effects:  # the same call as Register's
+    def take(self, found: Sequence[Sighting], source: str, reason: str) -> Effects:  # the same call as Register's
         """Decide, and note what would be done."""
-        sightings = [one.sighting for one in found]
-        verdicts = decide(sightings, view_of(self._registry, self._places, sightings), int(time.time()))
+        verdicts = decide(found, view_of(self._registry, self._places, found), int(time.time()))
         for verdict in verdicts:
             if verdict.change or verdict.deferred:
                 what = action(verdict.change) if verdict.change else "decide again"
@@ -55,7 +54,7 @@ class Rehearsal:
                 self._note(verdict.sighting.root, verdict.sighting.path, verdict.finding.kind, verdict.finding.detail)
         for one in found:
             if one.unreadable:
-                self._note(one.sighting.root, one.sighting.path, "unreadable", {"reason": one.unreadable})
+                self._note(one.root, one.path, "unreadable", {"reason": one.unreadable})
         return Effects(sum(1 for verdict in verdicts if verdict.change), 0)
 
     def enqueue(self, works: Sequence[Work]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from autoops import names
 from autoops.core.identity import Sighting
@@ -19,7 +19,7 @@ from autoops.model import JSON, PRIORITY_RETRY, Job, Work, path_key, split_key
 from autoops.pool import tasks
 from autoops.pool.pool import Answer, Done, Failed, Lost, Pool
 from autoops.store.registry import Registry
-from autoops.work.register import Effects, Found
+from autoops.work.register import Effects
 
 _WINDOW = 192  # directories that are with the pool or answered, but not yet registered
 _END = b"\x01"  # after every path below a directory in walk order, before its next sibling
@@ -45,7 +45,7 @@ class Taker(Protocol):
     def notes(self) -> Noter:
         """Where to note what cannot be read."""
 
-    def take(self, found: Sequence[Found], source: str, reason: str) -> Effects:
+    def take(self, found: Sequence[Sighting], source: str, reason: str) -> Effects:
         """Take a batch."""
 
 
@@ -89,7 +89,7 @@ class Scan:
         cursor = self.job.facts.get("cursor")
         self._resume = names.to_bytes(cursor) if cursor is not None else None
         self._stack = [Node(self.top)]  # the next directory in walk order is the last
-        self._batch: list[Found] = []
+        self._batch: list[Sighting] = []
         self._works: list[Work] = []
         self._met: bytes | None = self._resume  # the directory registered last, in walk order
         self._alive, self._rootless = True, False
@@ -129,8 +129,10 @@ class Scan:
         works, self._works = self._works, []
         if works:
             self.enqueue(works)
-        for at in range(0, len(batch), self.commit_files):
-            effects = self.register.take(batch[at : at + self.commit_files], self.source, "scan")
+        parts = max(1, len(batch) // self.commit_files)
+        size = -(-len(batch) // parts) or 1
+        for at in range(0, len(batch), size):
+            effects = self.register.take(batch[at : at + size], self.source, "scan")
             self.totals.changed += effects.changes
             self.totals.missing += effects.missing
 
@@ -175,9 +177,9 @@ class Scan:
             self.totals.unsettled += len(listed.unsettled)
             self.register.notes.close("unreadable", self.root, path)
             prefix = path + b"/" if path else b""
-            self._batch += [self._found(prefix, row) for row in listed.seen]
-            self._batch += [self._found(prefix, row, unreadable=row[3]) for row in listed.unreadable]
-            self._batch += [Found(Sighting(self.root, prefix + name, None)) for name in listed.gone]
+            self._batch += tasks.sightings(self.root, prefix, listed.seen)
+            self._batch += tasks.troubles(self.root, prefix, listed.unreadable)
+            self._batch += [Sighting(self.root, prefix + name, None) for name in listed.gone]
             self._works += [
                 Work("path", path_key(self.root, prefix + name), PRIORITY_RETRY, {"sample": list(sample)}, wait_s)
                 for name, sample, wait_s in listed.unsettled
@@ -185,11 +187,6 @@ class Scan:
         prefix = path + b"/" if path else b""
         below = [prefix + name for name in listed.directories]
         self._stack += [Node(directory) for directory in reversed(below) if not self._passed(directory)]
-
-    def _found(self, prefix: bytes, row: tuple[Any, ...], unreadable: str = "") -> Found:
-        name, observation, ctime_ns, last = tasks.unflat(row)
-        sighting = Sighting(self.root, prefix + name, observation, None if unreadable else last)
-        return Found(sighting, ctime_ns, unreadable)
 
     def _already(self, path: bytes) -> bool:
         """Tell whether a directory was registered before the scan was interrupted."""
@@ -207,7 +204,7 @@ class Scan:
         for directory in self.registry.directories_between(self.root, after, path):
             known = self.registry.known_in(self.registry.directory_id(self.root, directory) or 0)
             prefix = directory + b"/" if directory else b""
-            self._batch += [Found(Sighting(self.root, prefix + name, None)) for name in known]
+            self._batch += [Sighting(self.root, prefix + name, None) for name in known]
 
     # what goes wrong
 
@@ -226,7 +223,7 @@ class Scan:
         if path:  # of a root that is not there nothing is known; a directory below one was deleted
             directory = self.registry.directory_id(self.root, path)
             known = self.registry.known_in(directory) if directory is not None else {}
-            self._batch += [Found(Sighting(self.root, path + b"/" + name, None)) for name in known]
+            self._batch += [Sighting(self.root, path + b"/" + name, None) for name in known]
         else:
             self._troubled(b"", "the root is not there")
             self._rootless = True
