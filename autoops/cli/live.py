@@ -131,7 +131,7 @@ def run_suite(context: Context) -> int:
 
 
 def _start(context: Context, name: str, log: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "autoops", f"start-{name}", "--state", os.fspath(context.state.directory)]
+    command = [sys.executable, "-m", "autoops.cli.daemon", name, "--state", os.fspath(context.state.directory)]
     if context.config_file:
         command += ["--config", os.fspath(context.config_file)]
     for root in context.roots:

@@ -1,17 +1,12 @@
-"""The programs: `autoops`, and the services' executables, which are the same commands under their own names."""
+"""The program `autoops`: every command by hand."""
 
 from __future__ import annotations
-
-import os
-import sys
-from collections.abc import Callable
 
 import typer
 
 from autoops import __version__, log
 from autoops.cli import inspect, queue, report, run, settings, trust
-from autoops.cli.output import warn
-from autoops.errors import AutoopsError
+from autoops.cli.failing import run as run_to_the_end
 
 app = typer.Typer(
     name="autoops",
@@ -40,39 +35,7 @@ def _options(
     pass
 
 
-def _run(program: Callable[[], object]) -> None:
-    """Run a program; the only place where an error becomes a message, a hint and an exit code."""
-    try:
-        program()
-    except AutoopsError as error:
-        warn_of(error)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:  # `autoops list | head`: nobody reads any more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-def warn_of(error: AutoopsError) -> None:
-    """Write an error and what to do about it to standard error."""
-    for line in f"autoops: {error}".splitlines():
-        warn(line)
-    if error.advice:
-        warn(f"  hint: {error.advice}")
-
-
 def main() -> None:
     """Run `autoops`."""
     log.configure("warning", "auto", "autoops")  # the services set up their own
-    _run(app)
-
-
-def watcher() -> None:
-    """Run `autoops-watcher`."""
-    _run(lambda: typer.run(run.start_watcher))
-
-
-def worker() -> None:
-    """Run `autoops-worker`."""
-    _run(lambda: typer.run(run.start_worker))
+    run_to_the_end(app)

@@ -45,10 +45,16 @@ def up(
 
 
 def start_watcher(
-    paths: PathsOption = None, root: RootOption = None, state: StateOption = None, config: ConfigOption = None
+    more: Annotated[list[Path] | None, typer.Argument(metavar="[DIR]...", help="More trees, after --paths DIR.")] = None,
+    paths: PathsOption = None,
+    root: RootOption = None,
+    state: StateOption = None,
+    config: ConfigOption = None,
 ) -> None:
     """Watch for changes and enqueue them, until Ctrl+C or SIGTERM. The same as autoops-watcher."""
-    raise typer.Exit(services.run_watcher(context(state, config, [*(paths or ()), *(root or ())])))
+    say("Starting watcher...")
+    say("Press Ctrl+C to stop")
+    raise typer.Exit(services.run_watcher(context(state, config, [*(paths or ()), *(root or ()), *(more or ())])))
 
 
 def start_worker(root: RootOption = None, state: StateOption = None, config: ConfigOption = None) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
-from pathlib import Path
 
 from autoops.cli.context import Context, configure_log
 from autoops.model import JSON
@@ -71,9 +69,3 @@ def run_worker(context: Context) -> int:
     configure_log(config, "autoops-worker")
     worker = Worker(context.checked_config, context.state, context.load_key)
     return _live(context, worker, config.service.heartbeat_s, {})
-
-
-def program(name: str) -> Path | None:
-    """Return where an executable of this installation is, if it is beside the interpreter."""
-    path = Path(sys.executable).with_name(name)
-    return path if path.exists() else None

@@ -112,7 +112,7 @@ class WorkerConfig:
     pool_size: int = key(0, low=0, high=256)
     pool_idle_s: float = key(10.0, low=0, high=86400)
     task_timeout_s: float = key(300.0, low=0.1, high=86400)
-    commit_files: int = key(4096, low=1, high=65536)
+    commit_files: int = key(2048, low=1, high=65536)
     missing_grace_s: float = key(604800.0, low=0, high=10 * YEAR_S)
     xattr_id: bool = key(False)
 

@@ -130,7 +130,8 @@ def changed_fields(change: Change) -> JSON:
             fields["since_s"] = after.since_s
         return fields
     old, new = entry_json(before), entry_json(after)
-    return {key: value for key, value in new.items() if key not in ("id", "rev") and value != old[key]}
+    # by text, not by ==: true is not 1 in JSON, and a replay must give the very text that was hashed
+    return {key: value for key, value in new.items() if key not in ("id", "rev") and canonical(value) != canonical(old[key])}
 
 
 NEW: JSON = {"confidence": 100, "kind": "new"}  # the evidence of nearly every first registration

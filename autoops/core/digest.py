@@ -49,6 +49,15 @@ def with_member(members: bytes, entry_id: str, leaf: bytes) -> bytes:
     return members[:at] + key + leaf + members[end:]
 
 
+def with_members(members: bytes, pairs: bytes) -> bytes:
+    """Return a bucket's members with several of them set, given as (ID, leaf) pairs in the order of their setting."""
+    if not members and len(pairs) == MEMBER_BYTES:
+        return pairs
+    for entry_id, leaf in members_of(pairs):
+        members = with_member(members, entry_id, leaf)
+    return members
+
+
 def has_member(members: bytes, entry_id: str, leaf: bytes) -> bool:
     """Tell whether a bucket holds this leaf for this ID."""
     pair = entry_id.encode() + leaf

@@ -92,9 +92,13 @@ class View:
         else:
             self._by_path[change.after.root, change.after.path] = change.after
 
+    def leave(self, entry: Entry) -> None:
+        """Free the path of an entry whose file was seen elsewhere, before that sighting's turn comes."""
+        self._by_path.pop((entry.root, entry.path), None)
+
     def holds(self, entry: Entry) -> bool:
-        """Tell whether the entry's own path still holds its file."""
-        return self._held.get((entry.root, entry.path)) == entry.observation.inode
+        """Tell whether the entry's own path still holds its file; a retired one has no path any more."""
+        return entry.status != "retired" and self._held.get((entry.root, entry.path)) == entry.observation.inode
 
     def same_file(self, seen: Observation) -> list[Entry]:
         """Return the entries that describe the very same file: inode and birth time."""
@@ -124,13 +128,14 @@ def same_file(known: Observation, seen: Observation) -> bool:
 def decide(sightings: Sequence[Sighting], view: View, now_s: int) -> list[Verdict]:
     """Return a verdict for each sighting of a batch.
 
-    Order within the batch: first what lies at free or unchanged paths (a file that moved away frees its path), then known paths
-    that hold another file now, last the paths that hold nothing (what moved from there is no longer missing).
+    A file that was seen to move on frees its path first, so that chains and swaps keep every ID. Then: what lies at free or
+    unchanged paths, known paths that hold another file now, last those that hold nothing (what moved from there is not missing).
     """
     if view.is_bare:  # a first scan: nothing is known, so everything there is new
         return [Verdict(sighting, _created(sighting, sighting.seen, NEW, now_s)) for sighting in sightings if sighting.seen]
     for sighting in sightings:
         view.saw(sighting)
+    _free_left_paths(sightings, view)
     turns: tuple[list[Sighting], ...] = ([], [], [])
     for sighting in sightings:
         turns[_turn(sighting, view)].append(sighting)
@@ -141,6 +146,30 @@ def decide(sightings: Sequence[Sighting], view: View, now_s: int) -> list[Verdic
             view.applied(verdict.change)
         verdicts.append(verdict)
     return verdicts
+
+
+def _free_left_paths(sightings: Sequence[Sighting], view: View) -> None:
+    """Free the paths of entries whose files moved on to a place that is free, or freed by this very rule, rings included."""
+    goes: dict[str, Entry | None] = {}  # ID -> the entry that lives where its file is now
+    for sighting in sightings:
+        here = view.at(sighting.root, sighting.path)
+        if sighting.seen and not (here and same_file(here.observation, sighting.seen)):
+            mover = _mover(sighting, sighting.seen, view)
+            if mover:
+                goes.setdefault(mover[0].id, here)
+    stuck: set[str] = set()  # the place they went to is not left
+    for entry_id in goes:
+        passed: list[str] = []
+        at: str | None = entry_id
+        while at in goes and at not in stuck and at not in passed:
+            passed.append(at)
+            occupant = goes[at]
+            at = occupant.id if occupant else None
+        if at is not None and at not in passed:
+            stuck.update(passed)
+    for entry_id, occupant in goes.items():
+        if occupant and entry_id not in stuck:
+            view.leave(occupant)
 
 
 def _turn(sighting: Sighting, view: View) -> int:

@@ -14,11 +14,12 @@ What the disk says (path, root, observation) cannot be patched: change the disk.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from autoops.core import schema
-from autoops.core.canonical import apply_patch, entry_from_json, entry_json, parse
+from autoops.core.canonical import apply_patch, canonical, entry_from_json, entry_json, parse
 from autoops.core.ids import is_id
 from autoops.errors import PatchInvalid, PreconditionFailed
 from autoops.model import JSON, Change, Entry
@@ -26,6 +27,7 @@ from autoops.model import JSON, Change, Entry
 FIELDS = ("class", "class_rule", "confidence", "descriptor", "status", "tags")
 _KEYS = ("changes", "operations", "revs", "digest", "reason")
 _DIGEST_DIGITS = 16
+_DIGEST = re.compile(f"[0-9a-f]{{{_DIGEST_DIGITS},64}}")
 MAX_PATCH_BYTES = 8 * 1024 * 1024
 
 
@@ -55,6 +57,9 @@ def read(text: str | bytes) -> Patch:
         document = parse(text)
     except (ValueError, RecursionError) as error:
         raise PatchInvalid(detail=f"it is not JSON that autoops takes: {error or 'nested too deeply'}") from None
+    wrong = schema.unfit(document)
+    if wrong:
+        raise PatchInvalid(detail=wrong)
     _check_form(document)
     patch = Patch(
         document.get("changes"),
@@ -91,8 +96,8 @@ def _check_form(document: object) -> None:
     if not isinstance(revs, dict) or not all(type(rev) is int for rev in revs.values()):
         raise PatchInvalid(detail='"revs" must be an object of {ID: rev}')
     digest = document.get("digest", "")
-    if not isinstance(digest, str) or (digest and len(digest) < _DIGEST_DIGITS):
-        raise PatchInvalid(detail=f'"digest" must be at least {_DIGEST_DIGITS} hexadecimal digits')
+    if not isinstance(digest, str) or (digest and not _DIGEST.fullmatch(digest)):
+        raise PatchInvalid(detail=f'"digest" must be {_DIGEST_DIGITS} to 64 hexadecimal digits, in lower case')
     if not isinstance(document.get("reason", ""), str):
         raise PatchInvalid(detail='"reason" must be text')
 
@@ -116,7 +121,7 @@ def resolve(patch: Patch, entries: Mapping[str, Entry], digest: str, actor: str,
     evidence = {"actor": actor, "kind": "patch"}
     changes = []
     for entry_id in patch.ids:
-        fields = {key: value for key, value in after[entry_id].items() if value != before[entry_id].get(key, ...)}
+        fields = {key: value for key, value in after[entry_id].items() if not _is_same(value, before[entry_id].get(key, ...))}
         if not fields and set(after[entry_id]) == set(before[entry_id]):
             continue
         value = _by_hand(before[entry_id], after[entry_id], fields, actor, now_s)
@@ -125,8 +130,12 @@ def resolve(patch: Patch, entries: Mapping[str, Entry], digest: str, actor: str,
     return changes
 
 
+def _is_same(value: object, old: object) -> bool:
+    return value == old and canonical(value) == canonical(old)  # true == 1 in Python, but not in JSON
+
+
 def _by_hand(before: JSON, after: JSON, fields: JSON, actor: str, now_s: int) -> JSON:
-    forbidden = sorted(key for key in fields if key not in FIELDS)
+    forbidden = sorted(key for key in {*fields, *(before.keys() - after.keys())} if key not in FIELDS)
     if forbidden:
         raise PatchInvalid(detail=f"{before['id']}: {forbidden[0]!r} cannot be patched; these can: {', '.join(FIELDS)}")
     value = {**after, "rev": before["rev"] + 1}
@@ -159,13 +168,25 @@ def _merged(patch: Patch, before: Mapping[str, JSON]) -> dict[str, JSON]:
 def _operated(patch: Patch, before: Mapping[str, JSON]) -> dict[str, JSON]:
     import jsonpatch  # only complex patches pay for it
 
+    after = copy.deepcopy(dict(before))
     try:
-        after = jsonpatch.apply_patch(copy.deepcopy(dict(before)), patch.operations or [])
+        for operation in patch.operations or ():
+            jsonpatch.apply_patch(after, [operation], in_place=True)
+            _require_small(operation, after)
     except jsonpatch.JsonPatchTestFailed as error:
         raise PreconditionFailed(what='an RFC 6902 "test"', wanted="it to hold", found=str(error)) from None
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError) as error:
         raise PatchInvalid(detail=f"an operation does not fit: {error}") from None
-    return cast(dict[str, JSON], after)
+    return after
+
+
+def _require_small(operation: JSON, entries: Mapping[str, JSON]) -> None:
+    """Stop a chain of copies, each of which doubles an entry, while it still fits into memory."""
+    if operation["op"] == "copy":
+        entry = entries[operation["path"].split("/")[1]]
+        wrong = schema.unfit(entry) or schema.too_large(entry)
+        if wrong:
+            raise PatchInvalid(detail=f"an operation does not fit: {wrong}")
 
 
 def undo(

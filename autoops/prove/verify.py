@@ -15,6 +15,7 @@ from autoops.core import digest
 from autoops.core.canonical import apply_patch, canonical, entry_text, parse
 from autoops.core.ledger import GENESIS, Head, checkpoint_bytes, record_hash, signed_bytes
 from autoops.core.signing import Verifier
+from autoops.errors import StorageCorrupt
 from autoops.model import JSON
 from autoops.prove.replay import Replay
 from autoops.store.registry import Registry, digest_after
@@ -42,12 +43,19 @@ def entries(registry: Registry, head: Head) -> Iterator[Fault]:
     for number, members in registry.leaves():
         tree.set(number, digest.bucket_hash(members))
         leaves[number] = members
+    for number, pairs in registry.late_leaves().items():
+        leaves[number] = digest.with_members(leaves.get(number, b""), pairs)
+        tree.set(number, digest.bucket_hash(leaves[number]))
     total = 0
-    for entry in registry.entries():
-        total += 1
-        number = digest.bucket_of(entry.id)
-        if not digest.has_member(leaves.get(number, b""), entry.id, digest.leaf_of(entry_text(entry))):
-            yield Fault("entry", f"{entry.id} is not what its commit wrote: it was changed past the ledger")
+    try:
+        for entry in registry.entries():
+            total += 1
+            number = digest.bucket_of(entry.id)
+            if not digest.has_member(leaves.get(number, b""), entry.id, digest.leaf_of(entry_text(entry))):
+                yield Fault("entry", f"{entry.id} is not what its commit wrote: it was changed past the ledger")
+    except StorageCorrupt as error:
+        yield Fault("entry", f"{error} It was changed past the ledger")
+        return
     stored = sum(len(members) // digest.MEMBER_BYTES for members in leaves.values())
     if stored != total:
         yield Fault("digest", f"{stored} leaves for {total} entries")
@@ -67,9 +75,14 @@ def ledger(registry: Registry, verifier: Verifier) -> Iterator[Fault]:
             yield Fault("ledger", f"{where} does not hash to what is stored: it, or its order, was changed")
         if not verifier.verify(record.signature, signed_bytes(record.sequence, record.hash)):
             yield Fault("ledger", f"{where} is not signed by the ledger key")
-        if f'"digest_before":"{digest_before.hex()}"' not in record.text:
+        try:
+            digest_now = digest_after(record.text)
+        except ValueError:
+            yield Fault("ledger", f"{where} is not a record")
+            return
+        if f'"digest_after":"{digest_now.hex()}","digest_before":"{digest_before.hex()}"' not in record.text:
             yield Fault("ledger", f"{where} does not begin at the digest where the one before ended")
-        previous, digest_before = record.hash, digest_after(record.text)
+        previous, digest_before = record.hash, digest_now
         expected = record.sequence + 1
 
 
@@ -91,16 +104,17 @@ def _checkpoint_fault(line: bytes, registry: Registry, verifier: Verifier) -> st
         value: JSON = parse(line[:MAX_LINE_BYTES])
         signature = bytes.fromhex(value["signature"])
         sequence, hashed, digested = value["sequence"], value["hash"], value["digest"]
+        message = checkpoint_bytes(value)
     except (ValueError, KeyError, TypeError, RecursionError):
         return "not a checkpoint"
-    if not verifier.verify(signature, checkpoint_bytes(value)):
+    if not verifier.verify(signature, message):
         return "not signed by the ledger key"
     if sequence == 0:
         return None
     record = registry.record(sequence) if isinstance(sequence, int) else None
     if record is None:
         return f"the ledger has no commit {sequence}: it was cut, or replaced by an older copy"
-    if (record.hash.hex(), digest_after(record.text).hex()) != (hashed, digested):
+    if record.hash.hex() != hashed or f'"digest_after":"{digested}"' not in record.text:
         return f"commit {sequence} is another one now: the ledger was rewritten"
     return None
 
@@ -109,17 +123,16 @@ def replay(registry: Registry, head: Head) -> Iterator[Fault]:
     """The whole ledger, from nothing: it must give the registry's digest, and the digest it claims after each commit."""
     with Replay() as state:
         for record in registry.records():
-            value = parse(record.text)
             try:
+                value = parse(record.text)
                 for patch in value["patches"]:
                     _replay_patch(state, patch)
-            except ValueError as error:
-                yield Fault("replay", f"commit {record.sequence}: {error}")
+                claimed = value["digest_after"]
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                yield Fault("replay", f"commit {record.sequence} cannot be replayed: {error!r}")
                 return
-            if state.digest().hex() != value["digest_after"]:
-                yield Fault(
-                    "replay", f"commit {record.sequence} claims {value['digest_after']}, replayed it is {state.digest().hex()}"
-                )
+            if state.digest().hex() != claimed:
+                yield Fault("replay", f"commit {record.sequence} claims {claimed}, replayed it is {state.digest().hex()}")
                 return
         if state.digest() != head.digest:
             yield Fault("replay", f"the registry's digest is {head.digest.hex()}, the ledger's {state.digest().hex()}")

@@ -14,22 +14,26 @@ from typing import NamedTuple, Protocol
 
 from autoops.core import ids, ledger
 from autoops.core.canonical import canonical, described_json, entry_text, patch_text
-from autoops.core.digest import bucket_hash, bucket_of, leaf_of, with_member
+from autoops.core.digest import MEMBER_BYTES, bucket_hash, bucket_of, leaf_of, with_members
 from autoops.core.ledger import Head
 from autoops.errors import LedgerKeyChanged, PreconditionFailed
 from autoops.model import UNDESCRIBED, Change, Entry
-from autoops.store.database import Checkpoint, Database, Row, Transaction
+from autoops.store.database import Checkpoint, Database, Reader, Row, Transaction
 from autoops.store.registry import SCHEMA, Registry, directory_key, to_signed
 from autoops.trace import trace
 
 _CACHED_DIRECTORIES = 10_000
-_CACHE_KIB = 12 * 1024
+_CACHE_KIB = 4 * 1024
 _WAL_BYTES = 64 * 1024 * 1024
+_FEW = 64  # entries whose leaves are stored with them
+_LATE = 40_000  # leaves that lag behind at most: some 6 MiB
+_BUCKETS_AT_ONCE = 4096
 
 _INSERT = (
     "INSERT INTO entry(id, rev, directory, name, status, since_s, kind, size_bytes, mtime_ns, inode, birth_ns, sha256, mime,"
     " described, pending, ctime_ns, verified_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_SET_BUCKET = "INSERT OR REPLACE INTO bucket VALUES (?, ?)"
 _UPDATE = (
     "UPDATE entry SET rev = ?, directory = ?, name = ?, status = ?, since_s = ?, kind = ?, size_bytes = ?, mtime_ns = ?,"
     " inode = ?, birth_ns = ?, sha256 = ?, mime = ?, described = ?, pending = ?, ctime_ns = coalesce(?, ctime_ns),"
@@ -81,6 +85,8 @@ class RegistryWriter(Registry):
     def _load(self) -> None:
         """Take from the database what is kept in memory between commits."""
         self._directories.clear()
+        self._late = self.late_leaves()
+        self._late_count = sum(len(pairs) for pairs in self._late.values()) // MEMBER_BYTES
         self._tree = self.tree()
         self._head = self.head()
         self._last_id = self.meta("last_id")
@@ -109,12 +115,13 @@ class RegistryWriter(Registry):
         trace("commit:after")
         self._head, self._last_id = head, last_id
         self.total += len(new_ids)
+        self.store_leaves(least=_LATE)
         return Committed(head, [change.after for change in done])
 
     def _write(self, tx: Transaction, changes: Sequence[Change], why: Why, now_s: float) -> Head:
         texts = [entry_text(change.after) for change in changes]
         self._write_entries(tx, changes, int(now_s))
-        self._write_leaves(tx, changes, texts)
+        self._set_leaves(tx, changes, texts)
         sequence = self._head.sequence + 1
         tx.execute_many(
             "INSERT INTO history VALUES (?, ?, ?)", [(int(change.after.id), change.after.rev, sequence) for change in changes]
@@ -179,22 +186,43 @@ class RegistryWriter(Registry):
                 self._directories.popitem(last=False)
         return found
 
-    def _write_leaves(self, tx: Transaction, changes: Sequence[Change], texts: Sequence[str]) -> None:
-        touched: dict[int, list[tuple[str, bytes]]] = {}
+    def _set_leaves(self, tx: Transaction, changes: Sequence[Change], texts: Sequence[str]) -> None:
+        """Set the leaves of what is committed: of a few entries in the database, of many in memory, to be stored later."""
+        touched: dict[int, bytes] = {}
         for change, text in zip(changes, texts, strict=True):
-            touched.setdefault(bucket_of(change.after.id), []).append((change.after.id, leaf_of(text)))
-        full = json.dumps([number for number in touched if not self._tree.is_empty(number)])
-        stored: dict[int, bytes] = dict(
-            tx.query("SELECT number, members FROM bucket WHERE number IN (SELECT value FROM json_each(?))", (full,))
-        )
-        rows = []
-        for number in sorted(touched):  # in order, so that the b-tree is met page by page
-            members = stored.get(number, b"")
-            for entry_id, leaf in touched[number]:
-                members = with_member(members, entry_id, leaf)
-            self._tree.set(number, bucket_hash(members))
-            rows.append((number, members))
-        tx.execute_many("INSERT OR REPLACE INTO bucket VALUES (?, ?)", rows)
+            number = bucket_of(change.after.id)
+            touched[number] = touched.get(number, b"") + change.after.id.encode() + leaf_of(text)
+        members = self._members(tx, touched)
+        for number, pairs in touched.items():
+            members[number] = with_members(members[number], pairs)
+            self._tree.set(number, bucket_hash(members[number]))
+        if len(changes) <= _FEW and not self._late:
+            tx.execute_many(_SET_BUCKET, sorted(members.items()))
+            return
+        if not self._late:
+            tx.execute("INSERT INTO meta VALUES ('leaves_until', ?)", (self._head.sequence,))
+        for number, pairs in touched.items():
+            self._late[number] = self._late.get(number, b"") + pairs
+        self._late_count += len(changes)
+
+    def _members(self, reader: Reader, numbers: Iterable[int]) -> dict[int, bytes]:
+        """Return what is in these buckets now."""
+        full = json.dumps([number for number in numbers if not self._tree.is_empty(number)])
+        sql = "SELECT number, members FROM bucket WHERE number IN (SELECT value FROM json_each(?))"
+        stored: dict[int, bytes] = dict(reader.query(sql, (full,)))
+        return {number: with_members(stored.get(number, b""), self._late.get(number, b"")) for number in numbers}
+
+    def store_leaves(self, *, least: int = 1) -> None:
+        """Store the leaves that lag behind, if there are so many."""
+        if self._late_count < max(1, least):
+            return
+        with self._db.transaction() as tx:
+            numbers = sorted(self._late)  # in order, so that the b-tree is met page by page
+            for at in range(0, len(numbers), _BUCKETS_AT_ONCE):
+                tx.execute_many(_SET_BUCKET, self._members(tx, numbers[at : at + _BUCKETS_AT_ONCE]).items())
+            tx.execute("DELETE FROM meta WHERE key = 'leaves_until'")
+        self._late.clear()
+        self._late_count = 0
 
     # what stands beside the entries, in no commit
 

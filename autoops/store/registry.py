@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from autoops.core.canonical import described_from_json, parse
-from autoops.core.digest import Tree, bucket_hash
+from autoops.core.canonical import described_from_json, entry_text, parse
+from autoops.core.digest import Tree, bucket_hash, bucket_of, leaf_of, with_members
 from autoops.core.ledger import GENESIS, Head
-from autoops.model import JSON, UNDESCRIBED, Entry, Observation
+from autoops.errors import StorageCorrupt
+from autoops.model import JSON, UNDESCRIBED, Described, Entry, Observation
 from autoops.store.database import Database, Reader, Row, Schema
 
 SCHEMA = Schema("registry", 0x6175_7267, Path(__file__).with_name("registry.sql"))
@@ -21,6 +22,7 @@ _COLUMNS = (
 )
 _FROM = "FROM entry e JOIN directory d ON d.id = e.directory JOIN root r ON r.id = d.root"
 _SIGN = 1 << 63
+_DATABASE = "registry.db"
 
 # what a scan compares with the disk: name -> (kind, size_bytes, mtime_ns, inode, ctime_ns, sha256)
 Known = dict[bytes, tuple[str, int, int, int, int, bytes | None]]
@@ -72,8 +74,15 @@ def _entry(row: Row) -> Entry:
         Observation(kind, size_bytes, mtime_ns, _unsigned(inode), birth_ns, sha256, mime),
         status,
         since_s,
-        described_from_json(parse(described)) if described else UNDESCRIBED,
+        _described(entry_id, described) if described else UNDESCRIBED,
     )
+
+
+def _described(entry_id: int, text: str) -> Described:
+    try:
+        return described_from_json(parse(text))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:  # no commit wrote this
+        raise StorageCorrupt(database=_DATABASE, detail=f"entry {entry_id:016d} cannot be read ({error!r})") from None
 
 
 class Registry:
@@ -94,14 +103,33 @@ class Registry:
         row = self._reader.one("SELECT sequence, hash, record FROM ledger ORDER BY sequence DESC LIMIT 1")
         if row is None:
             return Head(0, GENESIS, Tree().root())
-        return Head(row[0], row[1], digest_after(row[2]))
+        try:
+            return Head(row[0], row[1], digest_after(row[2]))
+        except ValueError:  # no commit wrote this
+            raise StorageCorrupt(database=_DATABASE, detail=f"the record of commit {row[0]} cannot be read") from None
 
     def tree(self) -> Tree:
-        """Return the Merkle tree of the stored leaves."""
+        """Return the Merkle tree of the stored leaves and those that lag behind."""
+        late = self.late_leaves()
         tree = Tree()
         for number, members in self._reader.each("SELECT number, members FROM bucket"):
-            tree.set(number, bucket_hash(members))
+            tree.set(number, bucket_hash(with_members(members, late.pop(number, b""))))
+        for number, pairs in late.items():
+            tree.set(number, bucket_hash(with_members(b"", pairs)))
         return tree
+
+    def late_leaves(self) -> dict[int, bytes]:
+        """Return, by bucket, the (ID | leaf) pairs that the stored leaves lack, because of a burst that is not over or was cut."""
+        until = self.meta("leaves_until")
+        if until is None:
+            return {}
+        late: dict[int, bytes] = {}
+        sql = f"SELECT {_COLUMNS} {_FROM} WHERE e.id IN (SELECT entry FROM history WHERE sequence > ?) ORDER BY e.id"
+        for row in self._reader.each(sql, (until,)):
+            entry = _entry(row)
+            number = bucket_of(entry.id)
+            late[number] = late.get(number, b"") + entry.id.encode() + leaf_of(entry_text(entry))
+        return late
 
     def counts(self) -> dict[str, int]:
         """Return how many entries have each status."""
@@ -122,7 +150,7 @@ class Registry:
         """Return how many files stage two has still to describe."""
         return int(self._reader.query("SELECT count(*) FROM entry WHERE pending = 1")[0][0])
 
-    def meta(self, key: str) -> str | None:
+    def meta(self, key: str) -> Any:
         """Return a value of the meta table."""
         row = self._reader.one("SELECT value FROM meta WHERE key = ?", (key,))
         return row[0] if row else None
@@ -297,7 +325,10 @@ class Registry:
 
 
 def digest_after(record: str) -> bytes:
-    """Return the registry digest after a commit from its record's text, without parsing megabytes of patches."""
+    """Return the registry digest after a commit from its record's text, without parsing megabytes of patches.
+
+    Raises ValueError when it is not the text of a record.
+    """
     marker = '"digest_after":"'
     at = record.index(marker, record.index('"at":')) + len(marker)
     return bytes.fromhex(record[at : at + 64])

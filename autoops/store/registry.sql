@@ -1,7 +1,7 @@
 -- The truth. Only the worker writes it, through one connection; everybody else reads.
 
 -- One value per key: "last_id", the greatest document ID ever given (IDs are never used again, not even after a rollback);
--- "public_key", the key that signs this ledger; "made_at".
+-- "public_key", the key that signs this ledger; "leaves_until", see bucket.
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value ANY NOT NULL
@@ -76,6 +76,9 @@ CREATE TABLE ledger (
 ) STRICT;
 
 -- The leaves of the Merkle tree: for each bucket, (ID, leaf) of its entries by ID, 48 bytes each. See core/digest.py.
+-- During a burst of commits they lag behind: a batch of 4,096 entries touches 4,096 buckets all over this table, and writing them
+-- each time would cost ten times what the entries cost. Then meta.leaves_until is the last commit that is wholly in here; what
+-- came after it is found through history. Without that key, everything is.
 CREATE TABLE bucket (
     number  INTEGER PRIMARY KEY CHECK (number BETWEEN 0 AND 65535),
     members BLOB NOT NULL CHECK (length(members) % 48 = 0)

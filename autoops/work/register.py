@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from autoops.config import RootConfig
 from autoops.core.identity import Sighting, Verdict, decide
-from autoops.files import roots
+from autoops.files import opening, roots
 from autoops.log import emit, is_reported
 from autoops.model import PRIORITY_RETRY, Change, Entry, Work, path_key
 from autoops.store.commit import Committed, RegistryWriter, Why
@@ -60,7 +60,7 @@ class Register:
         found = self._without_absences_of_lost_roots(found)
         if not found:
             return Effects(0, 0)
-        verdicts = decide(found, view_of(self._registry, self._places, found), int(self._now_s()))
+        verdicts = self._sure(decide(found, view_of(self._registry, self._places, found), int(self._now_s())))
         self._note_troubles(found)
         self._follow_up(verdicts)
         changes, rehearsed = self._changes(verdicts)
@@ -91,6 +91,25 @@ class Register:
         self.on_pending()
         self.renames.perform(done.entries, self.commit)
         return done
+
+    def _sure(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
+        """Put off each hard link that is none: a file that moved on while its batch was read was seen under both names."""
+        places = {change.after.id: change.after for change in (verdict.change for verdict in verdicts) if change}
+        return [
+            verdict._replace(change=None, deferred=True) if verdict.change and self._is_doubtful(verdict.change, places) else verdict
+            for verdict in verdicts
+        ]
+
+    def _is_doubtful(self, change: Change, places: Mapping[str, Entry]) -> bool:
+        if change.evidence["kind"] != "hard-link":
+            return False
+        original = str(change.evidence["of"])
+        twin = places.get(original) or self._registry.by_id([original]).get(original)
+        inode = change.after.observation.inode
+        return any(
+            entry is None or opening.inode_at(self._places.get(entry.root, b""), entry.path) != inode
+            for entry in (change.after, twin)
+        )
 
     # what is lost
 
@@ -153,8 +172,28 @@ class Register:
                 works += [Work("path", path_key(entry.root, entry.path), PRIORITY_RETRY) for entry in lost.values()]
             if verdict.finding:
                 self.notes.open("duplicate_id", sighting.root, sighting.path, verdict.finding.detail)
+        works += self._other_links(verdicts)
         if works:
             self._queue.enqueue(works)
+
+    def _other_links(self, verdicts: Sequence[Verdict]) -> list[Work]:
+        """Return a job for each other name of what was edited, moved or deleted: the kernel tells of the name that was used."""
+        changes = [verdict.change for verdict in verdicts if verdict.change]
+        touched = {change.before.observation.inode for change in changes if change.before}
+        latest = {
+            change.after.observation.inode: change.after.observation
+            for change in changes
+            if change.after.status == "active" and (change.before or change.evidence["kind"] == "hard-link")
+        }
+        places = {(verdict.sighting.root, verdict.sighting.path) for verdict in verdicts}
+        inodes = touched | latest.keys()
+        return [
+            Work("path", path_key(other.root, other.path))
+            for other in (self._registry.with_inodes(inodes) if inodes else ())
+            if other.status == "active"
+            and (other.root, other.path) not in places
+            and other.observation != latest.get(other.observation.inode)
+        ]
 
     def _note_troubles(self, found: Sequence[Sighting]) -> None:
         for one in found:

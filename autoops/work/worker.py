@@ -142,6 +142,7 @@ class Worker:
         self._pool.close()
         self._describe_pool.close()
         self._checkpoints.write(time.time())
+        self._registry.store_leaves()
         self._registry.checkpoint(least_bytes=1)
         self._registry.close()
 
@@ -337,6 +338,8 @@ class Worker:
             self._queue.rescue()
         if self._sweep.rings(now_s):
             self._retire()
+        if not self._scan:
+            self._registry.store_leaves()
         self._registry.checkpoint()
         if self._queue_db.wal_bytes >= self._config.queue.checkpoint_bytes:
             trace("checkpoint:before")

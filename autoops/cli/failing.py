@@ -1,0 +1,27 @@
+"""The only place where an error becomes a message, a hint and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from autoops.cli.output import warn
+from autoops.errors import AutoopsError
+
+
+def run(program: Callable[[], object]) -> None:
+    """Run a program to its end; exit with the code of the error that ended it."""
+    try:
+        program()
+    except AutoopsError as error:
+        for line in f"autoops: {error}".splitlines():
+            warn(line)
+        if error.advice:
+            warn(f"  hint: {error.advice}")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # `autoops list | head`: nobody reads any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(130)

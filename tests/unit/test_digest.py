@@ -1,0 +1,80 @@
+"""The registry digest against its formula in plain code."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoops.core.digest import Tree, bucket_hash, bucket_of, has_member, leaf_of, members_of, with_member
+
+IDS = st.integers(1, 10**16 - 1).map(lambda number: f"{number:016d}")
+ENTRIES = st.dictionaries(IDS, st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=30)
+
+
+def naive(entries: dict[str, str]) -> bytes:
+    """Return the digest of {ID: canonical text} as the formula has it, with nothing kept between calls."""
+    pairs: list[list[bytes]] = [[] for _ in range(65536)]
+    for entry_id in sorted(entries):
+        leaf = sha256(b"\x00" + entries[entry_id].encode()).digest()
+        pairs[int(sha256(entry_id.encode()).hexdigest()[:4], 16)].append(entry_id.encode() + leaf)
+    buckets = [sha256(b"\x01" + b"".join(some)).digest() if some else bytes(32) for some in pairs]
+    mids = [sha256(b"\x02" + b"".join(buckets[at : at + 256])).digest() for at in range(0, 65536, 256)]
+    return sha256(b"\x03" + b"".join(mids)).digest()
+
+
+def put(tree: Tree, members: dict[int, bytes], entry_id: str, text: str) -> None:
+    number = bucket_of(entry_id)
+    members[number] = with_member(members.get(number, b""), entry_id, leaf_of(text))
+    tree.set(number, bucket_hash(members[number]))
+
+
+def test_an_empty_registry_has_the_digest_of_empty_buckets() -> None:
+    assert Tree().root() == naive({})
+    assert Tree().root().hex() == "0917f4e7ad330a74d4171e05e916ae36aab05a7244acc71bc7c5bf4f5a661022"  # as published in formats.md
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(ENTRIES, min_size=1, max_size=3))
+def test_a_tree_kept_current_has_the_digest_of_the_formula(rounds: list[dict[str, str]]) -> None:
+    tree, members, now = Tree(), dict[int, bytes](), dict[str, str]()
+    for changed in rounds:
+        for entry_id, text in changed.items():
+            put(tree, members, entry_id, text)
+        now |= changed
+        assert tree.root() == naive(now)
+
+
+@given(ENTRIES, st.randoms(use_true_random=False))
+def test_one_bucket_of_many_members_is_in_order_of_id_whatever_the_order_of_arrival(entries: dict[str, str], random: object) -> None:
+    order = list(entries)
+    random.shuffle(order)  # type: ignore[attr-defined]
+    members = b""
+    for entry_id in [*order, *order[:3]]:
+        members = with_member(members, entry_id, leaf_of(entries[entry_id]))
+    assert members_of(members) == [(entry_id, leaf_of(entries[entry_id])) for entry_id in sorted(entries)]
+
+
+def test_a_member_set_again_is_replaced() -> None:
+    first, second = "2026010100000001", "2026010100000002"
+    members = with_member(with_member(b"", second, leaf_of("b")), first, leaf_of("a"))
+    members = with_member(members, first, leaf_of("c"))
+    assert has_member(members, first, leaf_of("c")) and has_member(members, second, leaf_of("b"))
+    assert not has_member(members, first, leaf_of("a")) and not has_member(members, first, leaf_of("b"))
+    assert len(members) == 2 * 48
+
+
+def test_a_member_is_found_at_its_place_only() -> None:
+    entry_id, leaf = "2026010100000001", leaf_of("a")
+    shifted = b"x" * 20 + entry_id.encode() + leaf + b"y" * 28  # the pair, but across two members
+    assert len(shifted) % 48 == 0 and not has_member(shifted, entry_id, leaf)
+    assert has_member(shifted + entry_id.encode() + leaf, entry_id, leaf)
+
+
+def test_an_empty_bucket_is_known_to_be_empty() -> None:
+    tree, members = Tree(), dict[int, bytes]()
+    number = bucket_of("2026010100000001")
+    assert tree.is_empty(number)
+    put(tree, members, "2026010100000001", "a")
+    assert not tree.is_empty(number)
