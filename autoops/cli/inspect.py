@@ -103,7 +103,8 @@ def status(state: StateOption = None, json: JsonOption = False) -> None:
     registry = ctx.registry()
     with ctx.queue_db(writable=False) as database:
         beats = Heartbeats(database).list()
-        counts = Backlog(database).counts()
+        backlog = Backlog(database)
+        counts, described = backlog.counts(), backlog.counter("described")
         findings = Findings(database).counts()
         gaps = Gaps(database).open_gaps()
     head = registry.head()
@@ -117,6 +118,7 @@ def status(state: StateOption = None, json: JsonOption = False) -> None:
         for beat in beats
     }
     facts = {
+        "described_total": described,
         "digest": head.digest.hex(),
         "entries": registry.counts(),
         "findings": findings,

@@ -117,6 +117,11 @@ class Backlog:
             "dead_letter": found.get("dead_letter", 0),
         }
 
+    def counter(self, name: str) -> int:
+        """Return a sum of what has no rows any more; 0 when nothing was ever counted."""
+        row = self._reader.one("SELECT value FROM counter WHERE name = ?", (name,))
+        return int(row[0]) if row else 0
+
     def horizon(self) -> int:
         """Return the highest job id so far: whatever is enqueued later as a new job has a higher one."""
         row = self._reader.one("SELECT seq FROM sqlite_sequence WHERE name = 'job'")

@@ -293,6 +293,12 @@ class Queue(Backlog):
         except CannotTell:  # /proc hides it: then only its lease tells
             return True
 
+    def count(self, name: str, more: int) -> None:
+        """Add to a counter."""
+        with self._db.transaction() as tx:
+            sql = "INSERT INTO counter VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + ?2"
+            tx.execute(sql, (name, more))
+
     def retry(self, ids: Sequence[int] = (), state: JobState | None = None) -> int:
         """Queue failed jobs and dead letters again, from the start and at once: those named, or all in one state."""
         return self._on(_RETRY, (self._now_ns(),), ids, state)

@@ -16,7 +16,7 @@ from autoops.files import opening, roots
 from autoops.log import emit, is_reported
 from autoops.model import PRIORITY_RETRY, Change, Entry, Work, path_key
 from autoops.store.commit import Committed, RegistryWriter, Why
-from autoops.store.operations import DryRun, WouldDo
+from autoops.store.operations import DryRun, Gap, Gaps, WouldDo
 from autoops.store.queue import Queue
 from autoops.work.checkpoints import Checkpoints
 from autoops.work.gather import entries_at, view_of
@@ -42,12 +42,13 @@ class Register:
         queue: Queue,
         notes: Notes,
         dry_runs: DryRun,
+        gaps: Gaps,
         checkpoints: Checkpoints,
         configured: Mapping[str, RootConfig],
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._registry, self._queue, self.notes, self._dry_runs = registry, queue, notes, dry_runs
-        self._checkpoints = checkpoints
+        self._checkpoints, self._gaps = checkpoints, gaps
         self._roots = configured
         self._places = {name: root.path for name, root in configured.items()}
         self._now_s = now_s
@@ -96,7 +97,9 @@ class Register:
         """Put off each hard link that is none: a file that moved on while its batch was read was seen under both names."""
         places = {change.after.id: change.after for change in (verdict.change for verdict in verdicts) if change}
         return [
-            verdict._replace(change=None, deferred=True) if verdict.change and self._is_doubtful(verdict.change, places) else verdict
+            verdict._replace(change=None, deferred=True)
+            if verdict.change and self._is_doubtful(verdict.change, places)
+            else verdict
             for verdict in verdicts
         ]
 
@@ -114,10 +117,14 @@ class Register:
     # what is lost
 
     def _without_absences_of_lost_roots(self, found: Sequence[Sighting]) -> list[Sighting]:
-        """Leave out what is "absent" in a root whose top directory is not the one it was: say, its disk is not mounted."""
+        """Leave out what is "absent" because a disk is not mounted: the root's top directory is not the one it was, or the
+        watcher saw a mount below it go."""
         doubtful = {one.root for one in found if one.seen is None}
         lost = {root for root in doubtful if self.is_lost(root)}
-        return [one for one in found if one.seen is not None or one.root not in lost] if lost else list(found)
+        away = [gap for gap in self._gaps.open_gaps() if gap.root in doubtful and gap.reason == "unmounted"] if doubtful else []
+        if not lost and not away:
+            return list(found)
+        return [one for one in found if one.seen is not None or not (one.root in lost or _is_below(one, away))]
 
     @property
     def root_names(self) -> Collection[str]:
@@ -201,6 +208,10 @@ class Register:
                 self.notes.open("unreadable", one.root, one.path, {"reason": one.unreadable})
             elif self.notes.any:
                 self.notes.close("unreadable", one.root, one.path)
+
+
+def _is_below(sighting: Sighting, gaps: Sequence[Gap]) -> bool:
+    return any(sighting.root == gap.root and sighting.path.startswith(gap.path + b"/") for gap in gaps)
 
 
 def action(change: Change) -> str:

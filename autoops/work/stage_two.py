@@ -44,6 +44,7 @@ class StageTwo:
         self._after = ""
         self._with_pool = 0
         self._described: list[tuple[Pending, tuple[Any, ...] | None]] = []
+        self._extracted = 0
         self.total = 0
 
     @property
@@ -103,6 +104,7 @@ class StageTwo:
             descriptor = self._registry.descriptor_of(one.sha256, one.mime)
             cached = canonical(descriptor) if descriptor is not None else None
             name = opening.parts(one.path)[1]
+            self._extracted += cached is None
             files.append(tuple(tasks.File(name, one.size_bytes, one.mtime_ns, one.inode, one.mime, cached)))
         self._with_pool += len(together)
 
@@ -165,6 +167,9 @@ class StageTwo:
         if changes:
             self._register.commit(changes, _WHY)
             self.total += len(changes)
+        if self._extracted:
+            self._queue.count("described", self._extracted)  # what was read by an extractor, not taken over from a copy
+            self._extracted = 0
         self._queue.complete([self._single.pop(one.id) for one, _ in described if one.id in self._single])
 
     def stop(self) -> list[Job]:

@@ -24,7 +24,7 @@ from autoops.runtime.wake import Sleeper
 from autoops.state import State
 from autoops.store.commit import RegistryWriter, Why
 from autoops.store.database import Database
-from autoops.store.operations import DryRun, Findings, Heartbeats
+from autoops.store.operations import DryRun, Findings, Gaps, Heartbeats
 from autoops.store.queue import SCHEMA as QUEUE
 from autoops.store.queue import Queue
 from autoops.trace import trace
@@ -105,7 +105,9 @@ class Worker:
         self._checkpoints = Checkpoints(self._state.checkpoints, self._registry, signer)
         self._notes = Notes(Findings(self._queue_db), time.time)
         self._roots = {root.name: root for root in self._config.roots}
-        self._register = Register(self._registry, self._queue, self._notes, DryRun(self._queue_db), self._checkpoints, self._roots)
+        self._register = Register(
+            self._registry, self._queue, self._notes, DryRun(self._queue_db), Gaps(self._queue_db), self._checkpoints, self._roots
+        )
         worker = self._config.worker
         setup = tasks.setup_of(self._config, self._state.directory)
         size = worker.pool_size or os.cpu_count() or 1

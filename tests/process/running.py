@@ -163,9 +163,7 @@ class Suite:
 
     def active(self) -> dict[tuple[str, bytes], dict[str, Any]]:
         """Return the active entries by place."""
-        return {
-            (entry["root"], path_of(entry["path"])): entry for entry in self.export() if entry["status"] == "active"
-        }
+        return {(entry["root"], path_of(entry["path"])): entry for entry in self.export() if entry["status"] == "active"}
 
     def entry(self, path: str | bytes, root: str = "") -> dict[str, Any]:
         """Return the active entry at a path below a root (default: the first)."""
