@@ -68,4 +68,4 @@ def run_worker(context: Context) -> int:
     config = context.checked_config()
     configure_log(config, "autoops-worker")
     worker = Worker(context.checked_config, context.state, context.load_key)
-    return _live(context, worker, config.service.heartbeat_s, {})
+    return _live(context, worker, config.service.heartbeat_s, worker.facts)

@@ -31,7 +31,7 @@ class Waiting:
             raise Paused(flag=self._state.flag, why="")
         self._database = context.queue_db(writable=False)
         self._registry = context.registry()
-        self._describes = context.config().describe.enabled
+        self._describes = True
 
     def for_events(self, deadline_s: float) -> bool:
         """Wait until every root's events up to now are enqueued. Raises CannotTell when watcher or worker do not run."""
@@ -41,6 +41,7 @@ class Waiting:
             if beat is None or not clock.is_alive(beat.boot_id, beat.pid, beat.start):
                 remedy = f"start it: autoops up, or systemctl start autoops-{name}"
                 raise CannotTell(detail=f"whether everything is committed: autoops-{name} does not run", remedy=remedy)
+        self._describes = bool(beats["worker"].facts.get("describes", True))
         sources = [str(root) for root in beats["watcher"].facts.get("roots", [])]
         cookie = self._state.cookies / f"{os.getpid()}-{time.monotonic_ns()}"
         cookie.touch(mode=0o600)

@@ -10,6 +10,7 @@ from autoops.model import JSON, path_key
 from autoops.store.operations import Findings
 
 Kind = Literal["unreadable", "duplicate_id", "not_renamed", "root_replaced", "not_described"]
+PLACE_KINDS: tuple[Kind, ...] = ("duplicate_id", "not_renamed", "not_described")  # about the document at a path
 _REMEMBERED = 100_000
 
 

@@ -20,7 +20,7 @@ from autoops.store.operations import DryRun, Gap, Gaps, WouldDo
 from autoops.store.queue import Queue
 from autoops.work.checkpoints import Checkpoints
 from autoops.work.gather import entries_at, view_of
-from autoops.work.notes import Notes
+from autoops.work.notes import PLACE_KINDS, Notes
 from autoops.work.renames import Renames
 
 _ASK_AGAIN_S = 2.0  # a deferred decision: by then the other half of a move has been seen
@@ -65,6 +65,7 @@ class Register:
         self._note_troubles(found)
         self._follow_up(verdicts)
         changes, rehearsed = self._changes(verdicts)
+        self._close_left_behind(changes)
         self.notes.flush()
         if rehearsed:
             self._dry_runs.record(rehearsed, int(self._now_s()))
@@ -201,6 +202,13 @@ class Register:
             and (other.root, other.path) not in places
             and other.observation != latest.get(other.observation.inode)
         ]
+
+    def _close_left_behind(self, changes: Sequence[Change]) -> None:
+        """Close what was noted about a path where its document no longer is."""
+        for before, after in ((change.before, change.after) for change in changes):
+            if before and (after.status != "active" or (before.root, before.path) != (after.root, after.path)):
+                for kind in PLACE_KINDS:
+                    self.notes.close(kind, before.root, before.path)
 
     def _note_troubles(self, found: Sequence[Sighting]) -> None:
         for one in found:

@@ -167,6 +167,9 @@ class StageTwo:
         if changes:
             self._register.commit(changes, _WHY)
             self.total += len(changes)
+            for change in changes:
+                self._register.notes.close("not_described", change.after.root, change.after.path)
+            self._register.notes.flush()
         if self._extracted:
             self._queue.count("described", self._extracted)  # what was read by an extractor, not taken over from a copy
             self._extracted = 0

@@ -71,6 +71,7 @@ class Worker:
         self._load_config, self._state, self._load_key = load_config, state, load_key
         self._config = load_config()
         self._with_stage_two = with_stage_two and self._config.describe.enabled
+        self.facts: JSON = {"describes": self._with_stage_two}  # for those who wait for it
         self._lock: WorkerLock | None = None
         self._scan: Scan | None = None
         self._scan_began_s = 0.0
@@ -247,7 +248,7 @@ class Worker:
         busy = self._scan or self._paths.held or self._stage_two.is_busy
         if (not busy or self._progress.rings(now_s)) and self._said != self.status():
             self._said = self.status()
-            self._heartbeats.beat(self.name, "running", self._said, int(time.time()))
+            self._heartbeats.beat(self.name, "running", self._said, int(time.time()), self.facts)
 
     # scans
 

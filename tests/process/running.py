@@ -94,6 +94,7 @@ class Suite:
         if not (self.state / "ledger.pub").exists():
             self.run("migrate")
         for name in names or SERVICES:
+            assert name not in self.processes, f"{name} runs already"
             command = [*program(), f"start-{name}", "--state", str(self.state), "--config", str(self.config)]
             with (self._log / f"{name}.log").open("ab") as out:
                 env = self._env(**({"AUTOOPS_TRACE": trace} if trace else {}))
@@ -112,7 +113,7 @@ class Suite:
 
     def log(self, name: str) -> str:
         """Return what a service wrote to its log."""
-        return (self._log / f"{name}.log").read_text(errors="replace")
+        return (self._log / f"{name}.log").read_text(errors="replace") if (self._log / f"{name}.log").exists() else ""
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return a service's log as events."""
@@ -197,12 +198,12 @@ class Suite:
 
     # the judge
 
-    def require_disk_registered(self, ignored: Callable[[bytes], bool] = lambda path: False) -> None:
+    def require_disk_registered(self, ignored: Callable[[bytes], bool] = lambda path: False, names: Sequence[str] = ()) -> None:
         """The export is the disk, byte for byte: every file, and nothing else."""
         active = self.active()
-        for name, top in self.roots.items():
-            there = {path: fact for path, fact in disk(top).items() if not ignored(path)}
-            known = {path: fact_of(entry) for (root, path), entry in active.items() if root == name}
+        for name in names or self.roots:
+            there = {path: fact for path, fact in disk(self.roots[name]).items() if not ignored(path)}
+            known = {path: fact_of(entry) for (root, path), entry in active.items() if root == name and not ignored(path)}
             assert sorted(known) == sorted(there), {
                 "only on the disk": sorted(there.keys() - known.keys())[:20],
                 "only registered": sorted(known.keys() - there.keys())[:20],
@@ -293,7 +294,7 @@ def _fact(path: bytes) -> Fact:
     if kind == "link":
         sha256 = hashlib.sha256(os.readlink(path)).hexdigest()
     elif kind == "file":
-        with open(path, "rb") as source:
+        with Path(os.fsdecode(path)).open("rb") as source:
             sha256 = hashlib.file_digest(source, "sha256").hexdigest()
     return Fact(kind, found.st_size, sha256, found.st_mtime_ns, found.st_ino)
 

@@ -154,7 +154,7 @@ def test_a_submission_is_applied_once(writer: RegistryWriter) -> None:
 def test_a_record_says_who_why_what_and_when(writer: RegistryWriter) -> None:
     (one,) = commit(writer, created(b"a\xff"))
     before = writer.ledger_head.digest.hex()
-    (after,) = writer.commit([updated(one, status="missing", since_s=9)], Why("eva", "job", "ä\n\"", None), NOW_S + 60.5).entries
+    (after,) = writer.commit([updated(one, status="missing", since_s=9)], Why("eva", "job", 'ä\n"', None), NOW_S + 60.5).entries
     record = writer.record(2)
     assert record and parse(record.text) == {
         "actor": "eva",
@@ -162,7 +162,9 @@ def test_a_record_says_who_why_what_and_when(writer: RegistryWriter) -> None:
         "digest_after": writer.ledger_head.digest.hex(),
         "digest_before": before,
         "format": 1,
-        "patches": [{"evidence": {"kind": "t"}, "id": one.id, "op": "update", "rev": 1, "set": {"since_s": 9, "status": "missing"}}],
+        "patches": [
+            {"evidence": {"kind": "t"}, "id": one.id, "op": "update", "rev": 1, "set": {"since_s": 9, "status": "missing"}}
+        ],
         "reason": 'ä\n"',
         "sequence": 2,
         "source": "job",
@@ -192,7 +194,9 @@ def test_seeing_a_content_again_is_no_commit(writer: RegistryWriter) -> None:
     assert directory is not None and writer.known_in(directory)[b"a"][4] == 12345
 
 
-@pytest.mark.parametrize("name", [b"\n", b"\x1b[2J", b"'; DROP TABLE entry; --", b"\xff\xfe", b"x" * 255, b"-rf", b"=1+1", b"a\\b", b" "])
+@pytest.mark.parametrize(
+    "name", [b"\n", b"\x1b[2J", b"'; DROP TABLE entry; --", b"\xff\xfe", b"x" * 255, b"-rf", b"=1+1", b"a\\b", b" "]
+)
 def test_any_name_is_kept_to_the_byte(writer: RegistryWriter, name: bytes) -> None:
     commit(writer, created(name), created(b"in/" + name + b"/x"))
     assert [entry.path for entry in writer.entries()] == [name, b"in/" + name + b"/x"]

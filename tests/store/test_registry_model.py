@@ -131,7 +131,8 @@ class RegistryModel(RuleBasedStateMachine):
             return
         own = set(past)
         if all(
-            one.after.status == "retired" or all(
+            one.after.status == "retired"
+            or all(
                 other.id in own or other.status == "retired" or (other.root, other.path) != (one.after.root, one.after.path)
                 for other in self.entries.values()
             )
@@ -166,7 +167,9 @@ class RegistryModel(RuleBasedStateMachine):
     def the_leaves_are_the_entries_and_the_root_is_the_digest(self) -> None:
         head = self.writer.head()
         assert head == self.writer.ledger_head and head.sequence == len(self.past)
-        assert sorted(entry_id for _, members in self.writer.leaves() for entry_id, _ in members_of(members)) == sorted(self.entries)
+        assert sorted(entry_id for _, members in self.writer.leaves() for entry_id, _ in members_of(members)) == sorted(
+            self.entries
+        )
         assert self.writer.tree().root() == head.digest
         assert digest_of(entry_text(self.entries[entry_id]) for entry_id in sorted(self.entries)) == head.digest
 

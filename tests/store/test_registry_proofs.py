@@ -30,7 +30,9 @@ def path(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "registry.db"
     writer = opened(path, SIGNER)
     lines = []
-    one, other = writer.commit([created(b"a"), created(b"b", described=Described(b"\x11" * 32, {"x": 1}, "c"))], WHY, NOW_S).entries
+    one, _other = writer.commit(
+        [created(b"a"), created(b"b", described=Described(b"\x11" * 32, {"x": 1}, "c"))], WHY, NOW_S
+    ).entries
     lines.append(checkpoint(writer))
     for size_bytes in range(4):
         (one,) = writer.commit([updated(one, observation=seen(size_bytes=size_bytes))], WHY, NOW_S + size_bytes).entries
@@ -86,7 +88,16 @@ def test_an_empty_registry_proves_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    ["size_bytes = 99", "name = x'63'", "status = 'retired'", "rev = 9", "sha256 = NULL", "since_s = 0", "mime = 'x/y'", "inode = -1"],
+    [
+        "size_bytes = 99",
+        "name = x'63'",
+        "status = 'retired'",
+        "rev = 9",
+        "sha256 = NULL",
+        "since_s = 0",
+        "mime = 'x/y'",
+        "inode = -1",
+    ],
 )
 def test_an_entry_edited_with_sql_is_named(path: Path, change: str) -> None:
     found = tamper(path, f"UPDATE entry SET {change} WHERE id = {FIRST}")
@@ -105,8 +116,12 @@ def test_a_description_edited_with_sql_is_named(path: Path) -> None:
 
 
 def test_an_entry_slipped_in_is_found(path: Path) -> None:
-    columns = "rev, directory, name, status, since_s, kind, size_bytes, mtime_ns, inode, birth_ns, mime, ctime_ns, verified_s, pending"
-    found = tamper(path, f"INSERT INTO entry(id, {columns}) SELECT id + 5, {columns.replace('name', '''x'7a' ''', 1)} FROM entry LIMIT 1")
+    columns = (
+        "rev, directory, name, status, since_s, kind, size_bytes, mtime_ns, inode, birth_ns, mime, ctime_ns, verified_s, pending"
+    )
+    found = tamper(
+        path, f"INSERT INTO entry(id, {columns}) SELECT id + 5, {columns.replace('name', '''x'7a' ''', 1)} FROM entry LIMIT 1"
+    )
     assert "2026013112000006" in found["entry"][0] and found["digest"] == ["2 leaves for 3 entries"]
 
 
@@ -115,7 +130,11 @@ def test_a_deleted_entry_is_found(path: Path) -> None:
 
 
 def test_an_entry_edited_together_with_its_leaf_is_found_by_the_digest(path: Path) -> None:
-    found = tamper(path, f"DELETE FROM entry WHERE id = {FIRST}", f"DELETE FROM bucket WHERE substr(members, 1, 16) = x'{FIRST.encode().hex()}'")
+    found = tamper(
+        path,
+        f"DELETE FROM entry WHERE id = {FIRST}",
+        f"DELETE FROM bucket WHERE substr(members, 1, 16) = x'{FIRST.encode().hex()}'",
+    )
     assert list(found) == ["digest"] and "the entries give" in found["digest"][0]
 
 
@@ -131,7 +150,9 @@ def test_an_edited_patch_in_a_record_is_found_by_the_replay_too(path: Path) -> N
 
 
 def test_an_edited_digest_in_a_record_breaks_the_next_one_and_the_checkpoint(path: Path) -> None:
-    found = tamper(path, """UPDATE ledger SET record = replace(record, '"digest_after":"', '"digest_after":"0000') WHERE sequence = 3""")
+    found = tamper(
+        path, """UPDATE ledger SET record = replace(record, '"digest_after":"', '"digest_after":"0000') WHERE sequence = 3"""
+    )
     assert "commit 4 does not begin at the digest where the one before ended" in found["ledger"]
     assert found["checkpoint"] == ["line 3: commit 3 is another one now: the ledger was rewritten"]
     assert found["replay"]
@@ -167,7 +188,9 @@ def test_a_forged_record_with_a_right_hash_lacks_the_signature(path: Path) -> No
     text = last.text.replace("a test wants it", "nobody wants it")
     hashed = ledger.record_hash(fourth.hash, text)
     foreign = Signer(new_key()).sign(ledger.signed_bytes(5, hashed))
-    found = tamper(path, f"UPDATE ledger SET record = '{text}', hash = x'{hashed.hex()}', signature = x'{foreign.hex()}' WHERE sequence = 5")
+    found = tamper(
+        path, f"UPDATE ledger SET record = '{text}', hash = x'{hashed.hex()}', signature = x'{foreign.hex()}' WHERE sequence = 5"
+    )
     assert found["ledger"] == ["commit 5 is not signed by the ledger key"]
     assert found["checkpoint"] == ["line 5: commit 5 is another one now: the ledger was rewritten"]
 
@@ -200,7 +223,8 @@ def edited(path: Path, edit: Callable[[dict[str, Any]], object]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "change", [{"entries": 3}, {"sequence": 2}, {"digest": "00" * 32}, {"at": "x"}, {"more": 1}, {"signature": "00" * 64}, {"at": "\ud800"}]
+    "change",
+    [{"entries": 3}, {"sequence": 2}, {"digest": "00" * 32}, {"at": "x"}, {"more": 1}, {"signature": "00" * 64}, {"at": "\ud800"}],
 )
 def test_an_edited_checkpoint_line_is_named(path: Path, change: dict[str, Any]) -> None:
     (detail,) = edited(path, lambda value: {**value, **change})

@@ -47,7 +47,9 @@ DESCRIPTIONS = st.builds(
     confidence=st.none() | st.integers(0, 100),
     tags=st.lists(NAMED, max_size=3, unique=True).map(tuple),
 )
-PATHS = st.lists(st.binary(min_size=1, max_size=8).filter(lambda name: not set(name) & {0, 47}), min_size=1, max_size=3).map(b"/".join)
+PATHS = st.lists(st.binary(min_size=1, max_size=8).filter(lambda name: not set(name) & {0, 47}), min_size=1, max_size=3).map(
+    b"/".join
+)
 ENTRIES = st.builds(
     Entry,
     id=st.integers(1, 10**16 - 1).map(lambda number: f"{number:016d}"),

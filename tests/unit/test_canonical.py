@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from autoops.core import canonical as form
 from autoops.core import schema
-from autoops.core.canonical import apply_patch, canonical, changed_fields, entry_from_json, entry_json, entry_text, parse, patch_text
+from autoops.core.canonical import (
+    apply_patch,
+    canonical,
+    changed_fields,
+    entry_from_json,
+    entry_json,
+    entry_text,
+    parse,
+    patch_text,
+)
 from autoops.model import UNDESCRIBED, Change, Described, Entry, Observation
 
 

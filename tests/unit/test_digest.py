@@ -47,7 +47,9 @@ def test_a_tree_kept_current_has_the_digest_of_the_formula(rounds: list[dict[str
 
 
 @given(ENTRIES, st.randoms(use_true_random=False))
-def test_one_bucket_of_many_members_is_in_order_of_id_whatever_the_order_of_arrival(entries: dict[str, str], random: object) -> None:
+def test_one_bucket_of_many_members_is_in_order_of_id_whatever_the_order_of_arrival(
+    entries: dict[str, str], random: object
+) -> None:
     order = list(entries)
     random.shuffle(order)  # type: ignore[attr-defined]
     members = b""

@@ -88,14 +88,18 @@ class World:
             if change := verdict.change:
                 if change.before:
                     assert self.entries[change.after.id] == change.before, "decided on something else than there is"
-                after = change.after if change.before else change.after._replace(id=f"{202601010000_0000 + next(self.numbers):016d}")
+                after = (
+                    change.after if change.before else change.after._replace(id=f"{202601010000_0000 + next(self.numbers):016d}")
+                )
                 self.entries[after.id] = after
         living = [(one.root, one.path) for one in self.entries.values() if one.status != "retired"]
         assert len(living) == len(set(living)), "two documents at one path"
 
     def at(self, path: bytes, root: str = "docs") -> str | None:
         """Return the ID at a path."""
-        (found,) = [one.id for one in self.entries.values() if (one.root, one.path) == (root, path) and one.status == "active"] or [None]
+        (found,) = [one.id for one in self.entries.values() if (one.root, one.path) == (root, path) and one.status == "active"] or [
+            None
+        ]
         return found
 
 
@@ -494,7 +498,13 @@ def test_without_birth_times_an_inode_of_a_changed_file_proves_nothing(world: Wo
 
 @pytest.mark.parametrize(
     ("fields", "same"),
-    [({}, True), ({"sha256": None, "size_bytes": 9}, True), ({"inode": 9}, False), ({"birth_ns": 9}, False), ({"kind": "link"}, False)],
+    [
+        ({}, True),
+        ({"sha256": None, "size_bytes": 9}, True),
+        ({"inode": 9}, False),
+        ({"birth_ns": 9}, False),
+        ({"kind": "link"}, False),
+    ],
 )
 def test_one_file_is_told_by_inode_birth_and_kind(fields: dict[str, Any], same: bool) -> None:
     assert same_file(SEEN, SEEN._replace(**fields)) is same
@@ -528,9 +538,7 @@ def test_any_sequence_of_moves_keeps_every_id(rounds: list[list[tuple[bytes, byt
 
 @settings(max_examples=300, deadline=None)
 @given(MOVES, st.sampled_from([2, 3, 4]), st.integers(1, 4), st.randoms(use_true_random=False))
-def test_moves_seen_in_several_batches_keep_every_id(
-    moves: list[tuple[bytes, bytes]], count: int, size: int, random: Any
-) -> None:
+def test_moves_seen_in_several_batches_keep_every_id(moves: list[tuple[bytes, bytes]], count: int, size: int, random: Any) -> None:
     world = World()
     owners = {world.known(path).observation.inode: world.at(path) for path in PATHS[:count]}
     moved(world, moves)

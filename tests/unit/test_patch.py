@@ -233,9 +233,7 @@ def test_a_pointer_into_another_field_is_refused(pointer: str) -> None:
 
 
 def test_a_required_field_cannot_be_moved_away() -> None:
-    assert "class" in refused(
-        {"operations": [{"op": "move", "from": f"/{ID}/class", "path": f"/{OTHER}/class"}], "digest": DIGEST}
-    )
+    assert "class" in refused({"operations": [{"op": "move", "from": f"/{ID}/class", "path": f"/{OTHER}/class"}], "digest": DIGEST})
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,9 @@ def test_the_list_of_points_is_the_points_there_are() -> None:
 
 
 def hit(armed: str, *points: str) -> tuple[int, str]:
-    script = "import sys\nfrom autoops.trace import trace\nfor point in sys.argv[1:]:\n    trace(point)\n    print(point, flush=True)"
+    script = (
+        "import sys\nfrom autoops.trace import trace\nfor point in sys.argv[1:]:\n    trace(point)\n    print(point, flush=True)"
+    )
     environment = {**os.environ, "AUTOOPS_TRACE": armed, "PYTHONPATH": str(PACKAGE.parent)}
     run = subprocess.run([sys.executable, "-c", script, *points], env=environment, capture_output=True, text=True, timeout=60)
     return run.returncode, run.stdout
