@@ -76,10 +76,13 @@ class Suite:
             wanted[name] = {**wanted.get(name, {}), **table}  # type: ignore[dict-item]
         write_config(self.config, described, wanted)
 
-    def run(self, *arguments: object, code: int | None = 0, stdin: str | None = None, config: bool = False) -> Answer:
-        """Run one command to its end; `code` is what it has to exit with (None: whatever)."""
+    def run(
+        self, *arguments: object, code: int | None = 0, stdin: str | None = None, config: bool = False, last: str | None = None
+    ) -> Answer:
+        """Run one command to its end; `code` is what it has to exit with (None: whatever), `last` an argument after `--`."""
         command = [*program(), *(os.fspath(one) if isinstance(one, Path) else str(one) for one in arguments)]
         command += ["--state", str(self.state), *(["--config", str(self.config)] if config else [])]
+        command += ["--", last] if last is not None else []
         run = subprocess.run(
             command, input=stdin, capture_output=True, encoding="utf-8", errors="surrogateescape", env=self._env(), timeout=120
         )

@@ -92,7 +92,7 @@ def test_all_bad_roots_are_named_at_once(tmp_path: Path) -> None:
 
 HOSTILE = (
     b"new\nline", b"tab\tand\rreturn", b"it's \"quoted\"", b"\x1b[2J\x1b]0;title\x07", b"caf\xe9", b"\xff\xfe", b"\xc0\xaf..",
-    b"-rf", b"--help", b"=cmd|'/c calc'!A1", b"+1", b"@x", b"back\\slash", b"\\x41", b"\\", b"%s%n", b"$(id)", b"`id`", b"*",
+    b"-rf", b"--help", b"=cmd|'calc'!A1", b"+1", b"@x", b"back\\slash", b"\\x41", b"\\", b"%s%n", b"$(id)", b"`id`", b"*",
     b" leading", b"trailing ", b".hidden", b"...", "a\u202egpj.exe".encode(), "e\u0301".encode(), "\u00e9".encode(),
     "\u2028line".encode(), "\U0001f600".encode(), b"\xed\xa0\x80", b"n" * 255, ("\u20ac" * 85).encode(), b"\x7f", b"\x01",
 )  # fmt: skip
@@ -131,11 +131,10 @@ def test_no_hostile_name_reaches_the_terminal_as_it_is(hostile: Suite) -> None:
 def test_hostile_names_are_found_as_they_are_and_as_they_are_listed(hostile: Suite) -> None:
     for line in hostile.run("list").out.splitlines()[::7]:
         entry_id, shown = line.split()[0], line[41:]
-        found = hostile.run("show", "--json", "--", shown).json
+        found = hostile.run("show", "--json", last=shown).json
         assert found["id"] == entry_id, shown
         raw = os.fsdecode(os.path.join(os.fsencode(hostile.root), path_of(found["path"])))
-        answer = hostile.run("--", "show", code=None) if False else None
-        assert answer is None and hostile.run("show", "--json", "--", raw).json["id"] == entry_id
+        assert hostile.run("show", "--json", raw).json["id"] == entry_id
 
 
 def test_hostile_names_come_and_go_and_are_logged_on_one_line_each(hostile: Suite) -> None:
@@ -153,7 +152,7 @@ def test_hostile_names_come_and_go_and_are_logged_on_one_line_each(hostile: Suit
 
 
 def test_a_huge_sparse_file_is_registered_with_its_right_hash(suite: Suite) -> None:
-    size = 5 << 30
+    size = 1 << 30
     with (suite.root / "sparse").open("wb") as out:
         out.truncate(size)
     suite.idle()
@@ -259,7 +258,7 @@ def made(make_suite: Make) -> Iterator[Suite]:
     suite = make_suite()
     (suite.root / "f").write_text("f\n")
     suite.once()
-    shutil.copytree(suite.state, suite.base / "good")
+    shutil.copytree(suite.state, suite.base / "good", ignore=shutil.ignore_patterns("*.sock"))
     yield suite
     shutil.rmtree(suite.state)
     shutil.copytree(suite.base / "good", suite.state)
@@ -361,7 +360,8 @@ def test_every_malformed_or_hostile_patch_is_refused_with_a_reason_and_changes_n
         path.write_text(text)
         answer = suite.run("submit", path, "--wait", code=4)
         assert "Refused" in answer.err and "Traceback" not in answer.err and len(answer.err) < 1000, (name, answer)
-        assert suite.run("submit", path, "--dry-run", code=4).err.startswith("autoops: Refused"), name
+        if name.startswith("it is about"):
+            assert suite.run("submit", path, "--dry-run", code=4).err == answer.err
     assert suite.digest() == digest
     suite.require_nothing_left_to_do()
     (suite.base / "latin").write_bytes(b'{"reason": "caf\xe9"}')

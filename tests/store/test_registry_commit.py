@@ -101,7 +101,7 @@ def test_a_stale_change_rolls_the_whole_commit_back_and_the_writer_goes_on(write
         (now,) = commit(writer, updated(now, observation=seen(size_bytes=size_bytes)))
     before, head = state(writer), writer.ledger_head
     with pytest.raises(PreconditionFailed) as caught:
-        commit(writer, created(b"new/c"), updated(one, path=b"moved"), updated(other, path=b"e"))
+        commit(writer, created(b"new/c"), updated(one, path=b"new/moved"), updated(other, path=b"e"))
     assert caught.value.facts == {"what": f"entry {other.id}", "wanted": "rev 1", "found": f"rev {1 + behind}"}
     assert (state(writer), writer.ledger_head) == (before, head) and sound(writer)
     (new,) = commit(writer, created(b"new/c"))  # the directory cached by the failed commit was never made
@@ -147,8 +147,10 @@ def test_a_submission_is_applied_once(writer: RegistryWriter) -> None:
     writer.commit([updated(one, path=b"b")], why, NOW_S)
     assert writer.sequence_of("1") == 2
     with pytest.raises(sqlite3.IntegrityError):
-        writer.commit([created(b"c")], why, NOW_S)
+        writer.commit([created(b"c"), created(b"e")], why, NOW_S)
     assert sound(writer) and writer.count() == 1
+    commit(writer, created(b"d"))  # the tree in memory was ahead of what was rolled back
+    assert sound(writer)
 
 
 def test_a_record_says_who_why_what_and_when(writer: RegistryWriter) -> None:
