@@ -9,7 +9,7 @@ from typing import NamedTuple
 from autoops.cli.context import Context
 from autoops.cli.output import as_json, say
 from autoops.config import Config
-from autoops.pool import tasks
+from autoops.pool import asking
 from autoops.pool.pool import Pool
 from autoops.work.rehearse import Rehearsal, sentence
 from autoops.work.rehearse import rehearse as run
@@ -28,7 +28,7 @@ def differences(context: Context, config: Config, places: Sequence[tuple[str, by
     """Compare disk and registry now. Raises StorageError."""
     registry = context.registry()
     size = config.worker.pool_size or os.cpu_count() or 1
-    pool = Pool(tasks.setup_of(config, context.state.directory), size=size, idle_s=60, limit_s=config.worker.task_timeout_s)
+    pool = Pool(asking.setup_of(config, context.state.directory), size=size, idle_s=60, limit_s=config.worker.task_timeout_s)
     try:
         found = run(registry, pool, {root.name: root.path for root in config.roots}, places, rehash=hashes)
     finally:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 
 from autoops.files import opening
 from autoops.files.observe import Outcome, Rules, Seen, Unreadable, Unsettled, observe
@@ -18,16 +17,16 @@ Known = Mapping[bytes, tuple[str, int, int, int, int, bytes | None]]
 Ignored = Callable[[bytes, list[tuple[bytes, bool]]], Collection[bytes]]
 
 
-@dataclass
 class Listing:
     """What one directory holds, compared with what is known of it."""
 
-    directories: list[bytes] = field(default_factory=list)  # names, in order
-    seen: list[Seen] = field(default_factory=list)  # new, changed or read again
-    unsettled: list[Unsettled] = field(default_factory=list)
-    unreadable: list[Unreadable] = field(default_factory=list)
-    gone: list[bytes] = field(default_factory=list)  # known names that are not there
-    same: int = 0
+    def __init__(self) -> None:
+        self.directories: list[bytes] = []  # names, in order
+        self.seen: list[Seen] = []  # new, changed or read again
+        self.unsettled: list[Unsettled] = []
+        self.unreadable: list[Unreadable] = []
+        self.gone: list[bytes] = []  # known names that are not there
+        self.same = 0
 
 
 def list_directory(

@@ -23,7 +23,7 @@ from autoops.model import Kind, Observation
 ID_ATTRIBUTE = "user.autoops.id"
 RACY_NS = 100_000_000  # a change within this time of the reading may leave size, mtime and ctime as they are
 _UNKNOWN_CTIME = 1  # "was read, but its ctime proves nothing": the next scan reads it again
-_BUFFER = memoryview(bytearray(1 << 20))
+_BUFFER = memoryview(bytearray(1 << 18))
 _PREFIX = re.compile(rb"(\d{16})_")
 _KINDS: dict[int, Kind] = {
     modes.S_IFREG: "file",

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from autoops.core.identity import Sighting
 from autoops.files.listing import Listing
 from autoops.files.observe import Seen, Unreadable
-from autoops.model import ClassRule, Observation
-
-if TYPE_CHECKING:
-    from autoops.config import Config  # a child never reads it
+from autoops.model import ClassRule
 
 
 class RootSpec(NamedTuple):
@@ -105,21 +98,6 @@ def flat(outcome: Seen | Unreadable) -> tuple[Any, ...]:
     return name, tuple(observation), ctime_ns, last
 
 
-def sightings(root: str, prefix: bytes, rows: Iterable[tuple[Any, ...]]) -> list[Sighting]:
-    """Return what was read, from the rows that `flat` made."""
-    return [
-        Sighting(root, prefix + name, Observation(*seen), claimed, None, False, ctime_ns) for name, seen, ctime_ns, claimed in rows
-    ]
-
-
-def troubles(root: str, prefix: bytes, rows: Iterable[tuple[Any, ...]]) -> list[Sighting]:
-    """Return what could not be read, from the rows that `flat` made."""
-    return [
-        Sighting(root, prefix + name, Observation(*seen), None, None, False, ctime_ns, reason)
-        for name, seen, ctime_ns, reason in rows
-    ]
-
-
 def listed(listing: Listing) -> Listed:
     """Return a listing as plain tuples."""
     return Listed(
@@ -147,20 +125,3 @@ def setup_from(plain: tuple[Any, ...]) -> Setup:
     """Undo `setup_message`."""
     roots = {name: RootSpec(*spec) for name, spec in plain[0].items()}
     return Setup(*(roots, *plain[1:-1], tuple(ClassRule(*rule) for rule in plain[-1])))
-
-
-def setup_of(config: Config, state: Path) -> Setup:
-    """Return the setup that a configuration and a state directory ask for."""
-    from autoops.config import state_below
-
-    specs = {
-        root.name: RootSpec(
-            root.path,
-            (*config.watch.ignore, *root.ignore),
-            tuple(os.fsencode(name) for name in root.ignore_files),
-            state_below(root, state),
-        )
-        for root in config.roots
-    }
-    watch = config.watch
-    return Setup(specs, watch.settle_s, watch.min_age_s, config.worker.xattr_id, config.describe.max_bytes, config.class_rules)

@@ -10,7 +10,7 @@ from autoops.files import opening
 from autoops.files.observe import Unsettled
 from autoops.log import emit
 from autoops.model import Job, split_key
-from autoops.pool import tasks
+from autoops.pool import asking, tasks
 from autoops.pool.pool import Answer, Done, Failed, Lost, Pool
 from autoops.store.queue import Queue
 from autoops.trace import trace
@@ -75,8 +75,8 @@ class Paths:
 
     def _sort(self, task: tasks.Look, looked: tasks.Looked, jobs: dict[bytes, Job], found: list[Sighting], done: list[Job]) -> None:
         prefix = task.path + b"/" if task.path else b""
-        found += [_with_facts(one, jobs) for one in tasks.sightings(task.root, prefix, looked.seen)]
-        found += tasks.troubles(task.root, prefix, looked.unreadable)
+        found += [_with_facts(one, jobs) for one in asking.sightings(task.root, prefix, looked.seen)]
+        found += asking.troubles(task.root, prefix, looked.unreadable)
         done += [jobs[row[0]] for row in (*looked.seen, *looked.unreadable)]
         for name in looked.gone:
             found.append(Sighting(task.root, prefix + name, None))

@@ -16,7 +16,7 @@ from autoops import names
 from autoops.core.identity import Sighting
 from autoops.log import emit
 from autoops.model import JSON, PRIORITY_RETRY, Job, Work, path_key, split_key
-from autoops.pool import tasks
+from autoops.pool import asking, tasks
 from autoops.pool.pool import Answer, Done, Failed, Lost, Pool
 from autoops.store.registry import Registry
 from autoops.work.register import Effects
@@ -177,8 +177,8 @@ class Scan:
             self.totals.unsettled += len(listed.unsettled)
             self.register.notes.close("unreadable", self.root, path)
             prefix = path + b"/" if path else b""
-            self._batch += tasks.sightings(self.root, prefix, listed.seen)
-            self._batch += tasks.troubles(self.root, prefix, listed.unreadable)
+            self._batch += asking.sightings(self.root, prefix, listed.seen)
+            self._batch += asking.troubles(self.root, prefix, listed.unreadable)
             self._batch += [Sighting(self.root, prefix + name, None) for name in listed.gone]
             self._works += [
                 Work("path", path_key(self.root, prefix + name), PRIORITY_RETRY, {"sample": list(sample)}, wait_s)

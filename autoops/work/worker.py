@@ -18,7 +18,7 @@ from autoops.core.signing import Signer
 from autoops.files import roots
 from autoops.log import emit
 from autoops.model import JSON, PRIORITY_DESCRIBE, Job, JobKind, Work, split_key
-from autoops.pool import tasks
+from autoops.pool import asking
 from autoops.pool.pool import Pool
 from autoops.runtime.wake import Sleeper
 from autoops.state import State
@@ -110,7 +110,7 @@ class Worker:
             self._registry, self._queue, self._notes, DryRun(self._queue_db), Gaps(self._queue_db), self._checkpoints, self._roots
         )
         worker = self._config.worker
-        setup = tasks.setup_of(self._config, self._state.directory)
+        setup = asking.setup_of(self._config, self._state.directory)
         size = worker.pool_size or os.cpu_count() or 1
         self._pool = Pool(setup, size=size, idle_s=worker.pool_idle_s, limit_s=worker.task_timeout_s)
         self._describe_pool = Pool(setup, size=size, idle_s=worker.pool_idle_s, limit_s=self._config.describe.timeout_s)
