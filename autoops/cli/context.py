@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 from autoops import config as configuration
 from autoops import log, names
-from autoops.config import Config
+from autoops.config import Config, RootConfig
 from autoops.core import signing
 from autoops.errors import CannotTell, ConfigError, RootRefused, StorageMissing, StorageOutdated, UsageError
 from autoops.files import durable
@@ -53,10 +54,10 @@ class Context(NamedTuple):
         config = self.config()
         if config.roots:
             return config
-        remembered = self.registry().root_paths().values()
+        remembered = self.registry().root_paths()
         if not remembered:
             raise UsageError(detail="no root is configured: give --root DIR, or write a [[root]] table into the configuration")
-        return configuration.load(self.config_file, [Path(os.fsdecode(path)) for path in remembered])
+        return dataclasses.replace(config, roots=tuple(RootConfig(path, name) for name, path in remembered.items()))
 
     def places(self, config: Config, path: Path | None) -> list[tuple[str, bytes]]:
         """Return (root name, directory below it) of every root, or of one directory. Raises UsageError."""

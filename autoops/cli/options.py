@@ -10,19 +10,25 @@ import typer
 from autoops.cli.context import Context, absolute, default_state
 from autoops.state import State
 
+# readable=False: typer leaves the looking to us; our own errors say what to do
 StateOption = Annotated[
     Path | None,
     typer.Option(
-        "--state", metavar="DIR", help="The state directory. Default: $STATE_DIRECTORY, ./.autoops, ~/.local/state/autoops."
+        "--state",
+        metavar="DIR",
+        readable=False,
+        help="The state directory. Default: $STATE_DIRECTORY, ./.autoops, ~/.local/state/autoops.",
     ),
 ]
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="The configuration. Default: /etc/autoops/autoops.toml if it exists."),
+    typer.Option(
+        "--config", metavar="FILE", readable=False, help="The configuration. Default: /etc/autoops/autoops.toml if it exists."
+    ),
 ]
 RootOption = Annotated[
     list[Path] | None,
-    typer.Option("--root", metavar="DIR", help="A tree to watch, instead of the configured ones; repeatable."),
+    typer.Option("--root", metavar="DIR", readable=False, help="A tree to watch, instead of the configured ones; repeatable."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]

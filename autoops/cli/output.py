@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -28,9 +29,13 @@ def as_json(value: Any) -> None:
 def stream(lines: Iterable[str]) -> None:
     """Write many lines as they come, in constant memory. Stored forms: reversible, so not shown again."""
     out = sys.stdout.buffer
-    for line in lines:
-        out.write(line.encode("utf-8", "surrogateescape") + b"\n")
-    out.flush()
+    try:
+        for line in lines:
+            out.write(line.encode("utf-8", "surrogateescape") + b"\n")
+        out.flush()
+    except BrokenPipeError:  # `autoops list | head`: nobody reads any more; here, because typer would make a failure of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
 
 
 def table(rows: Iterable[Sequence[object]]) -> None:

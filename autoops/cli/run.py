@@ -16,7 +16,7 @@ from autoops.model import PRIORITY_OPERATOR, Work, path_key
 
 PathsOption = Annotated[
     list[Path] | None,
-    typer.Option("--paths", metavar="DIR", help="Trees to watch, instead of the configured ones; repeatable."),
+    typer.Option("--paths", metavar="DIR", readable=False, help="Trees to watch, instead of the configured ones; repeatable."),
 ]
 
 

@@ -96,7 +96,7 @@ def verify(
 
 
 def submit(
-    patch: Annotated[Path, typer.Argument(help="A patch document (docs/formats.md); - reads standard input.")],
+    patch: Annotated[Path, typer.Argument(readable=False, help="A patch document (docs/formats.md); - reads standard input.")],
     state: StateOption = None,
     wait: WaitOption = False,
     timeout: TimeoutOption = 60.0,

@@ -33,29 +33,33 @@ def bucket_hash(members: bytes) -> bytes:
 
 def with_member(members: bytes, entry_id: str, leaf: bytes) -> bytes:
     """Return a bucket's members with one of them set, in order of ID."""
-    key = entry_id.encode()
+    return with_members(members, entry_id.encode() + leaf)
+
+
+def with_members(members: bytes, pairs: bytes) -> bytes:
+    """Return a bucket's members with several of them set, given as (ID | leaf) pairs in the order of their setting."""
+    for at in range(0, len(pairs), MEMBER_BYTES):
+        pair = pairs[at : at + MEMBER_BYTES]
+        if not members or members[-MEMBER_BYTES:-_HASH_BYTES] < pair[:-_HASH_BYTES]:
+            members += pair  # a new ID is nearly always the greatest
+        else:
+            members = _placed(members, pair)
+    return members
+
+
+def _placed(members: bytes, pair: bytes) -> bytes:
+    key = pair[:-_HASH_BYTES]
     low, high = 0, len(members) // MEMBER_BYTES
-    if not high or members[-MEMBER_BYTES:-_HASH_BYTES] < key:
-        return members + key + leaf  # a new ID is nearly always the greatest
     while low < high:
         middle = (low + high) // 2
         at = middle * MEMBER_BYTES
-        if members[at : at + 16] < key:
+        if members[at : at + len(key)] < key:
             low = middle + 1
         else:
             high = middle
     at = low * MEMBER_BYTES
-    end = at + MEMBER_BYTES if members[at : at + 16] == key else at
-    return members[:at] + key + leaf + members[end:]
-
-
-def with_members(members: bytes, pairs: bytes) -> bytes:
-    """Return a bucket's members with several of them set, given as (ID, leaf) pairs in the order of their setting."""
-    if not members and len(pairs) == MEMBER_BYTES:
-        return pairs
-    for entry_id, leaf in members_of(pairs):
-        members = with_member(members, entry_id, leaf)
-    return members
+    end = at + MEMBER_BYTES if members[at : at + len(key)] == key else at
+    return members[:at] + pair + members[end:]
 
 
 def has_member(members: bytes, entry_id: str, leaf: bytes) -> bool:

@@ -43,6 +43,7 @@ _NET_S = 15.0  # in case a wake-up was lost
 _SWEEP_S = 600.0
 _SWEEP_ENTRIES = 1000
 _PROGRESS_S = 1.0
+_WAL_S = 0.5
 
 
 @dataclass
@@ -95,7 +96,7 @@ class Worker:
         self._heartbeats = Heartbeats(self._queue_db)
         self._rescue, self._extend = Timer(queue.lease_s / 2), Timer(queue.lease_s / 3)
         self._sweep, self._save, self._progress = Timer(_SWEEP_S), Timer(_PROGRESS_S), Timer(_PROGRESS_S)
-        self._said = ""
+        self._said, self._wal = "", Timer(_WAL_S)
         self._open_registry()
 
     def _open_registry(self) -> None:
@@ -343,11 +344,12 @@ class Worker:
             self._retire()
         if not self._scan:
             self._registry.store_leaves()
-        self._registry.checkpoint()
-        if self._queue_db.wal_bytes >= self._config.queue.checkpoint_bytes:
-            trace("checkpoint:before")
-            self._queue_db.checkpoint()
-            trace("checkpoint:after")
+        if self._wal.rings(now_s):
+            self._registry.checkpoint()
+            if self._queue_db.wal_bytes >= self._config.queue.checkpoint_bytes:
+                trace("checkpoint:before")
+                self._queue_db.checkpoint()
+                trace("checkpoint:after")
         if self._checkpoints.due and not self._scan and not self._paths.held:
             self._checkpoints.write(time.time())
 

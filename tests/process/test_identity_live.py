@@ -1,4 +1,4 @@
-"""Which document is it? What people and editors do to real files, seen through the whole suite; the ledger says on what evidence."""
+"""Which document is it? What people and editors do to real files, seen through the whole suite, and on what evidence."""
 
 from __future__ import annotations
 

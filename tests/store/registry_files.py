@@ -42,6 +42,11 @@ def digest_of(texts: Iterable[str]) -> bytes:
         entry_id = text.split('"id":"')[1][:16].encode()
         number = int.from_bytes(sha256(entry_id).digest()[:2])
         buckets[number] = buckets.get(number, b"") + entry_id + sha256(b"\0" + text.encode()).digest()
-    hashes = [sha256(b"\1" + buckets[number]).digest() if number in buckets else bytes(32) for number in range(65536)]
-    mids = [sha256(b"\2" + b"".join(hashes[at : at + 256])).digest() for at in range(0, 65536, 256)]
+    hashes = {number: sha256(b"\1" + members).digest() for number, members in buckets.items()}
+    empty = sha256(b"\2" + bytes(256 * 32)).digest()
+    full = {number // 256 for number in hashes}
+    mids = [
+        sha256(b"\2" + b"".join(hashes.get(256 * mid + at, bytes(32)) for at in range(256))).digest() if mid in full else empty
+        for mid in range(256)
+    ]
     return sha256(b"\3" + b"".join(mids)).digest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -213,6 +214,19 @@ def test_numbers_at_their_limits_are_kept(writer: RegistryWriter, inode: int, mt
     (one,) = commit(writer, created(b"a", observation=observation))
     assert list(writer.entries()) == [one] == writer.with_inodes([inode])
     assert one.observation == observation and sound(writer)
+
+
+def test_the_digest_is_right_after_each_of_two_hundred_commits(writer: RegistryWriter) -> None:
+    choose = random.Random(2026)
+    entries: dict[str, Entry] = {}
+    for number in range(200):
+        picked = choose.sample(sorted(entries), min(len(entries), choose.randrange(4)))
+        changes = [updated(entries[one], path=b"m/%d/%s" % (number, one.encode())) for one in picked]
+        changes += [created(b"n/%d/%d" % (number, one)) for one in range(choose.randrange(0 if changes else 1, 4))]
+        entries |= {entry.id: entry for entry in commit(writer, *changes)}
+        wanted = digest_of(entry_text(entries[one]) for one in sorted(entries))
+        assert writer.ledger_head.digest == writer.head().digest == wanted
+    assert writer.ledger_head.sequence == 200 and sound(writer)
 
 
 def test_a_second_opening_finds_the_same_state(path: Path, signer: Signer) -> None:

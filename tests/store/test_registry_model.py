@@ -197,6 +197,6 @@ def proofs(registry: Registry) -> list[verify.Fault]:
 
 
 RegistryModel.TestCase.settings = settings(
-    max_examples=12, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=50, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
 test_the_registry_does_what_its_model_does = RegistryModel.TestCase

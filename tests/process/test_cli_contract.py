@@ -1,0 +1,322 @@
+"""The command line contract, line by line, against a running suite."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from running import DEADLINE_S, Suite, environment, program
+
+Make = Callable[..., Suite]
+
+
+@pytest.fixture(scope="module")
+def shared(make_shared: Make) -> Suite:
+    suite = make_shared()
+    (suite.root / "sub").mkdir()
+    for name in ("a.txt", "b.py", "sub/c.md"):
+        (suite.root / name).write_text(f"# {name}\n")
+    suite.start()
+    suite.idle()
+    return suite
+
+
+# what it prints
+
+
+def test_validate_registry_prints_the_hash_and_the_verdict(shared: Suite) -> None:
+    lines = shared.run("validate-registry").out.splitlines()
+    assert lines == [f"Registry hash: {shared.digest()[:16]}...", "Validation: PASSED"]
+
+
+def test_queue_status_prints_a_line_for_each_state(shared: Suite) -> None:
+    lines = shared.run("queue-status").out.splitlines()
+    assert lines[0] == "Queue Status:"
+    assert [line.split(":")[0].strip() for line in lines[1:]] == ["queued", "running", "completed", "failed", "dead_letter"]
+    assert all(re.fullmatch(r"  \w+: \d+", line) for line in lines[1:])
+
+
+def test_the_export_is_one_canonical_entry_a_line_sorted_by_id(shared: Suite) -> None:
+    lines = shared.run("export", "--format", "jsonl").out.splitlines()
+    entries = [json.loads(line) for line in lines]
+    assert [entry["id"] for entry in entries] == sorted(entry["id"] for entry in entries) and len(entries) >= 3
+    for line, entry in zip(lines, entries, strict=True):
+        assert line == json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        assert re.fullmatch(r"\d{16}", entry["id"])
+
+
+def test_the_hashdeep_export_has_hashdeeps_form(shared: Suite) -> None:
+    lines = shared.run("export", "--format", "hashdeep").out.splitlines()
+    assert lines[:2] == ["%%%% HASHDEEP-1.0", "%%%% size,sha256,filename"]
+    entry = shared.entry("a.txt")
+    assert f"8,{entry['observation']['sha256']},{shared.root}/a.txt" in lines
+
+
+def test_a_format_that_is_not_there_is_a_usage_error(shared: Suite) -> None:
+    assert "jsonl, ledger and hashdeep" in shared.run("export", "--format", "xml", code=2).err
+
+
+READS = (
+    "list", "show a.txt", "explain a.txt", "queue-status", "status", "coverage", "findings", "validate-registry", "verify",
+    "verify --deep", "queue list", "report dry-run", "wait-idle", "scan --dry-run",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", READS)
+def test_every_read_speaks_json_and_prints_nothing_else(shared: Suite, command: str) -> None:
+    answer = shared.run(*command.split(), "--json")
+    values = [json.loads(line) for line in answer.out.splitlines()]
+    assert values and answer.err == ""
+    assert shared.run(*command.split()).out.strip() != "" or command == "wait-idle"
+
+
+def test_a_document_is_found_by_id_by_path_and_by_its_place_on_the_disk(shared: Suite) -> None:
+    entry = shared.entry("sub/c.md")
+    for what in (entry["id"], "sub/c.md", str(shared.root / "sub" / "c.md")):
+        assert shared.run("show", what, "--json").json == entry
+    answer = shared.run("show", "no/such", code=1)
+    assert "no/such" in answer.err and "hint:" in answer.err
+    assert shared.run("explain", "2020010100000001", code=1).err.startswith("autoops: Nothing in the registry")
+
+
+def test_explain_tells_who_when_why_and_that_the_signature_is_good(shared: Suite) -> None:
+    steps = shared.run("explain", "a.txt", "--json").json
+    assert [step["rev"] for step in steps] == list(range(1, len(steps) + 1))
+    assert (
+        steps[0]["evidence"]["kind"] == "new"
+        and steps[0]["actor"] == "worker"
+        and steps[0]["source"].startswith(("scan:", "path:"))
+    )
+    assert all(step["signature_good"] for step in steps)
+
+
+def test_an_unknown_command_or_option_is_a_usage_error(shared: Suite) -> None:
+    assert shared.run("frobnicate", code=2).err
+    assert shared.run("list", "--frobnicate", code=2).err
+
+
+# what it changes
+
+
+def test_a_dry_run_of_any_change_changes_nothing(shared: Suite) -> None:
+    entry = shared.entry("a.txt")
+    patch = shared.base / "dry.json"
+    patch.write_text(json.dumps({"changes": {entry["id"]: {"class": "policy"}}, "revs": {entry["id"]: entry["rev"]}}))
+    before = (shared.digest(), shared.run("queue", "list", "--json").json, shared.run("export", "--format", "ledger").out)
+    for command in (
+        ["submit", patch, "--dry-run"],
+        ["rollback", entry["id"], "--dry-run"],
+        ["rollback", "1", "--dry-run"],
+        ["scan", "--dry-run"],
+        ["migrate", "--dry-run"],
+        ["queue", "retry", "--in-state", "failed", "--dry-run"],
+        ["queue", "purge", "--in-state", "dead_letter", "--dry-run"],
+    ):
+        answer = shared.run(*command, code=None)
+        assert answer.code in (0, 4) and "Traceback" not in answer.err, (command, answer)
+    after = (shared.digest(), shared.run("queue", "list", "--json").json, shared.run("export", "--format", "ledger").out)
+    assert after == before
+    assert "policy" in shared.run("submit", patch, "--dry-run").out
+
+
+def test_migrating_dry_makes_nothing(tmp_path: Path) -> None:
+    run = subprocess.run([*program(), "migrate", "--dry-run", "--state", tmp_path / "s"], env=environment(), capture_output=True)
+    assert run.returncode == 0 and b"queue.db" in run.stdout and not (tmp_path / "s").exists()
+
+
+def test_a_patch_is_applied_and_rolled_back_by_sequence_and_by_id(shared: Suite) -> None:
+    entry = shared.entry("b.py")
+    patch = shared.base / "patch.json"
+
+    def submit(name: str) -> int:
+        now = shared.entry("b.py")
+        text = json.dumps({"changes": {now["id"]: {"class": name}}, "revs": {now["id"]: now["rev"]}, "reason": f"it is {name}"})
+        patch.write_text(text)
+        return int(shared.run("submit", patch, "--wait", "--json").json["sequence"])
+
+    sequence = submit("policy")
+    patched = shared.entry("b.py")
+    assert (patched["class"], patched["rev"]) == ("policy", entry["rev"] + 1)
+    assert shared.run("explain", "b.py", "--json").json[-1]["reason"] == "it is policy"
+    assert "wanted rev" in shared.run("submit", patch, "--wait", code=4).err  # the rev has moved on
+    assert "applied as commit" in shared.run("rollback", sequence, "--wait").out
+    assert {**shared.entry("b.py"), "rev": entry["rev"]} == entry
+    submit("record")
+    shared.run("rollback", entry["id"], "--wait")
+    assert {**shared.entry("b.py"), "rev": entry["rev"]} == entry
+    assert shared.run("rollback", sequence, "--wait", code=4).err.startswith("autoops: Refused")
+    assert shared.run("rollback", "999999", code=1).err and shared.run("rollback", "yesterday", code=2).err
+
+
+def test_a_patch_is_read_from_standard_input_too(shared: Suite) -> None:
+    entry = shared.entry("sub/c.md")
+    text = json.dumps({"operations": [{"op": "add", "path": f"/{entry['id']}/tags/-", "value": "seen"}], "digest": shared.digest()})
+    assert "applied as commit" in shared.run("submit", "-", "--wait", stdin=text).out
+    assert shared.entry("sub/c.md")["tags"] == [*entry["tags"], "seen"]
+
+
+def test_a_submission_that_is_not_waited_for_is_told_by_name(shared: Suite) -> None:
+    entry = shared.entry("a.txt")
+    text = json.dumps({"changes": {entry["id"]: {"tags": ["later"]}}, "revs": {entry["id"]: entry["rev"]}})
+    assert "submitted as" in shared.run("submit", "-", stdin=text).out
+    shared.idle()
+    assert shared.entry("a.txt")["tags"] == ["later"]
+
+
+def test_a_submission_without_a_worker_cannot_tell_and_is_applied_later(make_suite: Make) -> None:
+    suite = make_suite()
+    (suite.root / "f").write_text("f\n")
+    suite.once()
+    entry = suite.entry("f")
+    text = json.dumps({"changes": {entry["id"]: {"tags": ["kept"]}}, "revs": {entry["id"]: entry["rev"]}})
+    assert "enqueued" in suite.run("submit", "-", "--wait", "--timeout", 0.2, stdin=text, code=3).err
+    suite.once()
+    assert suite.entry("f")["tags"] == ["kept"]
+
+
+def test_a_scan_by_hand_finds_what_no_event_told(make_suite: Make) -> None:
+    suite = make_suite()
+    (suite.root / "f").write_text("one\n")
+    suite.once()
+    (suite.root / "g").write_text("two\n")
+    dry = suite.run("scan", "--dry-run", code=1, config=True)
+    assert "register: tree/g" in dry.out and len(suite.export()) == 1
+    found = os.stat(suite.root / "f")
+    (suite.root / "f").write_text("ONE\n")
+    os.utime(suite.root / "f", ns=(found.st_atime_ns, found.st_mtime_ns))
+    suite.start("worker")
+    assert "enqueued 1 scan" in suite.run("scan", "--hash", config=True).out
+    suite.until(lambda: len(suite.active()) == 2, "the scan is over")
+    suite.stop()
+    suite.require_disk_registered()
+
+
+def test_what_was_tampered_with_fails_validation_with_exit_code_one(make_suite: Make) -> None:
+    import sqlite3
+
+    suite = make_suite()
+    (suite.root / "f").write_text("f\n")
+    suite.once()
+    registry = suite.state / "registry" / "registry.db"
+    good = registry.read_bytes()
+    with sqlite3.connect(registry) as connection:
+        assert connection.execute("UPDATE entry SET rev = rev + 7").rowcount == 1
+    connection.close()
+    answer = suite.run("validate-registry", code=1)
+    assert answer.out.splitlines()[-1] == "Validation: FAILED" and suite.entry("f")["id"] in answer.out
+    assert suite.run("validate-registry", "--json", code=1).json["passed"] is False
+    assert suite.run("verify", code=1).out.splitlines()[-1] == "Verification: FAILED"
+    registry.write_bytes(good)
+    (suite.root / "f").write_text("changed behind its back\n")
+    assert "update: tree/f" in suite.run("verify", "--deep", code=1, config=True).out
+    suite.once()
+
+
+def test_a_paused_suite_is_told_by_exit_code_five_and_goes_on_after_it(make_suite: Make) -> None:
+    suite = make_suite()
+    suite.start()
+    suite.idle()
+    (suite.state / ".maintenance").touch()
+    assert ".maintenance" in suite.run("wait-idle", code=5).err
+    (suite.root / "f").write_text("written while paused\n")
+    (suite.state / ".maintenance").unlink()
+    suite.idle()
+    suite.require_disk_registered()
+
+
+# how it is started
+
+
+def interrupt(process: subprocess.Popen[str]) -> tuple[int, str]:
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=DEADLINE_S)
+    return process.returncode, out + err
+
+
+def first_line(process: subprocess.Popen[str], sign: str) -> Iterator[str]:
+    assert process.stdout
+    for line in process.stdout:
+        yield line
+        if sign in line:
+            return
+
+
+def test_up_makes_its_state_says_where_it_is_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.txt").write_text("a\n")
+    command = [*program(), "up", "--root", "docs"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    said = "".join(first_line(process, "files registered"))
+    assert "ledger.pub" in said and str(tmp_path / ".autoops") in said
+    waiting = subprocess.run([*program(), "wait-idle"], cwd=tmp_path, env=environment(), capture_output=True, check=False)
+    assert waiting.returncode == 0, waiting
+    listed = subprocess.run([*program(), "list"], cwd=tmp_path, env=environment(), capture_output=True, text=True)  # ./.autoops
+    assert "a.txt" in listed.stdout
+    code, rest = interrupt(process)
+    assert code == 0 and "stopped" in rest and "Traceback" not in rest
+    verified = subprocess.run([*program(), "verify", "--deep"], cwd=tmp_path, env=environment(), capture_output=True)
+    assert verified.returncode == 0
+    assert (tmp_path / ".autoops").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / ".autoops" / "ledger.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_up_ends_with_an_error_when_one_of_its_programs_dies(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    command = [*program(), "up", "--root", "docs", "--state", "s"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    "".join(first_line(process, "files registered"))
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) == 2
+    os.kill(int(children[0]), signal.SIGKILL)
+    _, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 1 and "autoops-worker ended with status -9" in err
+
+
+def test_start_watcher_takes_paths_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    state = ["--state", str(tmp_path / "s")]
+    subprocess.run([*program(), "migrate", *state], env=environment(), check=True, capture_output=True)
+    process = subprocess.Popen(
+        [*program(), "start-watcher", "--paths", "docs", *state],
+        cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    end_s = time.monotonic() + DEADLINE_S
+    jobs: list[dict[str, object]] = []
+    while not jobs and time.monotonic() < end_s:
+        listed = subprocess.run([*program(), "queue", "list", "--json", *state], env=environment(), capture_output=True, text=True)
+        jobs = json.loads(listed.stdout)
+    assert [(job["kind"], job["key"]) for job in jobs] == [("scan", f"{tmp_path}/docs/")]
+    code, rest = interrupt(process)
+    assert code == 0 and "Traceback" not in rest
+
+
+def test_a_service_without_a_state_says_what_to_run(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    for name in ("start-worker", "start-watcher"):
+        command = [*program(), name, "--root", tmp_path / "docs", "--state", tmp_path / "s"]
+        run = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+        assert run.returncode == 6 and "autoops migrate" in run.stderr and "Traceback" not in run.stderr, run
+        assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("name", ["autoops", "autoops-watcher", "autoops-worker"])
+def test_the_programs_in_bin_are_the_same_programs(name: str) -> None:
+    path = Path(__file__).parents[2] / "bin" / name
+    run = subprocess.run([sys.executable, path, "--help"], env=environment(), capture_output=True, text=True, check=False)
+    assert run.returncode == 0 and "--help" in run.stdout
+
+
+def test_a_reader_that_stops_reading_is_no_error(shared: Suite) -> None:
+    command = f"'{sys.executable}' -m autoops export --format ledger --state '{shared.state}' | head -c 1; echo ${{PIPESTATUS[0]}}"
+    run = subprocess.run(["bash", "-c", command], env=environment(), capture_output=True, text=True, check=False)
+    assert run.stdout == "{0\n" and run.stderr == ""
