@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
+import select
 import subprocess
 import sys
 import time
@@ -23,6 +23,7 @@ from autoops.cli.output import say
 from autoops.core.canonical import parse
 from autoops.core.ledger import Head
 from autoops.errors import AutoopsError, CheckFailed
+from autoops.runtime.signals import Signals
 from autoops.store.backlog import Backlog
 from autoops.store.database import Database
 from autoops.store.operations import Gaps, Heartbeats
@@ -106,28 +107,34 @@ def _lines(sequence: int, text: str) -> list[str]:
 
 def run_suite(context: Context) -> int:
     """Run watcher and worker until a signal, or until one of them ends. Raises CheckFailed when one fails."""
-    stop: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda number, _: stop.append(number))
     logs = context.state.directory / "log"
     logs.mkdir(mode=0o700, exist_ok=True)
-    children = {name: _start(context, name, logs / f"{name}.log") for name in ("worker", "watcher")}
-    eyes = Eyes(context)
-    try:
-        with _view(context, logs) as show:
-            while not stop and all(child.poll() is None for child in children.values()):
-                with contextlib.suppress(AutoopsError):  # a reader may meet a locked or paused database; the next look will not
-                    show(eyes.look())
-                time.sleep(_REFRESH_S)
-    finally:
-        eyes.close()
-        _end(children)
-    failed = {name: child.returncode for name, child in children.items() if child.returncode not in (0, None)}
-    if failed and not stop:
-        name, code = next(iter(failed.items()))
-        raise CheckFailed(detail=f"autoops-{name} ended with status {code}: {_last_words(logs / f'{name}.log')}")
+    with Signals() as signals:
+        children = {name: _start(context, name, logs / f"{name}.log") for name in ("worker", "watcher")}
+        eyes = Eyes(context)
+        try:
+            with _view(context, logs) as show:
+                stopped = _watch(eyes, children, signals, show)
+        finally:
+            eyes.close()
+            _end(children)
+    failed = [name for name, child in children.items() if child.returncode]
+    if failed and not stopped:
+        code, words = children[failed[0]].returncode, _last_words(logs / f"{failed[0]}.log")
+        raise CheckFailed(detail=f"autoops-{failed[0]} ended with status {code}: {words}")
     say("stopped")
     return 0
+
+
+def _watch(eyes: Eyes, children: dict[str, subprocess.Popen[bytes]], signals: Signals, show: Show) -> bool:
+    """Show how things stand until a signal (True) or the end of a child (False)."""
+    while all(child.poll() is None for child in children.values()):
+        with contextlib.suppress(AutoopsError):  # a reader may meet a locked or paused database; the next look will not
+            show(eyes.look())
+        select.select([signals.fileno()], [], [], _REFRESH_S)
+        if signals.take():
+            return True
+    return False
 
 
 def _start(context: Context, name: str, log: Path) -> subprocess.Popen[bytes]:

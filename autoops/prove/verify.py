@@ -120,13 +120,13 @@ def _checkpoint_fault(line: bytes, registry: Registry, verifier: Verifier) -> st
 
 
 def replay(registry: Registry, head: Head) -> Iterator[Fault]:
-    """The whole ledger, from nothing: it must give the registry's digest, and the digest it claims after each commit."""
+    """The whole ledger, from nothing: it must give the registry's digest and history, and what it claims after each commit."""
+    revisions = 0
     with Replay() as state:
         for record in registry.records():
             try:
                 value = parse(record.text)
-                for patch in value["patches"]:
-                    _replay_patch(state, patch)
+                made = [_replay_patch(state, patch) for patch in value["patches"]]
                 claimed = value["digest_after"]
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 yield Fault("replay", f"commit {record.sequence} cannot be replayed: {error!r}")
@@ -134,12 +134,20 @@ def replay(registry: Registry, head: Head) -> Iterator[Fault]:
             if state.digest().hex() != claimed:
                 yield Fault("replay", f"commit {record.sequence} claims {claimed}, replayed it is {state.digest().hex()}")
                 return
+            for entry_id, rev in made:
+                if registry.commit_of(entry_id, rev) != record.sequence:
+                    yield Fault("history", f"history does not say that commit {record.sequence} made rev {rev} of {entry_id}")
+            revisions += len(made)
         if state.digest() != head.digest:
             yield Fault("replay", f"the registry's digest is {head.digest.hex()}, the ledger's {state.digest().hex()}")
+    if registry.history_count() != revisions:
+        yield Fault("history", f"history has {registry.history_count()} revisions, the ledger {revisions}")
 
 
-def _replay_patch(state: Replay, patch: JSON) -> None:
+def _replay_patch(state: Replay, patch: JSON) -> tuple[str, int]:
+    """Apply one patch and return (ID, rev) of what it made."""
     entry_id = patch["id"] if patch["op"] == "update" else patch["entry"]["id"]
     before = state.get(entry_id)
     after = apply_patch(json.loads(before) if before else None, patch)
     state.put(entry_id, canonical(after))
+    return entry_id, int(after["rev"])

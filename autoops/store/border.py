@@ -48,7 +48,8 @@ def translate(error: sqlite3.Error, path: Path, busy_s: float) -> Exception | No
         return StorageBusy(database=path, seconds=busy_s)
     if name == "SQLITE_FULL":
         return StorageFull(database=path)
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+    undecodable = not name and "Could not decode to UTF-8" in str(error)  # Python's own error, which has no code
+    if undecodable or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return StorageCorrupt(database=path, detail=error)
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return StorageReadOnly(database=path, detail=error) if path.exists() else StorageMissing(database=path)

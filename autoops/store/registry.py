@@ -305,6 +305,15 @@ class Registry:
         rows = self._reader.query("SELECT rev, sequence FROM history WHERE entry = ? ORDER BY rev", (int(entry_id),))
         return [(rev, sequence) for rev, sequence in rows]
 
+    def commit_of(self, entry_id: str, rev: int) -> int | None:
+        """Return the commit that made a revision of an entry, as history has it."""
+        row = self._reader.one("SELECT sequence FROM history WHERE entry = ? AND rev = ?", (int(entry_id), rev))
+        return row[0] if row else None
+
+    def history_count(self) -> int:
+        """Return how many revisions history knows."""
+        return int(self._reader.query("SELECT count(*) FROM history")[0][0])
+
     def leaves(self) -> Iterator[Row]:
         """Yield (bucket number, members) of the stored Merkle leaves."""
         yield from self._reader.each("SELECT number, members FROM bucket ORDER BY number")

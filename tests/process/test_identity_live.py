@@ -120,9 +120,7 @@ def test_two_files_that_change_places_keep_their_ids(live: Suite, place: Path) -
     (place / "f.txt").rename(place / "t.swp")
     (place / "g.txt").rename(place / "f.txt")
     (place / "t.swp").rename(place / "g.txt")
-    live.until(
-        lambda: only(live, place) == {"f.txt": before["g.txt"], "g.txt": before["f.txt"]}, f"the IDs went along: {before}"
-    )
+    live.until(lambda: only(live, place) == {"f.txt": before["g.txt"], "g.txt": before["f.txt"]}, f"the IDs went along: {before}")
 
 
 def test_rotated_logs_keep_their_ids_and_the_new_log_is_new(live: Suite, place: Path) -> None:

@@ -93,9 +93,7 @@ def test_an_extractor_that_fails_is_named_and_the_builtin_one_does_the_work(tmp_
         (GOOD, "extract is not callable"),
     ],
 )
-def test_an_extractor_that_cannot_be_loaded_is_told_and_the_builtin_ones_work(
-    tmp_path: Path, source: str, message: str
-) -> None:
+def test_an_extractor_that_cannot_be_loaded_is_told_and_the_builtin_ones_work(tmp_path: Path, source: str, message: str) -> None:
     install(tmp_path, "broken", source, {"entry": "broken"})
     answer = ask(tmp_path)
     ((entry, reason),) = answer["faults"]
@@ -105,9 +103,7 @@ def test_an_extractor_that_cannot_be_loaded_is_told_and_the_builtin_ones_work(
 
 
 def test_an_extractor_cannot_exceed_the_bounds_or_speak_for_another(tmp_path: Path) -> None:
-    returned = (
-        "{'kind': 'big', 'extractor': 'python/9', 'x': [1.5, b'raw', 2**70], 'y': ['\\ud800' * 999] * 999, 3: {4: object}}"
-    )
+    returned = "{'kind': 'big', 'extractor': 'python/9', 'x': [1.5, b'raw', 2**70], 'y': ['\\ud800' * 999] * 999, 3: {4: object}}"
     install(tmp_path, "big", f"{GOOD}def extract(data, truncated): return {returned}", {"big": "big"})
     descriptor = ask(tmp_path)["descriptor"]
     assert (descriptor["kind"], descriptor["extractor"]) == ("big", "calendar/2")

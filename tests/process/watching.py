@@ -54,9 +54,7 @@ class Kept:
 
     def jobs(self, root: str = "r") -> dict[bytes, Work]:
         """Return the last path job of each path."""
-        return {
-            split_key(work.key)[1]: work for _, work in self.works if work.kind == "path" and split_key(work.key)[0] == root
-        }
+        return {split_key(work.key)[1]: work for _, work in self.works if work.kind == "path" and split_key(work.key)[0] == root}
 
     def scans(self, root: str = "r") -> list[bytes]:
         return [split_key(work.key)[1] for _, work in self.works if work.kind == "scan" and split_key(work.key)[0] == root]

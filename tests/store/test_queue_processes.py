@@ -54,9 +54,7 @@ def test_four_processes_enqueue_and_claim_and_every_job_comes_out_exactly_once(t
             db.checkpoint(wait_s=0.1)
             time.sleep(0.01)
         assert [worker.exitcode for worker in workers] == [0] * len(names)
-        seen = collections.Counter(
-            key for name in names for key in path.with_name(f"{name}.done").read_bytes().split(b"\n") if key
-        )
+        seen = collections.Counter(key for name in names for key in path.with_name(f"{name}.done").read_bytes().split(b"\n") if key)
         assert seen == {f"{name}.{number}".encode(): 1 for name in names for number in range(each)}
         assert db.check() == []
 

@@ -13,6 +13,7 @@ from registry_files import NOW_S, WHY, created, opened, seen, updated
 
 from autoops.core import ledger
 from autoops.core.canonical import canonical
+from autoops.core.digest import bucket_of
 from autoops.core.signing import Signer, Verifier, new_key
 from autoops.errors import StorageCorrupt
 from autoops.model import Described
@@ -270,3 +271,26 @@ def test_a_replay_begins_at_the_digest_of_nothing_and_follows_each_entry() -> No
         assert state.get(texts[3][7:23]) == texts[3].encode() and state.get("none") is None
         state.put(texts[3][7:23], texts[3].replace("}", ',"x":1}'))
         assert state.digest() != digest_of(texts)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["UPDATE history SET sequence = sequence + 1", "DELETE FROM history WHERE rev = 1", "INSERT INTO history VALUES (1, 1, 1)"],
+)
+def test_a_history_that_is_not_the_ledgers_is_found_by_the_replay(path: Path, change: str) -> None:
+    faults = tamper(path, change)
+    assert "history" in faults and set(faults) == {"history"}
+
+
+def test_leaves_that_lag_behind_are_found_through_history(path: Path) -> None:
+    """A burst that a kill cut short: its leaves are not stored, its entries and records are."""
+    with sqlite3.connect(path) as con:
+        (last,) = con.execute("SELECT max(sequence) FROM ledger").fetchone()
+        con.execute("INSERT INTO meta VALUES ('leaves_until', ?)", (last - 1,))
+        late = [f"{entry:016d}" for (entry,) in con.execute("SELECT entry FROM history WHERE sequence = ?", (last,))]
+        con.execute("DELETE FROM bucket WHERE number = ?", (bucket_of(late[0]),))
+    con.close()
+    registry = Registry.open(path)
+    assert registry.tree().root() == registry.head().digest
+    assert list(verify.entries(registry, registry.head())) == []
+    registry.close()

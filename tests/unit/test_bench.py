@@ -142,9 +142,7 @@ def test_the_memory_of_a_first_registration_is_judged_at_a_million_files_only() 
 
 
 def test_targets_put_us_over_the_peer() -> None:
-    ratios = {
-        target.name: target.ratio for target in w1_register.targets([_timed("autoops", 2.0), _timed("aide-init", 8.0)], 10)
-    }
+    ratios = {target.name: target.ratio for target in w1_register.targets([_timed("autoops", 2.0), _timed("aide-init", 8.0)], 10)}
     assert ratios["wall time / aide-init"] == 0.25
     speed = {"autoops": [w3_queue.Throughput(300.0, 0, 0, 1)], "huey": [w3_queue.Throughput(10.0, 0, 0, 1)]}
     faster, later = w3_queue.targets(speed, {"autoops": [1.0], "procrastinate": [4.0]})

@@ -125,9 +125,7 @@ def test_a_valid_file_with_damage_has_a_descriptor(kind: str, data: st.DataObjec
 
 @pytest.mark.parametrize("kind", TYPES)
 @settings(max_examples=40, deadline=None)
-@given(
-    content=st.one_of(st.binary(max_size=300), st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
-)
+@given(content=st.one_of(st.binary(max_size=300), st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass"))))
 def test_random_content_has_a_descriptor(kind: str, content: bytes) -> None:
     check(kind, content, False)
 

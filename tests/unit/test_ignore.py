@@ -50,9 +50,7 @@ def test_a_changed_ignore_file_counts_after_forget(tmp_path: Path) -> None:
     assert ignore.is_ignored(b"a/b/x", False)
 
 
-@pytest.mark.parametrize(
-    "name", [b"bad\xff\xfe", b"new\nline", b"caf\xc3\xa0", b" lead", b"x" * 255, b"\x85", b"-rf", b"=cmd()"]
-)
+@pytest.mark.parametrize("name", [b"bad\xff\xfe", b"new\nline", b"caf\xc3\xa0", b" lead", b"x" * 255, b"\x85", b"-rf", b"=cmd()"])
 def test_a_name_of_any_bytes_is_found_by_its_own_pattern(tmp_path: Path, name: bytes) -> None:
     (tmp_path / ".gitignore").write_bytes(name.replace(b"\n", b"?") + b"\n")
     ignore = Ignore(os.fsencode(tmp_path), [], FILES)
@@ -124,9 +122,7 @@ NAMES = st.sets(st.tuples(NAME, st.booleans()), max_size=8)
 
 
 @settings(max_examples=400, deadline=None)
-@given(
-    st.lists(PATTERN, min_size=1, max_size=6), st.lists(NAME, max_size=3), st.sets(st.tuples(NAME, st.booleans()), max_size=8)
-)
+@given(st.lists(PATTERN, min_size=1, max_size=6), st.lists(NAME, max_size=3), st.sets(st.tuples(NAME, st.booleans()), max_size=8))
 def test_the_quick_search_never_misses_what_pathspec_ignores(
     patterns: list[str], parts: list[bytes], names: set[tuple[bytes, bool]]
 ) -> None:

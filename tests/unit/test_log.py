@@ -202,7 +202,5 @@ def test_logging_does_not_bring_rich_in_and_leaves_it_to_who_wants_it() -> None:
 
 
 def test_importing_the_log_alone_is_light() -> None:
-    code = (
-        "import sys, autoops.log; assert not {'structlog', 'asyncio', 'logging'} & set(sys.modules), 'pool children import it'"
-    )
+    code = "import sys, autoops.log; assert not {'structlog', 'asyncio', 'logging'} & set(sys.modules), 'pool children import it'"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
