@@ -173,10 +173,10 @@ class Pool:
 
     def pump(self, wait_s: float) -> None:
         """Hand out the answers there are, waiting at most so long for the first one."""
-        self._used_s = time.monotonic()
         busy = [child for child in self._children if child.sent]
         if not busy:
             return
+        self._used_s = time.monotonic()
         ready, _, _ = select.select([child.out for child in busy], [], [], wait_s)
         for child in busy:
             if child.out in ready:

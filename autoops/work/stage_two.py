@@ -40,6 +40,7 @@ class StageTwo:
         self._registry, self._queue, self._register, self._pool = registry, queue, register, pool
         self.job: Job | None = None  # the one for everything pending
         self._single: dict[str, Job] = {}  # those for one file, by ID
+        self._apart: set[str] = set()  # IDs that broke their child: they have jobs of their own, and ALL leaves them alone
         self._fetched: deque[Pending] = deque()
         self._after = ""
         self._with_pool = 0
@@ -65,6 +66,7 @@ class StageTwo:
         entry_id = job.key.decode()
         waiting = [one for one in self._registry.pending(f"{int(entry_id) - 1:016d}", 1) if one.id == entry_id]
         if not waiting:
+            self._apart.discard(entry_id)
             self._queue.complete([job])  # described, changed or gone since
             return
         self._single[entry_id] = job
@@ -84,10 +86,12 @@ class StageTwo:
     def _top_up(self) -> None:
         while self.job and self._with_pool < _AHEAD_FILES:
             if not self._fetched:
-                self._fetched.extend(self._registry.pending(self._after, _FETCH_FILES))
-                if not self._fetched:
+                pending = self._registry.pending(self._after, _FETCH_FILES)
+                if not pending:
                     return
-                self._after = self._fetched[-1].id
+                self._after = pending[-1].id
+                self._fetched.extend(one for one in pending if one.id not in self._apart)
+                continue
             together = [self._fetched.popleft()]
             place = _place(together[0])
             while self._fetched and len(together) < _TASK_FILES and _place(self._fetched[0]) == place:
@@ -132,11 +136,15 @@ class StageTwo:
         """The file's extractor crashed or hung."""
         job = self._single.pop(one.id, None)
         if job is None:
+            if one.id in self._apart:
+                return  # it was asked about twice
+            self._apart.add(one.id)
             self._queue.enqueue([Work("describe", one.id.encode(), PRIORITY_DESCRIBE, {"reason": reason})])
             emit("job_failed", kind="describe", path=one.path, reason=reason, attempts=0)
             return
         state = self._queue.fail(job, reason)
         if state == "dead_letter":
+            self._apart.discard(one.id)
             self._registry.give_up([one.id])
             self._register.notes.open("not_described", one.root, one.path, {"id": one.id, "reason": reason})
             self._register.notes.flush()
@@ -173,6 +181,7 @@ class StageTwo:
         if self._extracted:
             self._queue.count("described", self._extracted)  # what was read by an extractor, not taken over from a copy
             self._extracted = 0
+        self._apart.difference_update(one.id for one, _ in described)
         self._queue.complete([self._single.pop(one.id) for one, _ in described if one.id in self._single])
 
     def stop(self) -> list[Job]:

@@ -71,5 +71,3 @@ def test_the_pool_ends_when_there_is_nothing_to_do_and_comes_back_with_the_work(
         suite.idle()
         suite.until(lambda: children(suite) == [], "the pool has ended")
     suite.require_disk_registered()
-    suite.stop()
-    assert [event["event"] for event in suite.events("worker")].count("pool_started") >= 2
