@@ -7,6 +7,7 @@ stopped when there has been none for a while.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import marshal
 import os
@@ -71,7 +72,8 @@ class _Running:
         for pipe in (self.into, self.out):
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         os.set_blocking(self.out.fileno(), False)
-        write_message(self.into, setup)
+        with contextlib.suppress(BrokenPipeError):  # killed already; reading its end tells
+            write_message(self.into, setup)
         self.sent: deque[tuple[tasks.Task, Then, int]] = deque()
         self.sent_bytes = 0
         self._buffer = bytearray()

@@ -26,7 +26,7 @@ _CACHED_DIRECTORIES = 10_000
 _CACHE_KIB = 4 * 1024
 _WAL_BYTES = 64 * 1024 * 1024
 _FEW = 64  # entries whose leaves are stored with them
-_LATE = 40_000  # leaves that lag behind at most: some 6 MiB
+_LATE = 16_000  # leaves that lag behind at most: some 3 MiB
 _BUCKETS_AT_ONCE = 4096
 
 _INSERT = (

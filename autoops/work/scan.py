@@ -21,7 +21,7 @@ from autoops.pool.pool import Answer, Done, Failed, Lost, Pool
 from autoops.store.registry import Registry
 from autoops.work.register import Effects
 
-_WINDOW = 64  # directories that are with the pool or answered, but not yet registered
+_WINDOW = 48  # directories that are with the pool or answered, but not yet registered
 _END = b"\x01"  # after every path below a directory in walk order, before its next sibling
 
 
@@ -233,10 +233,10 @@ class Scan:
 
     def _lost(self, node: Node, culprit: bytes) -> None:
         """A file broke the child: it becomes a job of its own, and the directory is read again without it."""
-        prefix = node.path + b"/" if node.path else b""
-        self._works.append(Work("path", path_key(self.root, prefix + culprit), PRIORITY_RETRY))
-        again = Node(node.path, skip=(*node.skip, culprit))
-        self._stack.append(again)
+        if culprit:  # else the child died before it touched any
+            prefix = node.path + b"/" if node.path else b""
+            self._works.append(Work("path", path_key(self.root, prefix + culprit), PRIORITY_RETRY))
+        self._stack.append(Node(node.path, skip=(*node.skip, *([culprit] if culprit else []))))
 
 
 def _walk_key(path: bytes) -> bytes:
