@@ -112,14 +112,14 @@ class StorageBusy(StorageError):
     """{database} stayed locked for {seconds} s."""
 
     transient = True
-    hint = "find who holds it: fuser -v {database}"
+    hint = "find who holds it: fuser -v {database} {database}.guard"
 
 
 class StorageFull(StorageError):
     """{database}: no room left on the disk."""
 
     transient = True
-    hint = "make room; nothing that was acknowledged is lost, and work goes on by itself"
+    hint = "make room, and start what has ended again; nothing that was acknowledged is lost"
 
 
 class StorageReadOnly(StorageError):
@@ -174,3 +174,9 @@ class LedgerKeyChanged(StorageError):
     """{database} is signed by the key {known}, but the key at hand is {given}."""
 
     hint = "put the right key back; a ledger signed by two keys proves nothing"
+
+
+class LedgerKeyMissing(StorageError):
+    """The ledger key {path} is missing, and this ledger is signed by a key already ({known})."""
+
+    hint = "put that key back; without it nothing can be added to this ledger (RUNBOOK, 'The ledger key is missing')"

@@ -47,6 +47,11 @@ class State(NamedTuple):
         return self.directory / "registry" / "checkpoints.jsonl"
 
     @property
+    def running_config(self) -> Path:
+        """What the worker runs with."""
+        return self.directory / "registry" / "running.toml"
+
+    @property
     def worker_lock(self) -> Path:
         """What the one worker holds."""
         return self.directory / "registry" / "worker.lock"

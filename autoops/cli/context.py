@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from collections.abc import Sequence
@@ -11,9 +10,9 @@ from typing import NamedTuple
 
 from autoops import config as configuration
 from autoops import log, names
-from autoops.config import Config, RootConfig
+from autoops.config import Config
 from autoops.core import signing
-from autoops.errors import CannotTell, ConfigError, RootRefused, StorageMissing, StorageOutdated, UsageError
+from autoops.errors import CannotTell, ConfigError, LedgerKeyMissing, RootRefused, StorageMissing, StorageOutdated, UsageError
 from autoops.files import durable
 from autoops.runtime.wake import Waker
 from autoops.state import State
@@ -37,6 +36,12 @@ class Context(NamedTuple):
         """Load the configuration. Raises ConfigError."""
         return configuration.load(self.config_file, self.roots)
 
+    def running_config(self) -> Config:
+        """Load the configuration; when none is given, the one that the worker of this state ran with last. Raises ConfigError."""
+        if self.config_file or self.roots or configuration.DEFAULT_FILE.exists() or not self.state.running_config.exists():
+            return self.config()
+        return configuration.load(self.state.running_config)
+
     def checked_config(self) -> Config:
         """Load the configuration and look at its roots on the disk. Raises ConfigError, RootRefused."""
         config = self.config()
@@ -49,15 +54,12 @@ class Context(NamedTuple):
             raise ConfigError(count=len(refused), faults="\n".join(_sentence(fault) for fault in refused))
         return config
 
-    def config_with_registered_roots(self) -> Config:
-        """Load the configuration; when it names no root, take those that were worked on last. Raises UsageError."""
-        config = self.config()
-        if config.roots:
-            return config
-        remembered = self.registry().root_paths()
-        if not remembered:
+    def config_with_roots(self) -> Config:
+        """Load the configuration that the worker runs with. Raises ConfigError, UsageError when it names no root."""
+        config = self.running_config()
+        if not config.roots:
             raise UsageError(detail="no root is configured: give --root DIR, or write a [[root]] table into the configuration")
-        return dataclasses.replace(config, roots=tuple(RootConfig(path, name) for name, path in remembered.items()))
+        return config
 
     def places(self, config: Config, path: Path | None) -> list[tuple[str, bytes]]:
         """Return (root name, directory below it) of every root, or of one directory. Raises UsageError."""
@@ -87,7 +89,7 @@ class Context(NamedTuple):
         try:
             return bytes.fromhex(self.state.public_key.read_text().strip())
         except (OSError, ValueError) as error:
-            remedy = "put the file back; the registry remembers the key: autoops keys show"
+            remedy = "put the file back; where the private key is at hand, autoops migrate writes it again"
             raise CannotTell(detail=f"the public key {self.state.public_key} cannot be read ({error})", remedy=remedy) from None
 
     def queue_db(self, *, writable: bool = True) -> Database:
@@ -98,7 +100,7 @@ class Context(NamedTuple):
 
     def queue(self) -> Queue:
         """Open the queue for writing. Raises StorageError."""
-        settings = self.config().queue
+        settings = self.running_config().queue
         return Queue(
             self.queue_db(),
             max_attempts=settings.max_attempts,
@@ -138,6 +140,7 @@ def make_ready(state: State) -> list[str]:
             )
     state.cookies.mkdir(mode=0o700, exist_ok=True)
     if not state.private_key.exists() and not os.environ.get("CREDENTIALS_DIRECTORY"):
+        _refuse_second_key(state)
         key = signing.new_key()
         durable.write(state.private_key, key)
         done.append("ledger.key: made")
@@ -146,6 +149,17 @@ def make_ready(state: State) -> list[str]:
         durable.write(state.public_key, f"{public}\n".encode(), mode=0o644)
         done.append(f"ledger.pub: {public}")
     return done
+
+
+def _refuse_second_key(state: State) -> None:
+    """Raise LedgerKeyMissing when the ledger is signed by a key already: a second one would prove nothing."""
+    registry = Registry.open(state.registry_db)
+    try:
+        known = registry.meta("public_key")
+    finally:
+        registry.close()
+    if known is not None:
+        raise LedgerKeyMissing(path=state.private_key, known=known)
 
 
 def pending_migrations(state: State) -> list[str]:

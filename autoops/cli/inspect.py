@@ -13,6 +13,7 @@ from autoops.cli.lookup import find_entry
 from autoops.cli.options import ConfigOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, stream, table
 from autoops.core.canonical import canonical, entry_json
+from autoops.errors import NotFound
 from autoops.model import Entry, JobState
 from autoops.store.backlog import Backlog
 from autoops.store.operations import Findings, Gaps, Heartbeats
@@ -29,7 +30,10 @@ def list_entries(
     json: JsonOption = False,
 ) -> None:
     """List the documents, by ID."""
-    found = context(state).registry().entries(root=root, status=status, limit=limit or -1)
+    registry = context(state).registry()
+    if root is not None and root not in registry.roots():
+        raise NotFound(what=f"the root name {root}")
+    found = registry.entries(root=root, status=status, limit=limit or -1)
     if json:
         stream(canonical(entry_json(entry)) for entry in found)
         return
@@ -52,9 +56,14 @@ def show(what: WhatArgument, state: StateOption = None, config: ConfigOption = N
         if isinstance(value, dict):
             say(f"{key}:")
             for name, inner in value.items():
-                say(f"  {name}: {inner}")
+                say(f"  {name}: {_value(inner)}")
         else:
-            say(f"{key}: {value}")
+            say(f"{key}: {_value(value)}")
+
+
+def _value(value: object) -> str:
+    """Return a value as JSON has it, text without the quotes."""
+    return value if isinstance(value, str) else canonical(value)
 
 
 def explain(what: WhatArgument, state: StateOption = None, config: ConfigOption = None, json: JsonOption = False) -> None:
@@ -66,9 +75,9 @@ def explain(what: WhatArgument, state: StateOption = None, config: ConfigOption 
         return
     for step in steps:
         say(f"commit {step['sequence']}  {step['at']}  rev {step['rev']}  {step['op']}  by {step['actor']} ({step['source']})")
-        say(f"    because: {step['reason']}; evidence: {step['evidence']}")
+        say(f"    because: {step['reason']}; evidence: {_value(step['evidence'])}")
         for field, value in step["set"].items():
-            say(f"    {field}: {value}")
+            say(f"    {field}: {_value(value)}")
         say(f"    record hash {step['hash'][:16]}..., signature {'good' if step['signature_good'] else 'NOT GOOD'}")
 
 

@@ -19,7 +19,8 @@ def bring_up_to_date(context: Context, *, stage_two: bool, tell: Callable[[str],
     worker.open()
     try:
         queue = context.queue()
-        queue.enqueue([Work("scan", path_key(root.name, b""), PRIORITY_OPERATOR) for root in config.roots])
+        anew = {"cursor": None}  # what an interrupted scan has behind it may have changed since; null takes it away (RFC 7396)
+        queue.enqueue([Work("scan", path_key(root.name, b""), PRIORITY_OPERATOR, anew) for root in config.roots])
         told_s = time.monotonic()
         while not worker.is_done(_RETRY_HORIZON_S):
             sleep_s = worker.step(time.monotonic())

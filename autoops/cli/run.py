@@ -12,7 +12,7 @@ from autoops.cli import services
 from autoops.cli.context import make_ready
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, RootOption, StateOption, context
 from autoops.cli.output import as_json, say, warn
-from autoops.model import PRIORITY_OPERATOR, Work, path_key
+from autoops.model import JSON, PRIORITY_OPERATOR, Work, path_key
 
 PathsOption = Annotated[
     list[Path] | None,
@@ -87,13 +87,14 @@ def scan(
 ) -> None:
     """Compare disk and registry: enqueue a scan, or with --dry-run show now what differs (exit 1 when something does)."""
     ctx = context(state, config, root)
-    settings = ctx.config_with_registered_roots()
+    settings = ctx.config_with_roots()
     places = ctx.places(settings, path)
     if dry_run:
         from autoops.cli.rehearsal import rehearse
 
         raise typer.Exit(rehearse(ctx, settings, places, hashes=hashes, json=json))
-    facts = {key: True for key, wanted in (("rehash", hashes), ("accept", accept_root)) if wanted}
+    facts: JSON = {key: True for key, wanted in (("rehash", hashes), ("accept", accept_root)) if wanted}
+    facts |= {"cursor": None}  # from the beginning, whatever an interrupted one has behind it; null takes it away (RFC 7396)
     works = [Work("scan", path_key(name, below), PRIORITY_OPERATOR, facts) for name, below in places]
     ctx.queue().enqueue(works)
     ctx.wake_worker()

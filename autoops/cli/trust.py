@@ -78,7 +78,7 @@ def verify(
     if deep:
         from autoops.cli.rehearsal import differences
 
-        settings = ctx.config_with_registered_roots()
+        settings = ctx.config_with_roots()
         started_s = time.monotonic()
         places = [(root.name, b"") for root in settings.roots if root.policy != "observe"]  # of those nothing is registered
         results["files"] = [Fault("file", line) for line in differences(ctx, settings, places, hashes=True).lines]

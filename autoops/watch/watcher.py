@@ -181,7 +181,7 @@ class _Root:
             if due:
                 self._start(now_s)
         elif now_s >= self._rescan_s:
-            self._rescan_s = now_s + self.settings.rescan_s
+            self._rescan_s = self._next_rescan_s(now_s)
             self._ask("rescan")
             self._report(scans=[b""])
         elif due and self._observer.emitter_of(self._watch).gaps:
@@ -211,6 +211,9 @@ class _Root:
             return "root is another directory now"
         return "root was moved, removed or unmounted" if emitter.root_lost else ""
 
+    def _next_rescan_s(self, now_s: float) -> float:
+        return now_s + self.settings.rescan_s if self.settings.rescan_s else float("inf")  # 0: never
+
     def _start(self, now_s: float) -> None:
         try:
             scope = self._scope()
@@ -224,7 +227,7 @@ class _Root:
             self._miss(b"", f"root cannot be watched: {error.strerror or error}")
             return
         self._was = self._observer.emitter_of(self._watch).identity
-        self._rescan_s = now_s + self.settings.rescan_s
+        self._rescan_s = self._next_rescan_s(now_s)
         self._found(b"")
 
     def _tend_polls(self, due: bool) -> None:

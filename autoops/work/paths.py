@@ -14,6 +14,7 @@ from autoops.pool import asking, tasks
 from autoops.pool.pool import Answer, Done, Failed, Lost, Pool
 from autoops.store.queue import Queue
 from autoops.trace import trace
+from autoops.work.fresh import Fresh
 from autoops.work.notes import Notes
 from autoops.work.register import Register
 
@@ -23,9 +24,11 @@ _LOOK_FILES = 64  # in one task: what is behind a slow file waits for it
 class Paths:
     """The path jobs this worker holds: with the pool, or answered and not yet registered."""
 
-    def __init__(self, queue: Queue, register: Register, pool: Pool, notes: Notes) -> None:
+    def __init__(self, queue: Queue, register: Register, pool: Pool, notes: Notes, fresh: Fresh) -> None:
         self._queue, self._register, self._pool, self._notes = queue, register, pool, notes
         self.held: dict[int, Job] = {}  # by job id
+        self._held_keys: set[bytes] = set()
+        self._fresh = fresh
         self._answered: list[tuple[list[Job], Answer]] = []
 
     def begin(self, jobs: Sequence[Job], roots: Collection[str], epoch: int) -> None:
@@ -36,6 +39,7 @@ class Paths:
             root, path = split_key(job.key)
             if root in roots:
                 self.held[job.id] = job
+                self._held_keys.add(job.key)
                 by_directory.setdefault((root, opening.parts(path)[0]), []).append(job)
             else:
                 foreign.append(job)
@@ -47,6 +51,17 @@ class Paths:
     def _look(self, root: str, directory: bytes, jobs: list[Job], epoch: int) -> None:
         wanted = [(_name(job), bool(job.facts.get("closed")), _sample(job)) for job in jobs]
         self._pool.submit(tasks.Look(root, directory, wanted, epoch), lambda answer: self._answered.append((jobs, answer)))
+
+    def is_stale(self, key: bytes, asked_s: float) -> bool:
+        """Tell whether what was found at a path is overtaken by a job for that path, or is about to be."""
+        return key in self._held_keys or self._fresh.is_stale(key, asked_s)
+
+    def let_go(self) -> list[Job]:
+        """Forget every job; return them, to be released."""
+        held = list(self.held.values())
+        self.held.clear()
+        self._held_keys.clear()
+        return held
 
     def finish(self) -> int:
         """Register what has been answered and complete its jobs; return how many."""
@@ -71,6 +86,8 @@ class Paths:
         for jobs, _ in answered:
             for job in jobs:
                 self.held.pop(job.id, None)
+                self._held_keys.discard(job.key)
+                self._fresh.note(job.key)
         return len(done)
 
     def _sort(self, task: tasks.Look, looked: tasks.Looked, jobs: dict[bytes, Job], found: list[Sighting], done: list[Job]) -> None:

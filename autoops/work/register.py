@@ -14,7 +14,7 @@ from autoops.config import RootConfig
 from autoops.core.identity import Sighting, Verdict, decide
 from autoops.files import opening, roots
 from autoops.log import emit, is_reported
-from autoops.model import PRIORITY_RETRY, Change, Entry, Work, path_key
+from autoops.model import PRIORITY_RETRY, Change, Entry, Observation, Work, path_key
 from autoops.store.commit import Committed, RegistryWriter, Why
 from autoops.store.operations import DryRun, Gap, Gaps, WouldDo
 from autoops.store.queue import Queue
@@ -185,23 +185,30 @@ class Register:
             self._queue.enqueue(works)
 
     def _other_links(self, verdicts: Sequence[Verdict]) -> list[Work]:
-        """Return a job for each other name of what was edited, moved or deleted: the kernel tells of the name that was used."""
+        """Return a job for each other name of what was edited, moved or deleted: the kernel tells of the name that was used.
+
+        Two names of one file that were looked at before and after an edit disagree; then both are looked at again.
+        """
         changes = [verdict.change for verdict in verdicts if verdict.change]
-        touched = {change.before.observation.inode for change in changes if change.before}
         latest = {
-            change.after.observation.inode: change.after.observation
+            change.after.observation.inode: _content(change.after.observation)
             for change in changes
             if change.after.status == "active" and (change.before or change.evidence["kind"] == "hard-link")
         }
-        places = {(verdict.sighting.root, verdict.sighting.path) for verdict in verdicts}
-        inodes = touched | latest.keys()
-        return [
-            Work("path", path_key(other.root, other.path))
-            for other in (self._registry.with_inodes(inodes) if inodes else ())
-            if other.status == "active"
-            and (other.root, other.path) not in places
-            and other.observation != latest.get(other.observation.inode)
-        ]
+        inodes = latest.keys() | {change.before.observation.inode for change in changes if change.before}
+        sightings = {(one.sighting.root, one.sighting.path): one.sighting.seen for one in verdicts}
+        found: dict[int, set[object]] = {}
+        for seen in sightings.values():
+            if seen and seen.inode in inodes:
+                found.setdefault(seen.inode, set()).add(_content(seen))
+        torn = {inode for inode, contents in found.items() if len(contents) > 1}
+        places = {place for place, seen in sightings.items() if seen and seen.inode in torn}
+        for other in self._registry.with_inodes(inodes) if inodes else ():
+            place, inode = (other.root, other.path), other.observation.inode
+            is_behind = place not in sightings and _content(other.observation) != latest.get(inode)
+            if other.status == "active" and (is_behind or inode in torn):
+                places.add(place)
+        return [Work("path", path_key(root, path)) for root, path in sorted(places)]
 
     def _close_left_behind(self, changes: Sequence[Change]) -> None:
         """Close what was noted about a path where its document no longer is."""
@@ -220,6 +227,10 @@ class Register:
 
 def _is_below(sighting: Sighting, gaps: Sequence[Gap]) -> bool:
     return any(sighting.root == gap.root and sighting.path.startswith(gap.path + b"/") for gap in gaps)
+
+
+def _content(seen: Observation) -> object:
+    return seen.size_bytes, seen.mtime_ns, seen.sha256
 
 
 def action(change: Change) -> str:

@@ -8,6 +8,7 @@ Only files that hold not still or cannot be read become jobs of their own.
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -54,7 +55,7 @@ class Node:
     """A directory on the way."""
 
     path: bytes
-    submitted: bool = False
+    asked_s: float = 0.0  # when it was submitted, 0.0: not yet
     answer: Answer | None = None
     skip: tuple[bytes, ...] = ()
 
@@ -81,6 +82,7 @@ class Scan:
     epoch: int
     commit_files: int
     enqueue: Callable[[Sequence[Work]], object]
+    is_stale: Callable[[bytes, float], bool] = lambda _key, _asked_s: False  # has a path been looked at since?
     totals: Totals = field(default_factory=Totals)
 
     def __post_init__(self) -> None:
@@ -89,7 +91,8 @@ class Scan:
         cursor = self.job.facts.get("cursor")
         self._resume = names.to_bytes(cursor) if cursor is not None else None
         self._stack = [Node(self.top)]  # the next directory in walk order is the last
-        self._batch: list[Sighting] = []
+        self._batch: list[tuple[float, Sighting]] = []  # with the time at which the directory was asked for
+        self._began_s = time.monotonic()
         self._works: list[Work] = []
         self._met: bytes | None = self._resume  # the directory registered last, in walk order
         self._alive, self._rootless = True, False
@@ -125,8 +128,15 @@ class Scan:
 
     def flush(self) -> None:
         """Register what has been gathered, and say how far the scan is."""
-        batch, self._batch = self._batch, []
+        waiting, self._batch = self._batch, []
         works, self._works = self._works, []
+        batch = []
+        for asked_s, one in waiting:
+            key = path_key(one.root, one.path)
+            if self.is_stale(key, asked_s):
+                works.append(Work("path", key, PRIORITY_RETRY))
+            else:
+                batch.append(one)
         if works:
             self.enqueue(works)
         parts = max(1, len(batch) // self.commit_files)
@@ -145,8 +155,8 @@ class Scan:
 
     def _submit(self) -> None:
         for node in self._stack[-1 : -_WINDOW - 1 : -1]:
-            if not node.submitted:
-                node.submitted = True
+            if not node.asked_s:
+                node.asked_s = time.monotonic()
                 self._ask(node)
 
     def _ask(self, node: Node) -> None:
@@ -162,13 +172,13 @@ class Scan:
     def _consume(self, node: Node) -> None:
         match node.answer:
             case Done(_, result):
-                self._take(node.path, tasks.Listed(*result))
+                self._take(node.path, node.asked_s, tasks.Listed(*result))
             case Failed(_, kind, number, reason):
                 self._failed(node.path, kind, number, reason)
             case Lost(_, culprit, _):
                 self._lost(node, culprit)
 
-    def _take(self, path: bytes, listed: tasks.Listed) -> None:
+    def _take(self, path: bytes, asked_s: float, listed: tasks.Listed) -> None:
         if not self._already(path):
             self._miss_until(path)
             self._met = path
@@ -177,9 +187,9 @@ class Scan:
             self.totals.unsettled += len(listed.unsettled)
             self.register.notes.close("unreadable", self.root, path)
             prefix = path + b"/" if path else b""
-            self._batch += asking.sightings(self.root, prefix, listed.seen)
-            self._batch += asking.troubles(self.root, prefix, listed.unreadable)
-            self._batch += [Sighting(self.root, prefix + name, None) for name in listed.gone]
+            found = asking.sightings(self.root, prefix, listed.seen) + asking.troubles(self.root, prefix, listed.unreadable)
+            found += [Sighting(self.root, prefix + name, None) for name in listed.gone]
+            self._batch += [(asked_s, one) for one in found]
             self._works += [
                 Work("path", path_key(self.root, prefix + name), PRIORITY_RETRY, {"sample": list(sample)}, wait_s)
                 for name, sample, wait_s in listed.unsettled
@@ -204,7 +214,7 @@ class Scan:
         for directory in self.registry.directories_between(self.root, after, path):
             known = self.registry.known_in(self.registry.directory_id(self.root, directory) or 0)
             prefix = directory + b"/" if directory else b""
-            self._batch += [Sighting(self.root, prefix + name, None) for name in known]
+            self._batch += [(self._began_s, Sighting(self.root, prefix + name, None)) for name in known]
 
     # what goes wrong
 
@@ -223,7 +233,7 @@ class Scan:
         if path:  # of a root that is not there nothing is known; a directory below one was deleted
             directory = self.registry.directory_id(self.root, path)
             known = self.registry.known_in(directory) if directory is not None else {}
-            self._batch += [Sighting(self.root, path + b"/" + name, None) for name in known]
+            self._batch += [(self._began_s, Sighting(self.root, path + b"/" + name, None)) for name in known]
         else:
             self._troubled(b"", "the root is not there")
             self._rootless = True

@@ -64,13 +64,12 @@ class StageTwo:
             self.job, self._after = job, ""
             return
         entry_id = job.key.decode()
-        waiting = [one for one in self._registry.pending(f"{int(entry_id) - 1:016d}", 1) if one.id == entry_id]
-        if not waiting:
-            self._apart.discard(entry_id)
+        entry = self._registry.by_id([entry_id]).get(entry_id)
+        if entry is None or not _is_undescribed(entry):
             self._queue.complete([job])  # described, changed or gone since
             return
         self._single[entry_id] = job
-        self._ask(waiting)
+        self._ask([_pending(entry)])
 
     def advance(self, wait_s: float) -> None:
         """Describe a little, and commit what has come together."""
@@ -140,12 +139,12 @@ class StageTwo:
                 return  # it was asked about twice
             self._apart.add(one.id)
             self._queue.enqueue([Work("describe", one.id.encode(), PRIORITY_DESCRIBE, {"reason": reason})])
+            self._registry.give_up([one.id])  # only its own job asks for it from now on, after a restart too
             emit("job_failed", kind="describe", path=one.path, reason=reason, attempts=0)
             return
         state = self._queue.fail(job, reason)
         if state == "dead_letter":
             self._apart.discard(one.id)
-            self._registry.give_up([one.id])
             self._register.notes.open("not_described", one.root, one.path, {"id": one.id, "reason": reason})
             self._register.notes.flush()
             emit("job_dead", kind="describe", path=one.path, reason=reason, attempts=job.attempts)
@@ -192,6 +191,17 @@ class StageTwo:
         self._fetched.clear()
         self._described.clear()
         return held
+
+
+def _is_undescribed(entry: Entry) -> bool:
+    seen = entry.observation
+    return entry.status == "active" and seen.kind == "file" and seen.sha256 not in (None, entry.described.sha256)
+
+
+def _pending(entry: Entry) -> Pending:
+    seen = entry.observation
+    assert seen.sha256
+    return Pending(entry.id, entry.root, entry.path, seen.size_bytes, seen.mtime_ns, seen.inode, seen.sha256, seen.mime)
 
 
 def _place(one: Pending) -> tuple[str, bytes]:

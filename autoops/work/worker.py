@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from autoops import names
-from autoops.config import Config, RootConfig
+from autoops.config import Config, RootConfig, as_toml
 from autoops.core.identity import retired
 from autoops.core.signing import Signer
-from autoops.files import roots
+from autoops.files import durable, roots
 from autoops.log import emit
 from autoops.model import JSON, PRIORITY_DESCRIBE, Job, JobKind, Work, split_key
 from autoops.pool import asking
@@ -29,6 +29,7 @@ from autoops.store.queue import SCHEMA as QUEUE
 from autoops.store.queue import Queue
 from autoops.trace import trace
 from autoops.work.checkpoints import Checkpoints
+from autoops.work.fresh import Fresh
 from autoops.work.lock import WorkerLock
 from autoops.work.notes import Notes
 from autoops.work.patches import Patches
@@ -103,8 +104,10 @@ class Worker:
         signer = Signer(self._load_key())
         self._registry = RegistryWriter.open_for_writing(self._state.registry_db, signer)
         self._registry.require_key(signer.public.hex())
+        durable.write(self._state.running_config, as_toml(self._config).encode())
         self._registry.place_roots({root.name: root.path for root in self._config.roots})
         self._checkpoints = Checkpoints(self._state.checkpoints, self._registry, signer)
+        self._fresh = Fresh()
         self._notes = Notes(Findings(self._queue_db), time.time)
         self._roots = {root.name: root for root in self._config.roots}
         self._register = Register(
@@ -115,7 +118,7 @@ class Worker:
         size = worker.pool_size or os.cpu_count() or 1
         self._pool = Pool(setup, size=size, idle_s=worker.pool_idle_s, limit_s=worker.task_timeout_s)
         self._describe_pool = Pool(setup, size=size, idle_s=worker.pool_idle_s, limit_s=self._config.describe.timeout_s)
-        self._paths = Paths(self._queue, self._register, self._pool, self._notes)
+        self._paths = Paths(self._queue, self._register, self._pool, self._notes, self._fresh)
         self._stage_two = StageTwo(self._registry, self._queue, self._register, self._describe_pool)
         self._patches = Patches(self._registry, self._queue, self._register)
         self._register.on_pending = self._want_stage_two
@@ -139,9 +142,8 @@ class Worker:
     def _close_registry(self) -> None:
         if self._scan:
             self._end_scan(self._scan)
-        for job in (*self._paths.held.values(), *self._stage_two.stop(), *self._waiting_scans):
+        for job in (*self._paths.let_go(), *self._stage_two.stop(), *self._waiting_scans):
             self._queue.release(job)
-        self._paths.held.clear()
         self._waiting_scans.clear()
         self._pool.close()
         self._describe_pool.close()
@@ -262,6 +264,7 @@ class Worker:
             self._queue.complete([job])
             return
         self._epoch += 1
+        self._fresh.wanted = True
         self._scan_began_s = time.monotonic()
         self._scan = Scan(
             job,
@@ -271,6 +274,7 @@ class Worker:
             self._epoch,
             self._config.worker.commit_files,
             self._queue.enqueue,
+            self._paths.is_stale,
         )
 
     def _is_the_root_it_was(self, root: RootConfig, facts: JSON) -> bool:
@@ -305,6 +309,7 @@ class Worker:
             return
         self._queue.complete([scan.job])
         self._scan = None
+        self._fresh.forget()
         totals = scan.totals
         emit(
             "scan_finished",
