@@ -230,7 +230,7 @@ class Suite:
         assert {state: count for state, count in counts.items() if count and state != "completed"} == {}
 
     def close(self) -> None:
-        """Kill what a failed test left."""
+        """Kill what a failed test left, frozen or not."""
         for process in self.processes.values():
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

@@ -235,6 +235,26 @@ def test_a_paused_suite_is_told_by_exit_code_five_and_goes_on_after_it(make_suit
 # how it is started
 
 
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start programs that no failing test leaves behind."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started.append(subprocess.Popen([*program(), *arguments], cwd=cwd, env=environment(), text=True, **pipes))  # type: ignore[call-overload]
+        return started[-1]
+
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            process.terminate()  # `up` ends its children too
+            process.communicate(timeout=DEADLINE_S)
+
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
 def interrupt(process: subprocess.Popen[str]) -> tuple[int, str]:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=DEADLINE_S)
@@ -249,13 +269,10 @@ def first_line(process: subprocess.Popen[str], sign: str) -> Iterator[str]:
             return
 
 
-def test_up_makes_its_state_says_where_it_is_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+def test_up_makes_its_state_says_where_it_is_and_ends_with_ctrl_c(tmp_path: Path, start: Start) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "a.txt").write_text("a\n")
-    command = [*program(), "up", "--root", "docs"]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    process = start("up", "--root", "docs", cwd=tmp_path)
     said = "".join(first_line(process, "files registered"))
     assert "ledger.pub" in said and str(tmp_path / ".autoops") in said
     end_s = time.monotonic() + DEADLINE_S
@@ -273,10 +290,9 @@ def test_up_makes_its_state_says_where_it_is_and_ends_with_ctrl_c(tmp_path: Path
     assert (tmp_path / ".autoops" / "ledger.key").stat().st_mode & 0o777 == 0o600
 
 
-def test_up_ends_with_an_error_when_one_of_its_programs_dies(tmp_path: Path) -> None:
+def test_up_ends_with_an_error_when_one_of_its_programs_dies(tmp_path: Path, start: Start) -> None:
     (tmp_path / "docs").mkdir()
-    command = [*program(), "up", "--root", "docs", "--state", "s"]
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start("up", "--root", "docs", "--state", "s", cwd=tmp_path)
     "".join(first_line(process, "files registered"))
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert len(children) == 2
@@ -285,14 +301,11 @@ def test_up_ends_with_an_error_when_one_of_its_programs_dies(tmp_path: Path) -> 
     assert process.returncode == 1 and "autoops-worker ended with status -9" in err
 
 
-def test_start_watcher_takes_paths_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+def test_start_watcher_takes_paths_and_ends_with_ctrl_c(tmp_path: Path, start: Start) -> None:
     (tmp_path / "docs").mkdir()
     state = ["--state", str(tmp_path / "s")]
     subprocess.run([*program(), "migrate", *state], env=environment(), check=True, capture_output=True)
-    process = subprocess.Popen(
-        [*program(), "start-watcher", "--paths", "docs", *state],
-        cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = start("start-watcher", "--paths", "docs", *state, cwd=tmp_path)
     end_s = time.monotonic() + DEADLINE_S
     jobs: list[dict[str, object]] = []
     while not jobs and time.monotonic() < end_s:
