@@ -24,7 +24,7 @@ class Sighting(NamedTuple):
     path: bytes
     seen: Observation | None  # None: nothing is there
     claimed: str | None = None  # the ID in its name or xattr
-    moved_from: bytes | None = None  # the kernel's rename pair: its path before, below the same root
+    moved_from: tuple[bytes, ...] = ()  # the kernel's rename pairs: what was renamed to it, below the same root, the first first
     final: bool = False  # asked for a second time: decide with what there is
     ctime_ns: int = 0  # the inode's change time when the content was read; 0: it was not
     unreadable: str = ""  # why its content could not be read
@@ -59,6 +59,7 @@ class View:
         self._by_id: dict[str, Entry] = {}
         self._by_inode: dict[int, list[str]] = {}
         self._gone: dict[bytes, list[str]] = {}
+        self._seen: set[int] = set()
         known = (*here, *others, *gone)
         self.is_bare = not known
         for entry in known:
@@ -77,6 +78,8 @@ class View:
     def saw(self, sighting: Sighting) -> None:
         """Note what is at a sighted path."""
         self._held[sighting.root, sighting.path] = sighting.seen.inode if sighting.seen else None
+        if sighting.seen:
+            self._seen.add(sighting.seen.inode)
 
     def at(self, root: str, path: bytes) -> Entry | None:
         """Return the entry that lives at a path."""
@@ -99,6 +102,10 @@ class View:
     def holds(self, entry: Entry) -> bool:
         """Tell whether the entry's own path still holds its file; a retired one has no path any more."""
         return entry.status != "retired" and self._held.get((entry.root, entry.path)) == entry.observation.inode
+
+    def was_seen(self, inode: int) -> bool:
+        """Tell whether this batch has seen a file with an inode, wherever."""
+        return inode in self._seen
 
     def same_file(self, seen: Observation) -> list[Entry]:
         """Return the entries that describe the very same file: inode and birth time."""
@@ -204,13 +211,14 @@ def _mover(sighting: Sighting, seen: Observation, view: View) -> tuple[Entry, JS
     if not loose:
         return None
     for entry in loose:
-        if entry.root == sighting.root and entry.path == sighting.moved_from:
+        if entry.root == sighting.root and entry.path in sighting.moved_from:
             return entry, {"confidence": 100, "kind": "rename-pair"}
     loose.sort(key=lambda entry: (entry.status == "retired", _name(entry.path) != _name(sighting.path)))
     return loose[0], {"confidence": 98 if seen.birth_ns else 80, "kind": "inode"}
 
 
 def _at_free_path(sighting: Sighting, seen: Observation, mover: tuple[Entry, JSON] | None, view: View, now_s: int) -> Verdict:
+    mover = _renamed_and_replaced(sighting, view) or mover
     if mover:
         return Verdict(sighting, _moved(*mover, sighting, seen, now_s))
     claimant = view.with_id(sighting.claimed) if sighting.claimed else None
@@ -227,6 +235,15 @@ def _at_free_path(sighting: Sighting, seen: Observation, mover: tuple[Entry, JSO
     linked = next((entry for entry in view.same_file(seen) if entry.status == "active"), None)
     evidence = {"confidence": 100, "kind": "hard-link", "of": linked.id} if linked else NEW
     return Verdict(sighting, _created(sighting, seen, evidence, now_s))
+
+
+def _renamed_and_replaced(sighting: Sighting, view: View) -> tuple[Entry, JSON] | None:
+    """Return the entry that was renamed to this path, and whose file was replaced there before anybody looked."""
+    for origin in sighting.moved_from:
+        entry = view.at(sighting.root, origin)
+        if entry and not view.holds(entry) and not view.was_seen(entry.observation.inode):
+            return entry, {"confidence": 85, "kind": "rename-pair", "then": "replaced"}
+    return None
 
 
 def _same_content(sighting: Sighting, seen: Observation, view: View) -> tuple[Entry, JSON] | None:

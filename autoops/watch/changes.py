@@ -25,7 +25,7 @@ class Change(NamedTuple):
 
     path: bytes
     kind: Kind
-    moved_from: bytes | None = None
+    moved_from: tuple[bytes, ...] = ()  # every name that was renamed to it, the first one first
 
 
 def kind_of(mask: int) -> Kind:
@@ -43,30 +43,31 @@ def merged(before: Change, after: Change) -> Change:
         return after
     if after.kind == "found" and before.kind != "gone":
         return before  # a listing adds nothing to what an event has said
-    if before.kind != "gone" and before.moved_from is not None and after.moved_from is None:
-        return after._replace(moved_from=before.moved_from)
+    if before.kind != "gone" and before.moved_from:
+        return after._replace(moved_from=tuple(dict.fromkeys(before.moved_from + after.moved_from)))
     return after
 
 
 def to_work(change: Change, root: str, settle_s: float, min_age_s: float) -> Work:
     """Return the job for one change of a root: what may still be written waits `settle_s`, the rest `min_age_s`."""
     key = path_key(root, change.path)
-    if change.kind == "closed" and change.moved_from is None:
+    if change.kind == "closed" and not change.moved_from:
         return Work("path", key, PRIORITY_LIVE, {"closed": True}, min_age_s)
     if change.kind == "gone":
         return Work("path", key, PRIORITY_LIVE, None, 0.0)
     facts: JSON = {"closed": True} if change.kind == "closed" else {}
     if change.kind == "created":
         facts["closed"] = None  # it is not what was closed before: null takes the hint back (RFC 7396)
-    if change.moved_from is not None:
-        facts["moved_from"] = names.text(change.moved_from)
+    if change.moved_from:
+        facts["moved_from"] = {names.text(origin): True for origin in change.moved_from}  # an object, so that jobs merge
     delay_s = max(settle_s, min_age_s) if change.kind in ("created", "found") else min_age_s
     return Work("path", key, PRIORITY_LIVE, facts or None, delay_s)
 
 
 def scan(path: bytes, root: str) -> Work:
     """Return the job that compares a directory (b"": the whole root), and all below it, with the registry."""
-    return Work("scan", path_key(root, path), PRIORITY_SCAN)
+    # From the beginning, whatever an interrupted scan has behind it: null takes its cursor away (RFC 7396).
+    return Work("scan", path_key(root, path), PRIORITY_SCAN, {"cursor": None})
 
 
 def outermost(paths: Iterable[bytes]) -> list[bytes]:

@@ -213,7 +213,8 @@ class InotifyEmitter(EventEmitter):
                 if mask & inotify.MOVED_FROM:
                     self._moves[cookie] = path
                 moved_from = self._moves.pop(cookie, None) if mask & inotify.MOVED_TO else None
-                _note(by_directory.setdefault(directory, {}), name, Change(path, kind_of(mask), moved_from))
+                origins = (moved_from,) if moved_from is not None else ()
+                _note(by_directory.setdefault(directory, {}), name, Change(path, kind_of(mask), origins))
         if len(self._moves) > 1000:
             self._moves.clear()
         changes = [change for directory, found in by_directory.items() for change in self._kept(directory, found)]
@@ -274,7 +275,7 @@ class InotifyEmitter(EventEmitter):
             return [Change(name, "found") for name in found]
         self._coverage.cover(before)  # RENAME_EXCHANGE: what was here is there now
         self._coverage.scans.add(before)  # what went along unseen
-        return [Change(name, "moved", before + name[len(path) :]) for name in found]
+        return [Change(name, "moved", (before + name[len(path) :],)) for name in found]
 
     def _lost(self, wd: int, directory: bytes, mask: int) -> None:
         """Take note that the kernel watches a directory no more, or that the root itself went away."""

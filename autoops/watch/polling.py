@@ -70,11 +70,11 @@ class TreePoller(PollingEmitter):
             return
         if event.event_type == "moved":
             self._keep(path, "gone")
-            self._keep(os.fsencode(event.dest_path), "moved", path[self._start :])
+            self._keep(os.fsencode(event.dest_path), "moved", (path[self._start :],))
         else:
             self._keep(path, KINDS[event.event_type])
 
-    def _keep(self, path: bytes, kind: Kind, moved_from: bytes | None = None) -> None:
+    def _keep(self, path: bytes, kind: Kind, moved_from: tuple[bytes, ...] = ()) -> None:
         below = path[self._start :]
         if any(path.startswith(directory + b"/") for directory in self._scope.excluded):
             return

@@ -29,6 +29,8 @@ def view_of(registry: Registry, places: Mapping[str, bytes], sightings: Sequence
         others = registry.with_inodes({one.seen.inode for one in strange if one.seen})
         claimed = {one.claimed for one in strange if one.claimed}
         others += registry.by_id(claimed).values() if claimed else ()
+        origins = [Sighting(one.root, origin, None) for one in strange for origin in one.moved_from]
+        others += entries_at(registry, origins) if origins else ()
         gone = registry.missing_with(one.seen.sha256 for one in strange if one.seen and one.seen.sha256)
     sighted = {(one.root, one.path) for one in sightings}
     held = {

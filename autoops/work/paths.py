@@ -136,9 +136,8 @@ def _with_facts(sighting: Sighting, jobs: Mapping[bytes, Job]) -> Sighting:
     facts = jobs[opening.parts(sighting.path)[1]].facts
     if not facts.get("moved_from") and not facts.get("final"):
         return sighting
-    moved_from = facts.get("moved_from")
-    origin = names.to_bytes(str(moved_from)) if moved_from else None
-    return sighting._replace(moved_from=origin, final=bool(facts.get("final")))
+    origins = tuple(names.to_bytes(origin) for origin in facts.get("moved_from", {}))
+    return sighting._replace(moved_from=origins, final=bool(facts.get("final")))
 
 
 def _name(job: Job) -> bytes:

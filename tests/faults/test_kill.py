@@ -255,7 +255,6 @@ def test_a_scan_that_was_stopped_begins_anew_when_a_person_asks_for_it_again(mak
     suite.require_disk_registered()
 
 
-@pytest.mark.xfail(strict=True, reason="the watcher's first scan takes over the cursor of an interrupted one (watch.changes.scan)")
 def test_a_scan_that_was_stopped_begins_anew_when_the_watcher_was_away(make_suite: Make) -> None:
     suite = make_suite(tables=STOPPABLE)
     half_scanned(suite)

@@ -189,17 +189,33 @@ def test_a_file_that_became_a_link_keeps_the_id_of_its_path(world: World) -> Non
 def test_a_rename_pair_of_the_kernel_is_certain(world: World) -> None:
     known = world.known(b"a")
     world.move(b"a", b"b")
-    verdicts = world.look(world.sighting(b"b", moved_from=b"a"), b"a")
+    verdicts = world.look(world.sighting(b"b", moved_from=(b"a",)), b"a")
     assert evidence(verdicts, b"b") == {"confidence": 100, "kind": "rename-pair", "from": "a", "from_root": "docs"}
     assert world.at(b"b") == known.id and not world.at(b"a")
 
 
-def test_a_rename_pair_that_does_not_fit_the_inode_proves_nothing(world: World) -> None:
+def test_a_file_renamed_and_replaced_before_anybody_looked_is_known_by_the_rename_pair(world: World) -> None:
     known = world.known(b"a")
     world.remove(b"a")
+    world.file(b"b")  # another inode: saved anew at its new name
+    verdicts = world.look(world.sighting(b"b", moved_from=(b"a",)), b"a")
+    assert evidence(verdicts, b"b")["then"] == "replaced" and world.at(b"b") == known.id and not world.at(b"a")
+
+
+def test_of_two_names_renamed_to_one_place_the_first_is_the_document(world: World) -> None:
+    first, second = world.known(b"a"), world.known(b"t")
+    world.remove(b"a")
+    world.move(b"t", b"b")
+    world.look(world.sighting(b"b", moved_from=(b"a", b"t")), b"a", b"t")
+    assert world.at(b"b") == first.id and world.entries[second.id].status == "missing"
+
+
+def test_a_rename_pair_proves_nothing_when_the_file_itself_was_seen_elsewhere(world: World) -> None:
+    known = world.known(b"a")
+    world.move(b"a", b"c")
     world.file(b"b")
-    world.look(world.sighting(b"b", moved_from=b"a"), b"a")
-    assert world.at(b"b") != known.id and world.entries[known.id].status == "missing"
+    world.look(world.sighting(b"b", moved_from=(b"a",)), b"c", b"a")
+    assert world.at(b"c") == known.id != world.at(b"b")
 
 
 @pytest.mark.parametrize("order", [(b"a", b"b"), (b"b", b"a")])

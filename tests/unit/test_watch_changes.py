@@ -51,18 +51,18 @@ def test_a_mask_says_what_happened(mask: int, kind: str) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "kind", "moved_from"),
     [
-        (Change(b"a", "created"), Change(b"a", "closed"), "closed", None),
-        (Change(b"a", "closed"), Change(b"a", "created"), "created", None),
-        (Change(b"a", "closed"), Change(b"a", "found"), "closed", None),
-        (Change(b"a", "gone"), Change(b"a", "found"), "found", None),
-        (Change(b"a", "moved", b"b"), Change(b"a", "closed"), "closed", b"b"),
-        (Change(b"a", "moved", b"b"), Change(b"a", "gone"), "gone", None),
-        (Change(b"a", "gone"), Change(b"a", "moved", b"c"), "moved", b"c"),
-        (Change(b"a", "moved", b"b"), Change(b"a", "moved", b"c"), "moved", b"c"),
+        (Change(b"a", "created"), Change(b"a", "closed"), "closed", ()),
+        (Change(b"a", "closed"), Change(b"a", "created"), "created", ()),
+        (Change(b"a", "closed"), Change(b"a", "found"), "closed", ()),
+        (Change(b"a", "gone"), Change(b"a", "found"), "found", ()),
+        (Change(b"a", "moved", (b"b",)), Change(b"a", "closed"), "closed", (b"b",)),
+        (Change(b"a", "moved", (b"b",)), Change(b"a", "gone"), "gone", ()),
+        (Change(b"a", "gone"), Change(b"a", "moved", (b"c",)), "moved", (b"c",)),
+        (Change(b"a", "moved", (b"b",)), Change(b"a", "moved", (b"c",)), "moved", (b"b", b"c")),
     ],
 )
 def test_of_two_changes_the_last_counts_and_hints_are_kept(
-    before: Change, after: Change, kind: str, moved_from: bytes | None
+    before: Change, after: Change, kind: str, moved_from: tuple[bytes, ...]
 ) -> None:
     assert merged(before, after) == Change(b"a", kind, moved_from)  # type: ignore[arg-type]
 
@@ -73,9 +73,9 @@ def test_of_two_changes_the_last_counts_and_hints_are_kept(
         (Change(b"a", "closed"), {"closed": True}, 1.0),
         (Change(b"a", "created"), {"closed": None}, 5.0),
         (Change(b"a", "found"), None, 5.0),
-        (Change(b"a", "moved", b"b\xff"), {"moved_from": "b\\xff"}, 1.0),
+        (Change(b"a", "moved", (b"b\xff", b"c")), {"moved_from": {"b\\xff": True, "c": True}}, 1.0),
         (Change(b"a", "moved"), None, 1.0),
-        (Change(b"a", "closed", b"b"), {"closed": True, "moved_from": "b"}, 1.0),
+        (Change(b"a", "closed", (b"b",)), {"closed": True, "moved_from": {"b": True}}, 1.0),
         (Change(b"a", "gone"), None, 0.0),
     ],
 )
@@ -87,8 +87,8 @@ def test_a_settling_time_shorter_than_the_minimum_age_gives_way() -> None:
     assert to_work(Change(b"a", "created"), "r", 1.0, 9.0).delay_s == 9.0
 
 
-def test_a_scan_has_the_priority_of_scans() -> None:
-    assert scan(b"", "r") == Work("scan", b"r\0", PRIORITY_SCAN)
+def test_a_scan_has_the_priority_of_scans_and_begins_at_the_beginning() -> None:
+    assert scan(b"", "r") == Work("scan", b"r\0", PRIORITY_SCAN, {"cursor": None})
 
 
 PATHS = st.lists(st.sampled_from([b"a", b"b", b"a-b", b"a.c"]), max_size=3).map(b"/".join)
