@@ -64,9 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--peers", metavar="A,B", help="only these peers, and autoops")
     parser.add_argument("--out", type=Path, metavar="FILE", help="append the lines to this file too")
     parser.add_argument("--scratch", type=Path, metavar="DIR", help="where trees (kept) and databases go")
-    parser.add_argument(
-        "--quiet-s", type=float, metavar="S", help="wait so long for a quiet machine (default 10, 1 with --quick)"
-    )
+    parser.add_argument("--quiet-s", type=float, metavar="S", help="wait so long for a quiet machine (default 10, 1 with --quick)")
     parser.add_argument("--peers-python", metavar="PROGRAM", help="Python that has the peers from PyPI (default: .venv-peers)")
     return parser
 

@@ -51,9 +51,7 @@ class Setting:
         A need is "", "program NAME", "module NAME" (in the peers' environment), "own MODULE" (in ours) or "autoops".
         """
         asked = [
-            name
-            for name in needs
-            if self.only is None or name in self.only or needs[name].startswith(("autoops", "own autoops"))
+            name for name in needs if self.only is None or name in self.only or needs[name].startswith(("autoops", "own autoops"))
         ]
         missing = [name for name in asked if not self._has(needs[name])]
         if missing:

@@ -95,9 +95,7 @@ class Writer:
         if kind == "json":
             members = [f'  "serial": {serial}', *self._pieces(kind, size)]
             return kind, ("{\n" + ",\n".join(members) + "\n}\n").encode()
-        head = {"py": f'"""Module {serial}."""\n\nimport os\n\n\n', "md": f"# Page {serial}\n\n", "txt": f"Note {serial}\n"}[
-            kind
-        ]
+        head = {"py": f'"""Module {serial}."""\n\nimport os\n\n\n', "md": f"# Page {serial}\n\n", "txt": f"Note {serial}\n"}[kind]
         return kind, (head + "".join(self._pieces(kind, size - len(head)))).encode()
 
     def _pieces(self, kind: str, size: int) -> Iterator[str]:

@@ -83,9 +83,7 @@ def latency(setting: Setting, names: Sequence[str]) -> dict[str, list[float]]:
     rate, seconds = 50, 2 if setting.quick else 20
     tree = setting.folder("w4-latency")
     write_tree(tree, setting.size(LATENCY_FILES, 500), "small")
-    done = _in_turn(
-        setting, names, setting.rounds(3), lambda: tree, lambda w, root: _write_steadily(w, root, rate * seconds, rate)
-    )
+    done = _in_turn(setting, names, setting.rounds(3), lambda: tree, lambda w, root: _write_steadily(w, root, rate * seconds, rate))
     p99: dict[str, list[float]] = {}
     for name, rounds in done.items():
         delays = [delay for result in rounds for delay in result["delays_ms"]]

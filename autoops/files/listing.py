@@ -40,12 +40,13 @@ def list_directory(
     skip: Collection[bytes],
     progress: Callable[[bytes], None],
 ) -> Listing:
-    """Compare a directory with what is known of it. Raises OSError when it cannot be listed, Loop when it is its own ancestor.
+    """Compare a directory with what is known of it. Raises OSError when it cannot be listed, Loop, Pseudo.
 
     `rehash`: read every file; `skip`: names to leave alone, for they broke a child before; `progress`: told each name first.
     """
     listing = Listing()
     with opening.directory(root, path) as fd:
+        opening.require_documents(fd)
         names = sorted(_names(fd))
         left_out = ignored(path, names)
         there = set()

@@ -23,6 +23,12 @@ class Mount(NamedTuple):
     id: int
 
 
+# File systems whose files are the kernel talking: neither watched nor registered (opening.py has their numbers).
+_KERNEL = """proc sysfs devpts cgroup cgroup2 debugfs tracefs securityfs pstore bpf mqueue configfs efivarfs binfmt_misc fusectl
+selinuxfs nsfs autofs rpc_pipefs"""
+PSEUDO = frozenset(_KERNEL.split())
+
+
 def mounts() -> list[Mount]:
     """Return every mount of this process's namespace."""
     return parse(Path("/proc/self/mountinfo").read_bytes())

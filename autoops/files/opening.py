@@ -28,6 +28,30 @@ _INT64 = (1 << 63) - 1
 
 # struct statx of <linux/stat.h>: mask, links, mode, inode, size, birth, change and modification time, device
 _STATX = struct.Struct("=I12xI8xH2xQQ16x16xqI4xqI4xqI4x8xII")
+_LONG = struct.Struct("=q")
+_PSEUDO = frozenset(
+    {
+        0x9FA0,  # proc
+        0x62656572,  # sysfs
+        0x1CD1,  # devpts
+        0x27E0EB,  # cgroup
+        0x63677270,  # cgroup2
+        0x64626720,  # debugfs
+        0x74726163,  # tracefs
+        0x73636673,  # securityfs
+        0x6165676C,  # pstore
+        0xCAFE4A11,  # bpf
+        0x19800202,  # mqueue
+        0x62656570,  # configfs
+        0xDE5E81E4,  # efivarfs
+        0x42494E4D,  # binfmt_misc
+        0x65735543,  # fusectl
+        0xF97CFF8C,  # selinuxfs
+        0x6E736673,  # nsfs
+        0x0187,  # autofs
+        0x67596969,  # rpc_pipefs
+    }
+)
 _libc = ctypes.CDLL(None, use_errno=True)
 _buffer = ctypes.create_string_buffer(256)
 
@@ -43,6 +67,10 @@ class Stat(NamedTuple):
     birth_ns: int  # 0: the file system does not say
     links: int
     device: tuple[int, int]
+
+
+class Pseudo(OSError):
+    """A directory whose files are the kernel talking, not documents: /proc and the like."""
 
 
 class Loop(OSError):
@@ -93,6 +121,12 @@ def directory(root: bytes, path: bytes) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def require_documents(fd: int) -> None:
+    """Raise Pseudo when an open directory is on a file system that holds no documents (statfs(2), <linux/magic.h>)."""
+    if _libc.fstatfs(fd, _buffer) == 0 and _LONG.unpack_from(_buffer)[0] in _PSEUDO:
+        raise Pseudo("it belongs to the kernel")
 
 
 def _identity(fd: int) -> tuple[int, int]:

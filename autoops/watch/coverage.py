@@ -111,7 +111,7 @@ class Coverage:
 
     def _watch(self, directory: bytes) -> bool:
         """Watch one directory; return whether it is to be listed."""
-        if self._absolute(directory) in self.scope.excluded:
+        if self._absolute(directory) in self.scope.excluded or self._mounts.get(directory, "") in mounts.PSEUDO:
             return False
         if self._mounts.get(directory, "") in self.scope.poll_kinds:
             self.polled |= {directory}

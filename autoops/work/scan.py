@@ -227,7 +227,8 @@ class Scan:
             return
         self._miss_until(path)
         self._met = path + _END
-        self._troubled(path, "it is its own ancestor (a bind mount?)" if kind == "Loop" else reason)
+        if kind != "Pseudo":
+            self._troubled(path, "it is its own ancestor (a bind mount?)" if kind == "Loop" else reason)
 
     def _top_is_gone(self, path: bytes) -> None:
         if path:  # of a root that is not there nothing is known; a directory below one was deleted
