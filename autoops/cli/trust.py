@@ -153,7 +153,7 @@ def rollback(
     if len(what) == 16:
         if not registry.by_id([what]):
             raise NotFound(what=what)
-    elif registry.record(int(what)) is None:
+    elif len(what) > 18 or registry.record(int(what)) is None:
         raise NotFound(what=f"commit {what}")
     if dry_run:
         from autoops.work.patches import undo

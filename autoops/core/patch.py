@@ -16,7 +16,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from autoops.core import schema
 from autoops.core.canonical import apply_patch, canonical, entry_from_json, entry_json, parse
@@ -45,8 +45,7 @@ class Patch(NamedTuple):
         """The entries it touches."""
         if self.changes is not None:
             return sorted(self.changes)
-        pointers = [operation.get(key, "") for operation in self.operations or () for key in ("path", "from")]
-        return sorted({pointer.split("/")[1] for pointer in pointers if pointer})
+        return sorted({pointer.split("/")[1] for operation in self.operations or () for pointer in _pointers(operation)})
 
 
 def read(text: str | bytes) -> Patch:
@@ -105,8 +104,11 @@ def _check_form(document: object) -> None:
 def _is_operation(operation: object) -> bool:
     if not isinstance(operation, dict) or operation.get("op") not in ("add", "remove", "replace", "move", "copy", "test"):
         return False
-    pointers = [operation.get("path")] + ([operation.get("from")] if operation["op"] in ("move", "copy") else [])
-    return all(isinstance(pointer, str) and pointer.startswith("/") and pointer.count("/") >= 2 for pointer in pointers)
+    return all(isinstance(pointer, str) and pointer.startswith("/") and pointer.count("/") >= 2 for pointer in _pointers(operation))
+
+
+def _pointers(operation: JSON) -> list[Any]:
+    return [operation.get("path"), *([operation.get("from")] if operation["op"] in ("move", "copy") else [])]
 
 
 def resolve(patch: Patch, entries: Mapping[str, Entry], digest: str, actor: str, now_s: int) -> list[Change]:

@@ -24,6 +24,7 @@ from typing import NamedTuple
 MAX_FILE_BYTES = 64 * 1024
 MAX_LINES = 1000
 MAX_STARS = 3  # in one component, plus the "**/"; each further one multiplies the worst case of a regular expression
+MAX_DEAR_LINES = 20  # in one ignore file
 MAX_FAULTS = 1000
 MAX_CACHED_DIRECTORIES = 4096
 _MAX_VARIANTS = 16  # of a needle, when a bracket like [cod] is written out
@@ -65,6 +66,7 @@ class _Rules:
         self._lines: list[tuple[int, bytes]] = []
         needles: set[bytes] = set()
         self.wide: list[_Wide] = []
+        dear = 0
         for number, raw in enumerate(lines[:MAX_LINES], 1):
             line = _trimmed(raw)
             if not line.strip(b"!/") or line.startswith(b"#"):
@@ -72,6 +74,11 @@ class _Rules:
             if reason := _unusable(line):
                 self.fault(number, reason)
                 continue
+            if source and _is_dear(line):
+                dear += 1
+                if dear > MAX_DEAR_LINES:
+                    self.fault(number, f"only {MAX_DEAR_LINES} lines with several wildcards in a component are used")
+                    continue
             self._lines.append((number, line))
             if not line.startswith(b"!"):
                 found = _needles(line)
@@ -182,14 +189,18 @@ class Ignore:
     def _stack(self, directory: bytes) -> tuple[_Rules, ...]:
         """Return the rules for names in this directory, the strongest first."""
         stack = self._stacks.get(directory)
-        if stack is None:
-            if len(self._stacks) >= MAX_CACHED_DIRECTORIES:
-                self._stacks.clear()  # before the upper ones are asked: what is known below a directory implies the directory
-            upper = self._stack(directory.rpartition(b"/")[0]) if directory else self._configured
-            own = [rules for name in reversed(self._file_names) if (rules := self._read(directory, name))]
-            stack = (*own, *upper) if own else upper
-            self._stacks[directory] = stack
-        return stack
+        if stack is not None:
+            return stack
+        if len(self._stacks) >= MAX_CACHED_DIRECTORIES:
+            self._stacks.clear()  # before the upper ones are asked: what is known below a directory implies the directory
+        unknown = [directory]  # by a loop: a directory may be deeper than Python's stack
+        while unknown[-1] and (upper := unknown[-1].rpartition(b"/")[0]) not in self._stacks:
+            unknown.append(upper)
+        for one in reversed(unknown):
+            above = self._stacks[one.rpartition(b"/")[0]] if one else self._configured
+            own = [rules for name in reversed(self._file_names) if (rules := self._read(one, name))]
+            self._stacks[one] = (*own, *above) if own else above
+        return self._stacks[directory]
 
     def _read(self, directory: bytes, name: bytes) -> _Rules | None:
         source = _join(directory, name)
@@ -280,6 +291,11 @@ def _unusable(line: bytes) -> str:
     if line.count(b"[") and b"]" not in line[line.rindex(b"[") :]:
         return "a bracket is never closed"
     return ""
+
+
+def _is_dear(line: bytes) -> bool:
+    """Tell whether a pattern costs more than the length of a name: somebody may write a thousand of them into a tree."""
+    return any(len(re.findall(rb"\*+", part)) > 1 for part in line.split(b"/"))
 
 
 def _wide(line: bytes) -> _Wide:

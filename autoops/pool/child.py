@@ -136,6 +136,7 @@ class Child:
 
     def answer(self, kind: str, fields: tuple[Any, ...]) -> tuple[str, Any]:
         """Carry out one task: ("done", result) or ("error", text) when its directory cannot be opened or listed."""
+        self._slot.begin(b"")  # no file of this task has been touched yet
         try:
             match kind:
                 case "list":

@@ -27,6 +27,7 @@ _PIPE_BYTES = 1 << 20  # the most an unprivileged process may ask for; room for 
 _SENT_BYTES = _PIPE_BYTES // 2  # tasks on their way to one child stay below this, so that sending never blocks
 _SENT_TASKS = 64
 _READ_BYTES = 1 << 18
+_END_S = 5.0
 
 
 class Done(NamedTuple):
@@ -57,6 +58,14 @@ Answer = Done | Failed | Lost
 Then = Callable[[Answer], None]
 
 
+class Asked(NamedTuple):
+    """A task, whom to tell, and the task as it is sent."""
+
+    task: tasks.Task
+    then: Then
+    data: bytes
+
+
 class _Running:
     """One child and the tasks it was given, in order."""
 
@@ -74,25 +83,25 @@ class _Running:
         os.set_blocking(self.out.fileno(), False)
         with contextlib.suppress(BrokenPipeError):  # killed already; reading its end tells
             write_message(self.into, setup)
-        self.sent: deque[tuple[tasks.Task, Then, int]] = deque()
+        self.sent: deque[Asked] = deque()
         self.sent_bytes = 0
         self._buffer = bytearray()
         self._count = -1
         self._since_s = time.monotonic()
 
-    def has_room(self) -> bool:
-        return len(self.sent) < _SENT_TASKS and self.sent_bytes < _SENT_BYTES
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether sending so much cannot block: it fits into the pipe, or the child has nothing to do but to read it."""
+        return not self.sent or (len(self.sent) < _SENT_TASKS and self.sent_bytes + size_bytes <= _SENT_BYTES)
 
-    def give(self, task: tasks.Task, then: Then) -> None:
-        data = marshal.dumps(tasks.message(task))
+    def give(self, asked: Asked) -> None:
         if not self.sent:
             self._since_s = time.monotonic()
-        self.sent.append((task, then, len(data)))
-        self.sent_bytes += len(data)
+        self.sent.append(asked)
+        self.sent_bytes += len(asked.data)
         try:
-            self.into.write(LENGTH.pack(len(data)))
-            for at in range(0, len(data), _SENT_BYTES):
-                self.into.write(data[at : at + _SENT_BYTES])
+            self.into.write(LENGTH.pack(len(asked.data)))
+            for at in range(0, len(asked.data), _SENT_BYTES):
+                self.into.write(asked.data[at : at + _SENT_BYTES])
         except BrokenPipeError:
             pass  # it died; reading its end tells
 
@@ -115,10 +124,10 @@ class _Running:
             with memoryview(self._buffer) as view:
                 answer = marshal.loads(view[LENGTH.size : end])
             del self._buffer[:end]
-            task, then, size = self.sent.popleft()
-            self.sent_bytes -= size
+            asked = self.sent.popleft()
+            self.sent_bytes -= len(asked.data)
             self._since_s = time.monotonic()
-            yield task, then, answer
+            yield asked.task, asked.then, answer
 
     def stuck_s(self) -> float:
         """Return for how long it has been touching the same file."""
@@ -135,7 +144,8 @@ class _Running:
             self.process.wait(0.2 if not self.sent else 0)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # a dead NFS server keeps it; then it stays a zombie
+                self.process.wait(_END_S)
         self.out.close()
 
 
@@ -148,7 +158,7 @@ class Pool:
         self._idle_s = idle_s
         self._limit_s = limit_s
         self._children: list[_Running] = []
-        self._waiting: deque[tuple[tasks.Task, Then]] = deque()
+        self._waiting: deque[Asked] = deque()
         self._used_s = time.monotonic()
 
     @property
@@ -158,7 +168,7 @@ class Pool:
 
     def submit(self, task: tasks.Task, then: Then) -> None:
         """Give a task to the child with the least to do; `then` is called with its answer by a later `pump`."""
-        self._waiting.append((task, then))
+        self._waiting.append(Asked(task, then, marshal.dumps(tasks.message(task))))
         self._feed()
 
     def _feed(self) -> None:
@@ -169,9 +179,9 @@ class Pool:
                 self._children.append(child)
                 if len(self._children) == 1:
                     emit("pool_started", size=self._size)
-            if child is None or not child.has_room():
+            if child is None or not child.has_room(len(self._waiting[0].data)):
                 return
-            child.give(*self._waiting.popleft())
+            child.give(self._waiting.popleft())
 
     def pump(self, wait_s: float) -> None:
         """Hand out the answers there are, waiting at most so long for the first one."""
@@ -200,11 +210,11 @@ class Pool:
         child.process.kill()
         emit("child_killed", reason=reason, path=culprit)
         lost, *behind = child.sent
-        self._waiting.extendleft((task, then) for task, then, _ in reversed(behind))
+        self._waiting.extendleft(reversed(behind))
         child.sent.clear()
         child.end()
         self._children.remove(child)
-        lost[1](Lost(lost[0], culprit, reason))
+        lost.then(Lost(lost.task, culprit, reason))
 
     def filenos(self) -> list[int]:
         """Return the descriptors that become readable when there is an answer."""

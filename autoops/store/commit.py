@@ -238,6 +238,21 @@ class RegistryWriter(Registry):
             sql = "UPDATE entry SET pending = 2 WHERE id = ? AND pending = 1"
             tx.execute_many(sql, [(int(entry_id),) for entry_id in entry_ids])
 
+    def put_off(self, entry_ids: Iterable[str]) -> None:
+        """Note that stage two could not get at the content of entries."""
+        with self._db.transaction() as tx:
+            sql = "UPDATE entry SET pending = 3 WHERE id = ? AND pending = 1"
+            tx.execute_many(sql, [(int(entry_id),) for entry_id in entry_ids])
+
+    def take_up(self, root: str) -> int:
+        """Give stage two again what was put off in a root; return how many."""
+        with self._db.transaction() as tx:
+            return tx.execute(
+                "UPDATE entry SET pending = 1 WHERE pending = 3 AND directory IN"
+                " (SELECT d.id FROM directory d JOIN root r ON r.id = d.root WHERE r.name = ?)",
+                (root,),
+            )
+
     def describe_again(self) -> int:
         """Give stage two every active file again, say after its extractors changed; return how many."""
         with self._db.transaction() as tx:

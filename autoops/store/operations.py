@@ -234,6 +234,13 @@ class DryRun:
         rows = self._db.query("SELECT root, action, count(*) FROM dry_run GROUP BY root, action ORDER BY root, action")
         return {(root, action): count for root, action, count in rows}
 
+    def forget(self, places: Iterable[tuple[str, bytes]]) -> None:
+        """Forget what was recorded for paths (root, path) where nothing is any more."""
+        rows = list(places)
+        if rows:
+            with self._db.transaction() as tx:
+                tx.execute_many("DELETE FROM dry_run WHERE root = ? AND path = ?", rows)
+
     def clear(self, root: str) -> int:
         """Forget what was recorded for a root; return how much it was."""
         with self._db.transaction() as tx:

@@ -28,7 +28,8 @@ CREATE TABLE directory (
 
 -- A document: what the ledger, replayed, says about it now. `described` is the stage-two part, canonical JSON, NULL before.
 -- Not part of the entry, and so not of digest and ledger: `ctime_ns`, the change time of the inode when its content was last
--- hashed; `verified_s`, when that was; `pending`, whether stage two has work (1) or gave up on this content (2).
+-- hashed; `verified_s`, when that was; `pending`, whether stage two has work (1), gave up on this content (2), or could not get at
+-- it and waits for the next scan of the root (3).
 CREATE TABLE entry (
     id         INTEGER PRIMARY KEY,
     rev        INTEGER NOT NULL CHECK (rev >= 1),
@@ -46,7 +47,7 @@ CREATE TABLE entry (
     described  TEXT,
     ctime_ns   INTEGER NOT NULL,
     verified_s INTEGER NOT NULL,
-    pending    INTEGER NOT NULL CHECK (pending IN (0, 1, 2))
+    pending    INTEGER NOT NULL CHECK (pending BETWEEN 0 AND 3)
 ) STRICT;
 
 -- A path has one document. A retired one no longer lives at its path.
@@ -56,6 +57,7 @@ CREATE INDEX entry_gone ON entry (sha256) WHERE status = 'missing';
 CREATE INDEX entry_content ON entry (sha256, mime) WHERE described IS NOT NULL;
 CREATE INDEX entry_missing ON entry (since_s) WHERE status = 'missing';
 CREATE INDEX entry_pending ON entry (id) WHERE pending = 1;
+CREATE INDEX entry_put_off ON entry (id) WHERE pending = 3;
 
 -- Which commit made which revision of an entry.
 CREATE TABLE history (

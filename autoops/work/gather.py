@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from autoops.core.identity import Sighting, View, same_file
 from autoops.files import opening
@@ -18,8 +18,13 @@ def entries_at(registry: Registry, sightings: Sequence[Sighting]) -> list[Entry]
     return [entry for root, paths in by_root.items() for entry in registry.at(root, paths)]
 
 
-def view_of(registry: Registry, places: Mapping[str, bytes], sightings: Sequence[Sighting]) -> View:
-    """Return the view for a batch; `places` says where the roots are."""
+def view_of(
+    registry: Registry, places: Mapping[str, bytes], sightings: Sequence[Sighting], is_lost: Callable[[str], bool] = lambda _: False
+) -> View:
+    """Return the view for a batch; `places` says where the roots are, `is_lost` whether one is away just now.
+
+    A document of a root that is away still has its place: nobody else may take its ID over meanwhile.
+    """
     here = entries_at(registry, sightings)
     at = {(entry.root, entry.path): entry for entry in here}
     strange = [one for one in sightings if one.seen and not _is_same(at.get((one.root, one.path)), one)]
@@ -33,12 +38,17 @@ def view_of(registry: Registry, places: Mapping[str, bytes], sightings: Sequence
         others += entries_at(registry, origins) if origins else ()
         gone = registry.missing_with(one.seen.sha256 for one in strange if one.seen and one.seen.sha256)
     sighted = {(one.root, one.path) for one in sightings}
+    lost = {root for root in {entry.root for entry in (*others, *gone)} if root in places and is_lost(root)}
     held = {
-        (entry.root, entry.path): opening.inode_at(places[entry.root], entry.path) if entry.root in places else None
+        (entry.root, entry.path): entry.observation.inode if entry.root in lost else _inode(places, entry)
         for entry in (*others, *gone)
         if (entry.root, entry.path) not in sighted
     }
-    return View(here, others, gone, held)
+    return View(here, others, [entry for entry in gone if entry.root not in lost], held)
+
+
+def _inode(places: Mapping[str, bytes], entry: Entry) -> int | None:
+    return opening.inode_at(places[entry.root], entry.path) if entry.root in places else None
 
 
 def _is_same(entry: Entry | None, sighting: Sighting) -> bool:

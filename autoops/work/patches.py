@@ -65,7 +65,7 @@ def undo(registry: Registry, what: str, actor: str, now_s: int) -> tuple[list[Ch
     """Return the changes that undo a commit, or an entry's last change."""
     only = what if len(what) == 16 else None
     sequence = _last_commit(registry, only) if only else int(what)
-    record = registry.record(sequence)
+    record = registry.record(sequence) if len(what) <= 18 else None
     if record is None:
         raise NotFound(what=f"commit {sequence}")
     touched = {_id_of(patch): patch for patch in patches_of(record) if only in (None, _id_of(patch))}

@@ -117,9 +117,9 @@ class Paths:
     def _broken(self, jobs: list[Job], culprit: bytes, reason: str, found: list[Sighting]) -> None:
         """A file broke its process: it costs that file an attempt, and the others nothing."""
         for job in jobs:
-            if _name(job) != culprit:
+            if culprit and _name(job) != culprit:
                 self._queue.release(job)
-                continue
+                continue  # with no culprit, the child died before it touched any: each may be the one
             root, path = split_key(job.key)
             state = self._queue.fail(job, reason)
             if state == "dead_letter":

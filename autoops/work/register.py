@@ -61,14 +61,13 @@ class Register:
         found = self._without_absences_of_lost_roots(found)
         if not found:
             return Effects(0, 0)
-        verdicts = self._sure(decide(found, view_of(self._registry, self._places, found), int(self._now_s())))
+        verdicts = self._sure(decide(found, view_of(self._registry, self._places, found, self.is_lost), int(self._now_s())))
         self._note_troubles(found)
         self._follow_up(verdicts)
         changes, rehearsed = self._changes(verdicts)
         self._close_left_behind(changes)
         self.notes.flush()
-        if rehearsed:
-            self._dry_runs.record(rehearsed, int(self._now_s()))
+        self._rehearse(verdicts, rehearsed)
         self._note_same(verdicts)
         if changes:
             self.commit(changes, Why("worker", source, reason))
@@ -209,6 +208,19 @@ class Register:
             if other.status == "active" and (is_behind or inode in torn):
                 places.add(place)
         return [Work("path", path_key(root, path)) for root, path in sorted(places)]
+
+    def _rehearse(self, verdicts: Sequence[Verdict], rehearsed: Sequence[WouldDo]) -> None:
+        """Keep the report of the observed roots: what would be done, and nothing about files that are gone again."""
+        observed = {name for name, root in self._roots.items() if root.policy == "observe"}
+        gone = [one.sighting for one in verdicts if one.sighting.root in observed and one.sighting.seen is None and not one.change]
+        self._dry_runs.forget((one.root, one.path) for one in gone)
+        if rehearsed:
+            self._dry_runs.record(rehearsed, int(self._now_s()))
+
+    def forget_rehearsal(self, root: str) -> None:
+        """Begin the report of an observed root anew: a scan of all of it is about to be made."""
+        if self._roots[root].policy == "observe":
+            self._dry_runs.clear(root)
 
     def _close_left_behind(self, changes: Sequence[Change]) -> None:
         """Close what was noted about a path where its document no longer is."""

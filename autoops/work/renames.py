@@ -30,7 +30,7 @@ class Renames:
 
     def perform(self, entries: Sequence[Entry], commit: Commit) -> None:
         """Rename what was just committed and does not carry its ID yet."""
-        wanted = {entry.id: target for entry in entries if (target := self._target(entry))}
+        wanted = {entry.id: target for entry in entries if (target := self._target(entry)) and self._is_free(entry, target)}
         if wanted:
             self._registry.intend(wanted)
             trace("rename:intent")
@@ -40,7 +40,17 @@ class Renames:
         """Complete or drop the renames that a crash interrupted."""
         wanted = dict(self._registry.intents())
         if wanted:
-            self._carry_out(list(self._registry.by_id(wanted).values()), wanted, commit)
+            entries = [entry for entry in self._registry.by_id(wanted).values() if self._is_free(entry, wanted[entry.id])]
+            self._carry_out(entries, wanted, commit)
+
+    def _is_free(self, entry: Entry, target: bytes) -> bool:
+        """Tell whether no other document lives at a path, be it a missing one, which may come back."""
+        if all(other.id == entry.id for other in self._registry.at(entry.root, [target])):
+            return True
+        detail = {"id": entry.id, "reason": "another document lives at that path"}
+        self._notes.open("not_renamed", entry.root, entry.path, detail)
+        self._notes.flush()
+        return False
 
     def _target(self, entry: Entry) -> bytes | None:
         root = self._roots.get(entry.root)

@@ -23,6 +23,7 @@ from autoops.store.registry import Registry
 from autoops.work.register import Effects
 
 _WINDOW = 48  # directories that are with the pool or answered, but not yet registered
+_DEATHS = 3
 _END = b"\x01"  # after every path below a directory in walk order, before its next sibling
 
 
@@ -58,6 +59,7 @@ class Node:
     asked_s: float = 0.0  # when it was submitted, 0.0: not yet
     answer: Answer | None = None
     skip: tuple[bytes, ...] = ()
+    deaths: int = 0  # how often its child died before it touched a file
 
 
 @dataclass
@@ -112,7 +114,7 @@ class Scan:
             self._submit()
             if not (self._stack and self._stack[-1].answer):
                 self.pool.pump(0)
-        if len(self._batch) >= self.commit_files:
+        if max(len(self._batch), len(self._works)) >= self.commit_files:
             self.flush()
         if self._stack:
             return False
@@ -148,8 +150,8 @@ class Scan:
 
     @property
     def cursor(self) -> str | None:
-        """The last directory all of whose files are registered; None before the first."""
-        return names.text(self._met) if self._met is not None and not self._batch else None
+        """The last directory all of whose files are registered, or are jobs; None before the first."""
+        return names.text(self._met) if self._met is not None and not (self._batch or self._works) else None
 
     # the way
 
@@ -175,8 +177,8 @@ class Scan:
                 self._take(node.path, node.asked_s, tasks.Listed(*result))
             case Failed(_, kind, number, reason):
                 self._failed(node.path, kind, number, reason)
-            case Lost(_, culprit, _):
-                self._lost(node, culprit)
+            case Lost(_, culprit, reason):
+                self._lost(node, culprit, reason)
 
     def _take(self, path: bytes, asked_s: float, listed: tasks.Listed) -> None:
         if not self._already(path):
@@ -242,12 +244,19 @@ class Scan:
     def _troubled(self, path: bytes, reason: str) -> None:
         self.register.notes.open("unreadable", self.root, path, {"reason": reason})
 
-    def _lost(self, node: Node, culprit: bytes) -> None:
-        """A file broke the child: it becomes a job of its own, and the directory is read again without it."""
-        if culprit:  # else the child died before it touched any
+    def _lost(self, node: Node, culprit: bytes, reason: str) -> None:
+        """A file broke the child: it becomes a job of its own, and the directory is read again without it.
+
+        A directory that breaks it before any file is touched is tried a few times, and then is one that cannot be read.
+        """
+        if culprit:
             prefix = node.path + b"/" if node.path else b""
             self._works.append(Work("path", path_key(self.root, prefix + culprit), PRIORITY_RETRY))
-        self._stack.append(Node(node.path, skip=(*node.skip, *([culprit] if culprit else []))))
+            self._stack.append(Node(node.path, skip=(*node.skip, culprit)))
+        elif node.deaths + 1 < _DEATHS:
+            self._stack.append(Node(node.path, skip=node.skip, deaths=node.deaths + 1))
+        else:
+            self._failed(node.path, "Lost", 0, reason)
 
 
 def _walk_key(path: bytes) -> bytes:

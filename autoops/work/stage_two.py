@@ -83,7 +83,7 @@ class StageTwo:
             self.job = None
 
     def _top_up(self) -> None:
-        while self.job and self._with_pool < _AHEAD_FILES:
+        while self.job and self._with_pool < _AHEAD_FILES and len(self._described) < _COMMIT_FILES:
             if not self._fetched:
                 pending = self._registry.pending(self._after, _FETCH_FILES)
                 if not pending:
@@ -127,7 +127,10 @@ class StageTwo:
                 if poison:
                     self._broken(poison, reason)
                 for one in by_name.values():
-                    self._ask([one])
+                    if poison or len(together) > 1:
+                        self._ask([one])
+                    else:
+                        self._broken(one, reason)  # alone, and no file was touched: it is the directory
             case _:
                 self._described += [(one, None) for one in together]  # its directory is gone; so will be the entry
 
@@ -157,12 +160,13 @@ class StageTwo:
         entries = self._registry.by_id(one.id for one, _ in described)
         changes = []
         given_up = []
+        put_off = []
         for one, result in described:
             entry = entries.get(one.id)
             if entry is None or entry.observation.sha256 != one.sha256:
                 continue  # it changed meanwhile, and is pending again
             if result is None:
-                given_up.append(one.id)  # it is not what was registered: its path job will make it pending again
+                put_off.append(one.id)  # not what was registered, or out of reach: a path job or a scan will tell
                 continue
             change = _change(entry, one, result)
             if change:
@@ -171,6 +175,8 @@ class StageTwo:
                 given_up.append(one.id)
         if given_up:
             self._registry.give_up(given_up)
+        if put_off:
+            self._registry.put_off(put_off)
         if changes:
             self._register.commit(changes, _WHY)
             self.total += len(changes)

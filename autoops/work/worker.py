@@ -72,6 +72,7 @@ class Worker:
     ) -> None:
         self._load_config, self._state, self._load_key = load_config, state, load_key
         self._config = load_config()
+        self._may_describe, self._is_paused = with_stage_two, False
         self._with_stage_two = with_stage_two and self._config.describe.enabled
         self.facts: JSON = {"describes": self._with_stage_two}  # for those who wait for it
         self._lock: WorkerLock | None = None
@@ -133,7 +134,8 @@ class Worker:
         """Give back every job, write the last checkpoint, close the databases."""
         if self._lock is None:
             return
-        self._close_registry()
+        if not self._is_paused:
+            self._close_registry()
         self._sleeper.close()
         self._queue_db.close()
         self._lock.release()
@@ -155,17 +157,23 @@ class Worker:
     def pause(self) -> None:
         """Let go of the registry, so that it can be edited."""
         self._close_registry()
+        self._is_paused = True
 
     def resume(self) -> None:
         """Take up the registry again."""
+        self._is_paused = False
         self._open_registry()
 
     def reload(self) -> None:
         """Take over the configuration as it is now. Raises ConfigError."""
         config = self._load_config()
-        self._close_registry()
+        if not self._is_paused:  # else resume opens it
+            self._close_registry()
         self._config = config
-        self._open_registry()
+        self._with_stage_two = self._may_describe and config.describe.enabled
+        self.facts["describes"] = self._with_stage_two
+        if not self._is_paused:
+            self._open_registry()
 
     def wake_fds(self) -> list[int]:
         """Wake up for enqueued jobs and for answers of the pool."""
@@ -206,7 +214,7 @@ class Worker:
 
     def is_done(self, within_s: float) -> bool:
         """Tell whether nothing is held, and nothing comes due within a time."""
-        if self._scan or self._paths.held or self._stage_two.is_busy or self._wants_stage_two:
+        if self._scan or self._waiting_scans or self._paths.held or self._stage_two.is_busy or self._wants_stage_two:
             return False
         due_s = self._queue.next_due_s()
         return due_s is None or due_s > within_s
@@ -224,6 +232,7 @@ class Worker:
             kinds.append("describe")
         jobs = self._queue.claim(_CLAIM, self._config.queue.lease_s, kinds)
         if not jobs:
+            self._next_scan()
             return
         trace("claim:after")
         emit("jobs_claimed", count=len(jobs))
@@ -239,7 +248,11 @@ class Worker:
             if any(self._is_ignore_file(job) for job in paths):
                 self._epoch += 1
             self._paths.begin(paths, self._roots, self._epoch)
-        if self._scan is None and self._waiting_scans:
+        self._next_scan()
+
+    def _next_scan(self) -> None:
+        """Begin the next scan that can be begun."""
+        while self._scan is None and self._waiting_scans:
             self._begin_scan(self._waiting_scans.pop(0))
 
     def _is_ignore_file(self, job: Job) -> bool:
@@ -265,6 +278,8 @@ class Worker:
             return
         self._epoch += 1
         self._fresh.wanted = True
+        if not path and job.facts.get("cursor") is None:
+            self._register.forget_rehearsal(root)
         self._scan_began_s = time.monotonic()
         self._scan = Scan(
             job,
@@ -310,6 +325,8 @@ class Worker:
         self._queue.complete([scan.job])
         self._scan = None
         self._fresh.forget()
+        if not scan.top and self._registry.take_up(scan.root):
+            self._want_stage_two()
         totals = scan.totals
         emit(
             "scan_finished",
@@ -321,8 +338,7 @@ class Worker:
             missing=totals.missing,
             duration_s=round(time.monotonic() - self._scan_began_s, 3),
         )
-        if self._waiting_scans:
-            self._begin_scan(self._waiting_scans.pop(0))
+        self._next_scan()
 
     def _save_cursor(self, scan: Scan) -> None:
         cursor = scan.cursor

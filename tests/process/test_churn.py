@@ -197,6 +197,20 @@ def ignored(path: bytes) -> bool:
     return text.startswith(tuple(f"{directory}/" for directory in IGNORED)) or text.endswith((".swp", "~"))
 
 
+def require_all_registered(suite: Suite) -> None:
+    """The export is the disk; of a file with several names after a scan: the kernel tells of the name that was written through,
+    and when that name is gone before anybody looks, nothing says which file it was."""
+
+    def has_other_names(path: bytes) -> bool:
+        place = os.path.join(os.fsencode(suite.root), path)
+        return os.path.lexists(place) and os.lstat(place).st_nlink > 1
+
+    suite.require_disk_registered(lambda path: ignored(path) or has_other_names(path))
+    suite.run("scan")
+    suite.idle()
+    suite.require_disk_registered(ignored)
+
+
 def test_after_a_storm_the_export_is_the_disk_and_every_document_that_lived_on_kept_its_id(suite: Suite) -> None:
     for directory in (*DIRECTORIES, *IGNORED):
         (suite.root / directory).mkdir(parents=True)
@@ -209,7 +223,7 @@ def test_after_a_storm_the_export_is_the_disk_and_every_document_that_lived_on_k
     try:
         first = churn(processes, ROUND_S)
         suite.idle()
-        suite.require_disk_registered(ignored)
+        require_all_registered(suite)
         before = ids(suite, first)
         second = churn(processes, ROUND_S)
         suite.idle()
@@ -217,7 +231,7 @@ def test_after_a_storm_the_export_is_the_disk_and_every_document_that_lived_on_k
         for process in processes.values():
             process.kill()
             process.communicate()
-    suite.require_disk_registered(ignored)
+    require_all_registered(suite)
     assert [path for _, path in suite.active() if ignored(path)] == []
     suite.require_nothing_left_to_do()
     after = ids(suite, second)
