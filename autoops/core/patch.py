@@ -16,7 +16,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from autoops.core import schema
 from autoops.core.canonical import apply_patch, canonical, entry_from_json, entry_json, parse
