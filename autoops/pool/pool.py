@@ -172,6 +172,8 @@ class Pool:
         self._feed()
 
     def _feed(self) -> None:
+        if self._waiting:
+            self._drop_dead()
         while self._waiting:
             child = min(self._children, key=lambda running: len(running.sent), default=None)
             if len(self._children) < self._size and (child is None or child.sent):
@@ -182,6 +184,12 @@ class Pool:
             if child is None or not child.has_room(len(self._waiting[0].data)):
                 return
             child.give(self._waiting.popleft())
+
+    def _drop_dead(self) -> None:
+        """Let go of children that died (out of memory, say) while they had nothing to do: no task and no file is to blame."""
+        for child in [child for child in self._children if not child.sent and child.process.poll() is not None]:
+            child.end()
+            self._children.remove(child)
 
     def pump(self, wait_s: float) -> None:
         """Hand out the answers there are, waiting at most so long for the first one."""
