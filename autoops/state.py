@@ -6,6 +6,7 @@ queue/cookies/               marks that `autoops wait-idle` sends through the ev
 registry/registry.db         the truth, written by the worker alone
 registry/checkpoints.jsonl   one signed line for each burst of commits
 registry/worker.lock         held by the one worker
+registry/running.toml        the configuration that the worker runs with, for commands that are given none
 ledger.key, ledger.pub       the key that signs the ledger (0600), and its public half, 64 hexadecimal digits
 .maintenance                 the flag: while it exists, nothing is written
 """
