@@ -166,7 +166,8 @@ class StageTwo:
             if entry is None or entry.observation.sha256 != one.sha256:
                 continue  # it changed meanwhile, and is pending again
             if result is None:
-                put_off.append(one.id)  # not what was registered, or out of reach: a path job or a scan will tell
+                if (entry.root, entry.path) == (one.root, one.path):  # else it moved on while it was asked for, and is pending
+                    put_off.append(one.id)  # not what was registered, or out of reach: a path job or a scan will tell
                 continue
             change = _change(entry, one, result)
             if change:

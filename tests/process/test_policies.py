@@ -118,7 +118,7 @@ def test_a_name_that_is_taken_is_never_overwritten(make_suite: Make) -> None:
     assert os.readlink(suite.root / f"{ids['f']}_f") == "somewhere else"
     assert (suite.root / "f").read_text() == "edited\n" and suite.entry("f")["id"] == ids["f"]
     (found,) = suite.findings("not_renamed")
-    assert found["detail"]["id"] == ids["f"] and "exists" in found["detail"]["reason"].lower()
+    assert found["detail"]["id"] == ids["f"] and "another document lives" in found["detail"]["reason"]
     (claim,) = suite.findings("duplicate_id")
     assert claim["detail"]["id"] == ids["g"]
     contents = sorted(path.read_text() for path in suite.root.iterdir() if path.is_file())

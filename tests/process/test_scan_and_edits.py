@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,19 +15,22 @@ from autoops.model import PRIORITY_LIVE, PRIORITY_SCAN, Work, path_key
 from autoops.state import State
 from autoops.work.worker import Worker
 
-DIRECTORIES, FILES = 60, 20
-DEADLINE_S = 60.0
+DIRECTORIES, FILES = 3, 20
+BIG_BYTES = 512 << 20  # in the second directory: its hash takes a while, so the scan is held up behind the first
+DEADLINE_S = 20.0
 
 
 @pytest.fixture
 def context(tmp_path: Path) -> Context:
     root = tmp_path / "tree"
     for directory in range(DIRECTORIES):
-        (root / f"d{directory:02}").mkdir(parents=True)
+        (root / f"d{directory:03}").mkdir(parents=True)
         for file in range(FILES):
-            (root / f"d{directory:02}" / f"f{file:02}").write_text(f"{directory} {file}")
+            (root / f"d{directory:03}" / f"f{file:02}").write_text(f"{directory} {file}")
+    with (root / "d001" / "big").open("wb") as big:
+        big.truncate(BIG_BYTES)
     config = tmp_path / "autoops.toml"
-    config.write_text("[worker]\npool_size = 1\n[watch]\nsettle_s = 0.1\n[describe]\nenabled = false\n")
+    config.write_text("[worker]\npool_size = 1\ncommit_files = 65536\n[watch]\nsettle_s = 0.1\n[describe]\nenabled = false\n")
     state = State(tmp_path / "state")
     make_ready(state)
     return Context(state, config, (root,))
@@ -69,13 +73,14 @@ def test_a_file_that_was_looked_at_during_a_scan_does_not_fall_back_to_what_the_
     if before == "deleted and made again":  # then what the scan has seen is that it is gone
         enqueue(context, root, ("scan", b"", PRIORITY_SCAN))
         work_until(worker, lambda: worker.is_done(5.0))
-        (context.roots[0] / "d00" / "f00").unlink()
+        (context.roots[0] / "d000" / "f00").unlink()
+        os.utime(context.roots[0] / "d001" / "big")
     enqueue(context, root, ("scan", b"", PRIORITY_SCAN))
     work_until(worker, lambda: worker._scan is not None and worker._scan.totals.directories >= 2)
     assert worker._scan is not None and worker._scan.cursor is None, "the first directory is not to be registered yet"
-    (context.roots[0] / "d00" / "f00").write_text("newer")
-    enqueue(context, root, ("path", b"d00/f00", PRIORITY_LIVE))
+    (context.roots[0] / "d000" / "f00").write_text("newer")
+    enqueue(context, root, ("path", b"d000/f00", PRIORITY_LIVE))
     newest = hashlib.sha256(b"newer").digest()
-    work_until(worker, lambda: registered(context, root, b"d00/f00") == newest)
+    work_until(worker, lambda: registered(context, root, b"d000/f00") == newest)
     work_until(worker, lambda: worker.is_done(5.0))
-    assert registered(context, root, b"d00/f00") == newest
+    assert registered(context, root, b"d000/f00") == newest
