@@ -16,14 +16,14 @@ from typing import Literal, Protocol
 from autoops import names
 from autoops.core.identity import Sighting
 from autoops.log import emit
-from autoops.model import JSON, PRIORITY_RETRY, Job, Work, path_key, split_key
+from autoops.model import JSON, PRIORITY_RETRY, PRIORITY_SCAN, Job, Work, path_key, split_key
 from autoops.pool import asking, tasks
 from autoops.pool.pool import Answer, Done, Failed, Lost, Pool
 from autoops.store.registry import Registry
 from autoops.work.register import Effects
 
 _WINDOW = 48  # directories that are with the pool or answered, but not yet registered
-_DEATHS = 3
+_DEATHS = 8
 _END = b"\x01"  # after every path below a directory in walk order, before its next sibling
 
 
@@ -98,6 +98,7 @@ class Scan:
         self._works: list[Work] = []
         self._met: bytes | None = self._resume  # the directory registered last, in walk order
         self._alive, self._rootless = True, False
+        self.broken = ""  # why it cannot go on
         emit("scan_started", root=self.root, path=self.top)
 
     @property
@@ -118,7 +119,7 @@ class Scan:
             self.flush()
         if self._stack:
             return False
-        if not self._rootless:
+        if not self._rootless and not self.broken:
             self._miss_until(self.top + _END if self.top else None)
         self.flush()
         self.register.notes.flush()
@@ -247,7 +248,8 @@ class Scan:
     def _lost(self, node: Node, culprit: bytes, reason: str) -> None:
         """A file broke the child: it becomes a job of its own, and the directory is read again without it.
 
-        A directory that breaks it before any file is touched is tried a few times, and then is one that cannot be read.
+        A directory that breaks it before any file is touched is tried a few times, and then becomes a scan of its own, so that
+        the rest goes on; when it is the scan's own top, the scan has failed.
         """
         if culprit:
             prefix = node.path + b"/" if node.path else b""
@@ -255,8 +257,12 @@ class Scan:
             self._stack.append(Node(node.path, skip=(*node.skip, culprit)))
         elif node.deaths + 1 < _DEATHS:
             self._stack.append(Node(node.path, skip=node.skip, deaths=node.deaths + 1))
+        elif node.path == self.top:
+            self.broken = reason
+            self._stack.clear()
         else:
             self._failed(node.path, "Lost", 0, reason)
+            self._works.append(Work("scan", path_key(self.root, node.path), PRIORITY_SCAN))
 
 
 def _walk_key(path: bytes) -> bytes:

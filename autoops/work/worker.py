@@ -322,9 +322,15 @@ class Worker:
             if self._save.rings(now_s):
                 self._save_cursor(scan)
             return
-        self._queue.complete([scan.job])
         self._scan = None
         self._fresh.forget()
+        if scan.broken:
+            state = self._queue.fail(scan.job, scan.broken)
+            event = "job_dead" if state == "dead_letter" else "job_failed"
+            emit(event, kind="scan", path=scan.top, reason=scan.broken, attempts=scan.job.attempts)
+            self._next_scan()
+            return
+        self._queue.complete([scan.job])
         if not scan.top and self._registry.take_up(scan.root):
             self._want_stage_two()
         totals = scan.totals
