@@ -221,6 +221,8 @@ def _at_free_path(sighting: Sighting, seen: Observation, mover: tuple[Entry, JSO
     mover = _renamed_and_replaced(sighting, view) or mover
     if mover:
         return Verdict(sighting, _moved(*mover, sighting, seen, now_s))
+    if not sighting.final and any(_still_held(view, sighting.root, origin) for origin in sighting.moved_from):
+        return Verdict(sighting, deferred=True)  # the kernel says it came from there: what this batch saw there is stale
     claimant = view.with_id(sighting.claimed) if sighting.claimed else None
     if claimant and not view.holds(claimant):
         return Verdict(sighting, _moved(claimant, {"confidence": 95, "kind": "claimed-id"}, sighting, seen, now_s))
@@ -244,6 +246,11 @@ def _renamed_and_replaced(sighting: Sighting, view: View) -> tuple[Entry, JSON] 
         if entry and not view.holds(entry) and not view.was_seen(entry.observation.inode):
             return entry, {"confidence": 85, "kind": "rename-pair", "then": "replaced"}
     return None
+
+
+def _still_held(view: View, root: str, origin: bytes) -> bool:
+    entry = view.at(root, origin)
+    return entry is not None and view.holds(entry)
 
 
 def _same_content(sighting: Sighting, seen: Observation, view: View) -> tuple[Entry, JSON] | None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from autoops import names
 from autoops.config import RootConfig
 from autoops.core.identity import Sighting, Verdict, decide
 from autoops.files import opening, roots
@@ -173,7 +174,9 @@ class Register:
             sighting = verdict.sighting
             if verdict.deferred:
                 key = path_key(sighting.root, sighting.path)
-                works.append(Work("path", key, PRIORITY_RETRY, {"final": True}, _ASK_AGAIN_S))
+                origins = {names.text(origin): True for origin in sighting.moved_from}
+                facts = {"final": True, "moved_from": origins} if origins else {"final": True}
+                works.append(Work("path", key, PRIORITY_RETRY, facts, _ASK_AGAIN_S))
             if verdict.change and "replaced_by" in verdict.change.evidence:
                 lost = self._registry.by_id([verdict.change.evidence["replaced_by"]])
                 works += [Work("path", path_key(entry.root, entry.path), PRIORITY_RETRY) for entry in lost.values()]

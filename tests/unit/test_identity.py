@@ -202,6 +202,13 @@ def test_a_file_renamed_and_replaced_before_anybody_looked_is_known_by_the_renam
     assert evidence(verdicts, b"b")["then"] == "replaced" and world.at(b"b") == known.id and not world.at(b"a")
 
 
+def test_a_rename_pair_whose_old_name_was_looked_at_too_early_is_decided_again(world: World) -> None:
+    world.known(b"a")
+    world.file(b"b")  # replaced and renamed; but "a" was looked at before that
+    (late,) = [one for one in world.look(world.sighting(b"b", moved_from=(b"a",)), b"a") if one.sighting.path == b"b"]
+    assert late.deferred and late.change is None
+
+
 def test_of_two_names_renamed_to_one_place_the_first_is_the_document(world: World) -> None:
     first, second = world.known(b"a"), world.known(b"t")
     world.remove(b"a")
