@@ -232,7 +232,8 @@ class Registry:
     def known_in(self, directory: int) -> Known:
         """Return what is known about the active entries of one directory."""
         sql = (
-            "SELECT name, kind, size_bytes, mtime_ns, inode, ctime_ns, sha256 FROM entry WHERE directory = ? AND status = 'active'"
+            "SELECT name, kind, size_bytes, mtime_ns, inode, ctime_ns, sha256 FROM entry"
+            " WHERE directory = ? AND status <> 'retired' AND status = 'active'"  # the index entry_path asks for the first
         )
         return {
             name: (kind, size_bytes, mtime_ns, _unsigned(inode), ctime_ns, sha256)
@@ -245,7 +246,8 @@ class Registry:
         sql = (
             "SELECT d.key FROM root r JOIN directory d ON d.root = r.id WHERE r.name = ?"
             " AND (? IS NULL OR d.key > ?) AND (? IS NULL OR d.key < ?)"
-            " AND EXISTS (SELECT 1 FROM entry e WHERE e.directory = d.id AND e.status = 'active') ORDER BY d.key"
+            " AND EXISTS (SELECT 1 FROM entry e WHERE e.directory = d.id AND e.status <> 'retired' AND e.status = 'active')"
+            " ORDER BY d.key"
         )
         low = None if after is None else directory_key(after)
         high = None if before is None else directory_key(before)
