@@ -38,7 +38,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "fastjsonschema": ("core/schema.py",),
     "imagesize": ("describe/",),
     "jsonpatch": ("core/patch.py",),
-    "pathspec": ("files/ignore.py",),
+    "pathspec": ("files/patterns.py",),
     "pypdf": ("describe/",),
     "rich": ("cli/",),
     "sdnotify": ("runtime/",),

@@ -7,6 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +46,10 @@ def validate_registry(state: StateOption = None, json: JsonOption = False) -> No
     raise typer.Exit(0 if passed else 1)
 
 
-def _proofs(ctx: Context, deep: bool) -> Iterator[tuple[str, Iterator[Fault]]]:
+_Proof = tuple[str, Iterator[Fault]]  # its name, and the faults it finds when asked
+
+
+def _proofs(ctx: Context) -> Iterator[_Proof]:
     registry = ctx.registry()
     verifier = Verifier(ctx.public_key())
     head = registry.head()
@@ -53,8 +57,21 @@ def _proofs(ctx: Context, deep: bool) -> Iterator[tuple[str, Iterator[Fault]]]:
     yield "entries and digest", proofs.entries(registry, head)
     yield "ledger chain and signatures", proofs.ledger(registry, verifier)
     yield "checkpoints", proofs.checkpoints(ctx.state.checkpoints, registry, verifier)
-    if deep:
-        yield "replay of the ledger", proofs.replay(registry, head)
+
+
+def _deep_proofs(ctx: Context) -> Iterator[_Proof]:
+    registry = ctx.registry()
+    yield "replay of the ledger", proofs.replay(registry, registry.head())
+    yield "every file's content", _files(ctx)
+
+
+def _files(ctx: Context) -> Iterator[Fault]:
+    from autoops.cli.rehearsal import differences
+
+    settings = ctx.config_with_roots()
+    places = [(root.name, b"") for root in settings.roots if root.policy != "observe"]  # of those nothing is registered
+    for line in differences(ctx, settings, places, hashes=True).lines:
+        yield Fault("file", line)
 
 
 def verify(
@@ -67,32 +84,23 @@ def verify(
     """Prove the registry: database, digest, ledger chain and signatures, checkpoints; 0 when all agree, 1 when not."""
     ctx = context(state, config, root)
     results: dict[str, list[Fault]] = {}
-    for name, found in _proofs(ctx, deep):
+    for name, found in chain(_proofs(ctx), _deep_proofs(ctx) if deep else ()):
         started_s = time.monotonic()
         results[name] = list(found)
         if not json:
-            verdict = "good" if not results[name] else f"{len(results[name])} FAULT(S)"
-            say(f"{name}: {verdict} ({time.monotonic() - started_s:.1f} s)")
-            for fault in results[name][:_SHOWN]:
-                say(f"  {fault.detail}")
-    if deep:
-        from autoops.cli.rehearsal import differences
-
-        settings = ctx.config_with_roots()
-        started_s = time.monotonic()
-        places = [(root.name, b"") for root in settings.roots if root.policy != "observe"]  # of those nothing is registered
-        results["files"] = [Fault("file", line) for line in differences(ctx, settings, places, hashes=True).lines]
-        if not json:
-            verdict = "good" if not results["files"] else f"{len(results['files'])} DIFFERENCE(S)"
-            say(f"every file's content: {verdict} ({time.monotonic() - started_s:.1f} s)")
-            for fault in results["files"][:_SHOWN]:
-                say(f"  {fault.detail}")
+            _say_result(name, results[name], time.monotonic() - started_s)
     good = not any(results.values())
     if json:
         as_json({"good": good, "faults": {name: [fault._asdict() for fault in found] for name, found in results.items()}})
     else:
         say(f"Verification: {'PASSED' if good else 'FAILED'}")
     raise typer.Exit(0 if good else 1)
+
+
+def _say_result(name: str, faults: list[Fault], took_s: float) -> None:
+    say(f"{name}: {f'{len(faults)} FAULT(S)' if faults else 'good'} ({took_s:.1f} s)")
+    for fault in faults[:_SHOWN]:
+        say(f"  {fault.detail}")
 
 
 def submit(

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autoops.files.ignore import MAX_FILE_BYTES, Ignore, _needles, _Rules, _trimmed, _unusable
+from autoops.files.ignore import MAX_FILE_BYTES, Ignore
+from autoops.files.patterns import Rules, needles_of, trimmed, unusable
 
 DEFAULTS = [".git/", "*.swp", "*~", ".#*", "#*#", ".nfs*", ".~lock.*#", "*.part", "__pycache__/", "node_modules/", ".venv/"]
 FILES = (b".gitignore",)
@@ -128,7 +129,7 @@ def test_the_quick_search_never_misses_what_pathspec_ignores(
 ) -> None:
     directory = b"/".join(parts)
     ignore = Ignore(b"/nonexistent", patterns, ())
-    rules = _Rules(b"", b"", [pattern.encode() for pattern in patterns], [])
+    rules = Rules(b"", b"", [pattern.encode() for pattern in patterns], [])
     plain = {n for n, is_dir in names if rules.verdict(directory + b"/" + n if directory else n, is_dir) is True}
     found = ignore.ignored(directory, sorted(names))
     assert found == plain
@@ -137,11 +138,11 @@ def test_the_quick_search_never_misses_what_pathspec_ignores(
 @settings(max_examples=300, deadline=None)
 @given(PATTERN.map(str.encode), NAME)
 def test_a_name_that_matches_contains_a_needle(line: bytes, name: bytes) -> None:
-    line = _trimmed(line)
-    if not line.strip(b"!/") or line.startswith(b"!") or _unusable(line):
+    line = trimmed(line)
+    if not line.strip(b"!/") or line.startswith(b"!") or unusable(line):
         return
-    needles = _needles(line)
-    if needles and any(_Rules(b"", b"", [line], []).verdict(name, is_dir) for is_dir in (False, True)):
+    needles = needles_of(line)
+    if needles and any(Rules(b"", b"", [line], []).verdict(name, is_dir) for is_dir in (False, True)):
         assert any(needle in b"\0" + name + b"\0" for needle in needles)
 
 
@@ -216,7 +217,7 @@ def test_git_gives_the_same_answers_for_any_patterns(
                 for name in (b"ba", b"a.b", b"b~", b"x.c", b"*", b"a b", b"a\xc3\xa0", b"\xc3\xa0", b"a\n", b".a"):
                     if not os.path.isdir(os.path.join(base, name)):
                         Path(os.fsdecode(os.path.join(base, name))).touch()
-    usable = [[p for p in lines if not _unusable(_trimmed(p.encode()))] for lines in (top, deep)]
+    usable = [[p for p in lines if not unusable(trimmed(p.encode()))] for lines in (top, deep)]
     (root / ".gitignore").write_bytes("\n".join(usable[0]).encode())
     (root / "a/.gitignore").write_bytes("\n".join(usable[1]).encode())
     paths = everything(root)

@@ -1,0 +1,79 @@
+"""What a worker does beside its jobs: leases, retirement, leaves of the digest, WAL, checkpoints. Each when it is due."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from autoops.config import Config
+from autoops.core.identity import retired
+from autoops.model import Job
+from autoops.store.commit import RegistryWriter, Why
+from autoops.store.database import Database
+from autoops.store.queue import Queue
+from autoops.trace import trace
+from autoops.work.checkpoints import Checkpoints
+from autoops.work.register import Register
+from autoops.work.timer import Timer
+
+_SWEEP_S = 600.0
+_SWEEP_ENTRIES = 1000
+_WAL_S = 0.5
+_IDLE_CHECKPOINT_BYTES = 1 << 20
+
+
+class House:
+    """The housekeeping of one worker."""
+
+    def __init__(
+        self,
+        config: Config,
+        registry: RegistryWriter,
+        register: Register,
+        checkpoints: Checkpoints,
+        queue: Queue,
+        queue_db: Database,
+    ) -> None:
+        self._config, self._registry, self._register, self._checkpoints = config, registry, register, checkpoints
+        self._queue, self._queue_db = queue, queue_db
+        lease_s = config.queue.lease_s
+        self._rescue, self._extend = Timer(lease_s / 2), Timer(lease_s / 3)
+        self._sweep, self._wal = Timer(_SWEEP_S), Timer(_WAL_S)
+
+    def keep(self, now_s: float, held: Sequence[Job], *, scanning: bool, looking: bool) -> None:
+        """Do what is due, for a worker that holds these jobs."""
+        if self._extend.rings(now_s):
+            self._queue.extend_many(held, self._config.queue.lease_s)
+        if self._rescue.rings(now_s):
+            self._queue.rescue()
+        if self._sweep.rings(now_s):
+            self._retire()
+        if not scanning:
+            self._registry.store_leaves()
+        if self._wal.rings(now_s):
+            self._checkpoint_wals()
+        if self._checkpoints.due and not scanning and not looking:
+            self._checkpoints.write(time.time())
+
+    def rest(self, now_s: float) -> float:
+        """Return the seconds until something is due on a worker that has nothing to do; 0 after doing what idleness allows."""
+        if self._registry.checkpoint(least_bytes=_IDLE_CHECKPOINT_BYTES):
+            return 0.0
+        return self._rescue.due_s - now_s
+
+    def _checkpoint_wals(self) -> None:
+        self._registry.checkpoint()
+        if self._queue_db.wal_bytes >= self._config.queue.checkpoint_bytes:
+            trace("checkpoint:before")
+            self._queue_db.checkpoint()
+            trace("checkpoint:after")
+
+    def _retire(self) -> None:
+        """Retire what has been missing for longer than the grace time."""
+        before_s = int(time.time() - self._config.worker.missing_grace_s)
+        missing = self._registry.missing_since(before_s, _SWEEP_ENTRIES)
+        entries = [entry for entry in missing if not self._register.is_lost(entry.root)]
+        if entries:
+            why = Why("worker", "retire", "missing for longer than the grace time")
+            self._register.commit([retired(entry, int(time.time())) for entry in entries], why)
+            self._sweep.due_s = 0.0
