@@ -10,9 +10,10 @@ from pathlib import Path
 def write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Replace a file's content: temporary file in the same directory, fsync, rename, fsync of the directory.
 
+    One writer per file: the temporary file has one name, so that what a killed writer left is taken over by the next.
     Raises OSError; then the old content stands and no temporary file is left.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(fd, "wb") as out:

@@ -1,0 +1,48 @@
+"""Files are replaced whole, whatever a writer that died left behind."""
+
+from __future__ import annotations
+
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autoops.files import durable
+
+DIES_HALF_WAY = """
+import os, signal, sys
+from pathlib import Path
+from autoops.files import durable
+os.fsync = lambda _fd: os.kill(os.getpid(), signal.SIGKILL)
+durable.write(Path(sys.argv[1]), b"half" * 1000)
+"""
+
+
+def test_a_writer_that_is_killed_leaves_the_old_content_and_the_next_one_takes_its_leavings_over(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    durable.write(path, b"old")
+    died = subprocess.run([sys.executable, "-c", DIES_HALF_WAY, str(path)])
+    assert died.returncode == -signal.SIGKILL
+    assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 2
+    durable.write(path, b"new")
+    assert path.read_bytes() == b"new" and list(tmp_path.iterdir()) == [path]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_what_cannot_be_written_leaves_no_temporary_file(tmp_path: Path) -> None:
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(IsADirectoryError):
+        durable.write(tmp_path / "directory", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["directory"]
+
+
+def test_a_line_is_appended_after_a_torn_one(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    durable.append_line(path, b"one")
+    with path.open("ab") as out:
+        out.write(b"to")
+    durable.append_line(path, b"three")
+    assert path.read_bytes() == b"one\nto\nthree\n"
