@@ -15,6 +15,7 @@ JobKind = Literal["path", "scan", "describe", "patch", "catalog"]
 JobState = Literal["queued", "running", "completed", "failed", "dead_letter"]
 
 JSON = dict[str, Any]
+File = tuple[int, int]  # inode, birth time in ns: an inode number alone is given to another file the moment this one is deleted
 
 PRIORITY_OPERATOR = 0  # a person waits
 PRIORITY_LIVE = 10  # somebody just changed this file
@@ -34,6 +35,11 @@ class Observation(NamedTuple):
     birth_ns: int  # 0: the file system does not say
     sha256: bytes | None  # of the content, or of a link's target; None for what is never opened
     mime: str
+
+    @property
+    def file(self) -> File:
+        """Which file it is, whatever it is called and holds."""
+        return self.inode, self.birth_ns
 
 
 class Described(NamedTuple):

@@ -31,11 +31,8 @@ def run_watcher(context: Context) -> int:
     config = context.checked_config()
     configure_log(config, "autoops-watcher")
 
-    facts: JSON = {}
-
     def load() -> Plan:
         config = context.checked_config()
-        facts["roots"] = [root.name for root in config.roots]
         watch = config.watch
         roots = [
             WatchedRoot(
@@ -55,10 +52,10 @@ def run_watcher(context: Context) -> int:
         # synchronous=NORMAL: what it stores are hints; after a power cut the watcher begins with a scan that finds all of it again
         database = Database.open(state.queue_db, QUEUE, synchronous="NORMAL", guard=True)
         waker = Waker(state.worker_socket)
-        return QueueSink(database, facts["roots"], waker.wake)
+        return QueueSink(database, [root.name for root in config.roots], waker.wake)
 
     watcher = Watcher(load, sink, os.fsencode(state.cookies), excluded=(os.fsencode(state.directory),))
-    return _live(context, watcher, config.service.heartbeat_s, facts)
+    return _live(context, watcher, config.service.heartbeat_s, watcher.facts)
 
 
 def run_worker(context: Context) -> int:

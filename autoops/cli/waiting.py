@@ -1,12 +1,10 @@
 """`autoops wait-idle`: everything seen so far has been committed.
 
-A cookie, a file made in `queue/cookies`, comes back through the event stream of each root: then all that happened before it has
-been enqueued. After that, the jobs up to the newest one there was have to end.
+First what happened has to be in the queue (work/hearing.py). After that, the jobs up to the newest one there was have to end.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 
@@ -15,7 +13,8 @@ from autoops.cli.context import Context, require_state
 from autoops.errors import CannotTell, Paused
 from autoops.runtime import maintenance
 from autoops.store.backlog import Backlog
-from autoops.store.operations import Cookies, Heartbeats
+from autoops.store.operations import Heartbeats
+from autoops.work.hearing import Hearing
 
 _LOOK_S = 0.02
 _ROUNDS = 4
@@ -42,24 +41,7 @@ class Waiting:
                 remedy = f"start it: autoops up, or systemctl start autoops-{name}"
                 raise CannotTell(detail=f"whether everything is committed: autoops-{name} does not run", remedy=remedy)
         self._describes = bool(beats["worker"].facts.get("describes", True))
-        sources = [str(root) for root in beats["watcher"].facts.get("roots", [])]
-        cookie = self._state.cookies / f"{os.getpid()}-{time.monotonic_ns()}"
-        cookie.touch(mode=0o600)
-        try:
-            return self._seen(sources, cookie.name, deadline_s)
-        finally:
-            cookie.unlink(missing_ok=True)
-
-    def _seen(self, sources: Sequence[str], name: str, deadline_s: float) -> bool:
-        cookies = Cookies(self._database)
-        waiting = list(sources)
-        while waiting:
-            waiting = [source for source in waiting if not cookies.seen(source, name)]
-            if waiting and time.monotonic() > deadline_s:
-                return False
-            if waiting:
-                time.sleep(_LOOK_S)
-        return True
+        return Hearing(self._database, self._state.cookies).up_to_now(beats["watcher"].facts.get("roots", ()), deadline_s)
 
     def for_jobs(self, deadline_s: float, kinds: Sequence[str]) -> int:
         """Wait until the jobs there are now have ended, and what they led to; return how many have not.

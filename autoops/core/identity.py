@@ -4,17 +4,22 @@ Same document if, in this order: the path is known and still plausible; a rename
 time; the ID in the file name or in the xattr `user.autoops.id`; same content as exactly one entry whose path is gone.
 Otherwise it is a new one. "Still plausible" means that the file which the entry describes has not turned up elsewhere. The
 evidence and its confidence go into the ledger with the change. Two files that claim one ID are a finding, never a guess.
+
+A batch is decided as a whole: first which file is whose, then who may go where. A document only gives its place up to another
+one when it has a place itself, so no two ever stand at one path, in whatever order, and at whatever times, the paths were seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from autoops import names
 from autoops.core.canonical import NEW
-from autoops.model import JSON, Change, Entry, Observation
+from autoops.core.hints import Former
+from autoops.model import JSON, Change, Entry, File, Observation
+
+Place = tuple[str, bytes]  # root, path below it
 
 
 class Sighting(NamedTuple):
@@ -24,10 +29,16 @@ class Sighting(NamedTuple):
     path: bytes
     seen: Observation | None  # None: nothing is there
     claimed: str | None = None  # the ID in its name or xattr
-    moved_from: tuple[bytes, ...] = ()  # the kernel's rename pairs: what was renamed to it, below the same root, the first first
+    moved_from: tuple[Former, ...] = ()  # each rename to it, in order: the names the file had, the first first
+    vacated: bool = False  # the kernel says that what was here before was renamed away
     final: bool = False  # asked for a second time: decide with what there is
     ctime_ns: int = 0  # the inode's change time when the content was read; 0: it was not
     unreadable: str = ""  # why its content could not be read
+
+    @property
+    def place(self) -> Place:
+        """Where it is."""
+        return self.root, self.path
 
 
 class Finding(NamedTuple):
@@ -47,79 +58,63 @@ class Verdict(NamedTuple):
 
 
 class View:
-    """The part of registry and disk that bears on one batch; decided changes are applied to it as they are made."""
+    """The part of registry and disk that bears on one batch."""
 
     def __init__(
-        self, here: Iterable[Entry], others: Iterable[Entry], gone: Iterable[Entry], held: dict[tuple[str, bytes], int | None]
+        self, here: Iterable[Entry], others: Iterable[Entry], gone: Iterable[Entry], held: dict[Place, File | None]
     ) -> None:
-        """Take the entries at the sighted paths, those that share an inode or a claimed ID with a sighting, those whose
-        path is gone and whose content equals one, and the inode on the disk now (None: nothing) at the paths of all these."""
+        """Take the entries at the sighted paths, those that share an inode, a claimed ID or a former name with a sighting, those
+        whose path is gone and whose content equals one, and the file on the disk now (None: nothing) at the paths of these."""
         self._held = held
-        self._by_path: dict[tuple[str, bytes], Entry] = {}
+        self._by_place: dict[Place, Entry] = {}
         self._by_id: dict[str, Entry] = {}
-        self._by_inode: dict[int, list[str]] = {}
-        self._gone: dict[bytes, list[str]] = {}
-        self._seen: set[int] = set()
-        known = (*here, *others, *gone)
-        self.is_bare = not known
-        for entry in known:
+        self._by_inode: dict[int, list[Entry]] = {}
+        self._gone: dict[bytes, list[Entry]] = {}
+        for entry in (*here, *others, *gone):
             if entry.id not in self._by_id:
-                self._by_inode.setdefault(entry.observation.inode, []).append(entry.id)
-            self._put(entry)
+                self._put(entry)
         for entry in gone:
             if entry.observation.sha256:
-                self._gone.setdefault(entry.observation.sha256, []).append(entry.id)
+                self._gone.setdefault(entry.observation.sha256, []).append(entry)
 
     def _put(self, entry: Entry) -> None:
         self._by_id[entry.id] = entry
+        self._by_inode.setdefault(entry.observation.inode, []).append(entry)
         if entry.status != "retired":
-            self._by_path[entry.root, entry.path] = entry
+            self._by_place[entry.root, entry.path] = entry
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing is known at all."""
+        return not self._by_id
 
     def saw(self, sighting: Sighting) -> None:
         """Note what is at a sighted path."""
-        self._held[sighting.root, sighting.path] = sighting.seen.inode if sighting.seen else None
-        if sighting.seen:
-            self._seen.add(sighting.seen.inode)
+        self._held[sighting.place] = sighting.seen.file if sighting.seen else None
 
-    def at(self, root: str, path: bytes) -> Entry | None:
+    def at(self, place: Place) -> Entry | None:
         """Return the entry that lives at a path."""
-        return self._by_path.get((root, path))
-
-    def applied(self, change: Change) -> None:
-        """Go on as if the change were committed."""
-        before = change.before
-        if before and self._by_path.get((before.root, before.path)) is self._by_id.get(before.id):
-            self._by_path.pop((before.root, before.path), None)
-        if change.after.id:
-            self._put(change.after)
-        else:
-            self._by_path[change.after.root, change.after.path] = change.after
-
-    def leave(self, entry: Entry) -> None:
-        """Free the path of an entry whose file was seen elsewhere, before that sighting's turn comes."""
-        self._by_path.pop((entry.root, entry.path), None)
+        return self._by_place.get(place)
 
     def holds(self, entry: Entry) -> bool:
         """Tell whether the entry's own path still holds its file; a retired one has no path any more."""
-        return entry.status != "retired" and self._held.get((entry.root, entry.path)) == entry.observation.inode
+        return entry.status != "retired" and self._held.get((entry.root, entry.path)) == entry.observation.file
 
-    def was_seen(self, inode: int) -> bool:
-        """Tell whether this batch has seen a file with an inode, wherever."""
-        return inode in self._seen
+    def is_vacant(self, entry: Entry) -> bool:
+        """Tell whether nothing at all is at the entry's own path, so that it may live elsewhere and leave nothing behind."""
+        return entry.status == "retired" or self._held.get((entry.root, entry.path)) is None
 
     def same_file(self, seen: Observation) -> list[Entry]:
         """Return the entries that describe the very same file: inode and birth time."""
-        found = [self._by_id[entry_id] for entry_id in self._by_inode.get(seen.inode, ())]
-        return [entry for entry in found if same_file(entry.observation, seen)]
+        return [entry for entry in self._by_inode.get(seen.inode, ()) if same_file(entry.observation, seen)]
 
     def with_id(self, entry_id: str) -> Entry | None:
         """Return the entry with an ID."""
         return self._by_id.get(entry_id)
 
     def gone_with(self, sha256: bytes) -> list[Entry]:
-        """Return the entries still missing whose content had this hash."""
-        found = [self._by_id[entry_id] for entry_id in self._gone.get(sha256, ())]
-        return [entry for entry in found if entry.status == "missing" or (entry.status == "active" and not self.holds(entry))]
+        """Return the entries that are missing and whose content had this hash."""
+        return self._gone.get(sha256, [])
 
 
 def same_file(known: Observation, seen: Observation) -> bool:
@@ -132,138 +127,229 @@ def same_file(known: Observation, seen: Observation) -> bool:
     return bool(seen.birth_ns) or (known.size_bytes, known.mtime_ns) == (seen.size_bytes, seen.mtime_ns)
 
 
-def decide(sightings: Sequence[Sighting], view: View, now_s: int) -> list[Verdict]:
-    """Return a verdict for each sighting of a batch.
-
-    A file that was seen to move on frees its path first, so that chains and swaps keep every ID. Then: what lies at free or
-    unchanged paths, known paths that hold another file now, last those that hold nothing (what moved from there is not missing).
-    """
-    if view.is_bare:  # a first scan: nothing is known, so everything there is new
-        return [Verdict(sighting, _created(sighting, sighting.seen, NEW, now_s)) for sighting in sightings if sighting.seen]
-    for sighting in sightings:
-        view.saw(sighting)
-    _free_left_paths(sightings, view)
-    turns: tuple[list[Sighting], ...] = ([], [], [])
-    for sighting in sightings:
-        turns[_turn(sighting, view)].append(sighting)
-    verdicts = []
-    for sighting in chain(*turns):
-        verdict = _decide_one(sighting, view, now_s)
-        if verdict.change:
-            view.applied(verdict.change)
-        verdicts.append(verdict)
-    return verdicts
-
-
-def _free_left_paths(sightings: Sequence[Sighting], view: View) -> None:
-    """Free the paths of entries whose files moved on to a place that is free, or freed by this very rule, rings included."""
-    goes: dict[str, Entry | None] = {}  # ID -> the entry that lives where its file is now
-    for sighting in sightings:
-        here = view.at(sighting.root, sighting.path)
-        if sighting.seen and not (here and same_file(here.observation, sighting.seen)):
-            mover = _mover(sighting, sighting.seen, view)
-            if mover:
-                goes.setdefault(mover[0].id, here)
-    stuck: set[str] = set()  # the place they went to is not left
-    for entry_id in goes:
-        passed: list[str] = []
-        at: str | None = entry_id
-        while at in goes and at not in stuck and at not in passed:
-            passed.append(at)
-            occupant = goes[at]
-            at = occupant.id if occupant else None
-        if at is not None and at not in passed:
-            stuck.update(passed)
-    for entry_id, occupant in goes.items():
-        if occupant and entry_id not in stuck:
-            view.leave(occupant)
-
-
-def _turn(sighting: Sighting, view: View) -> int:
+def is_doubtful(sighting: Sighting, view: View) -> bool:
+    """Tell whether a decision rests on what the kernel said of this path, so that nothing it said may still be on its way."""
     if sighting.seen is None:
-        return 2
-    here = view.at(sighting.root, sighting.path)
-    return 1 if here and not same_file(here.observation, sighting.seen) else 0
+        return False
+    here = view.at(sighting.place)
+    if here is not None:
+        return not same_file(here.observation, sighting.seen)
+    return bool(sighting.moved_from) and not view.same_file(sighting.seen)
 
 
-def _decide_one(sighting: Sighting, view: View, now_s: int) -> Verdict:
-    here = view.at(sighting.root, sighting.path)
-    seen = sighting.seen
-    if seen is None:
-        return Verdict(sighting, _missing(here, now_s) if here else None)
-    if here and same_file(here.observation, seen):
-        return Verdict(sighting, _refreshed(here, sighting, seen, {"confidence": 100, "kind": "same-file"}, now_s))
-    mover = _mover(sighting, seen, view)
-    if here is None:
-        return _at_free_path(sighting, seen, mover, view, now_s)
-    if mover and not sighting.final:
-        return Verdict(sighting, deferred=True)  # was `here` replaced, or did it move on? the rest of the tree will tell
-    confidence = 95 if here.observation.sha256 == seen.sha256 else 85
-    evidence: JSON = {"confidence": confidence, "kind": "known-path"}
-    if mover:
-        evidence["replaced_by"] = mover[0].id
-    return Verdict(sighting, _refreshed(here, sighting, seen, evidence, now_s))
+def decide(sightings: Sequence[Sighting], view: View, now_s: int) -> list[Verdict]:
+    """Return a verdict for each sighting of a batch (of a first scan: for each that saw something)."""
+    if view.is_bare:
+        return [Verdict(sighting, _created(sighting, sighting.seen, NEW, now_s)) for sighting in sightings if sighting.seen]
+    return list(_Batch(sightings, view, now_s).verdicts())
 
 
-def _mover(sighting: Sighting, seen: Observation, view: View) -> tuple[Entry, JSON] | None:
-    """Return the entry whose file was moved to this path, with the evidence: its own path no longer holds it."""
-    loose = [entry for entry in view.same_file(seen) if not view.holds(entry)]
-    if not loose:
+class _Arrival(NamedTuple):
+    """A document that came to a path where it was not registered."""
+
+    entry: Entry
+    evidence: JSON
+
+
+class _Batch:
+    """The decision of one batch: `arrivals` are by place, `taken` are the IDs that have one place and can have no other."""
+
+    def __init__(self, sightings: Sequence[Sighting], view: View, now_s: int) -> None:
+        self._sightings, self._view, self._now_s = sightings, view, now_s
+        self._arrivals: dict[Place, _Arrival] = {}
+        self._blocked: dict[Place, _Arrival] = {}  # their file is here, but so is a document that has no other place
+        self._taken: set[str] = set()
+        self._files = {one.seen.file for one in sightings if one.seen}
+        for one in sightings:
+            view.saw(one)
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """Decide. Known files keep their places, files and names are followed, and what is left is looked up or new."""
+        moving, staying, absent = [], [], []
+        for one in self._sightings:
+            here = self._view.at(one.place)
+            if one.seen is None:
+                absent.append(one)
+            elif here and same_file(here.observation, one.seen):
+                self._taken.add(here.id)
+                staying.append((one, here))
+            else:
+                moving.append(one)
+        for one, here in staying:
+            yield Verdict(one, self._refreshed(here, one, {"confidence": 100, "kind": "same-file"}))
+        self._follow_names([one for one in moving if len(one.moved_from) > 1])
+        self._follow_files(moving)
+        self._follow_names(moving)
+        self._block_stuck()
+        free = []
+        for one in moving:
+            verdict = self._at_known_place(one)
+            if verdict:
+                yield verdict
+            else:
+                free.append(one)
+        for one in free:
+            yield self._at_free_place(one)
+        for one in absent:
+            yield Verdict(one, self._missing(one))
+
+    # who came where
+
+    def _follow_files(self, moving: Iterable[Sighting]) -> None:
+        """Find documents by their files. Of several names of one file, the kernel's word comes first, then the same last name."""
+        pairs = []
+        for number, one in enumerate(moving):
+            assert one.seen
+            for entry in self._view.same_file(one.seen):
+                if entry.id not in self._taken and not self._view.holds(entry):
+                    told = entry.root == one.root and any(entry.path in former for former in one.moved_from)
+                    rank = (not told, entry.status == "retired", _name(entry.path) != _name(one.path))
+                    pairs.append((rank, number, entry.id, one, entry))
+        for (untold, *_), _, _, one, entry in sorted(pairs, key=lambda pair: pair[:3]):
+            if entry.id not in self._taken and one.place not in self._arrivals:
+                assert one.seen
+                inode: JSON = {"confidence": 98 if one.seen.birth_ns else 80, "kind": "inode"}
+                self._arrive(one.place, _Arrival(entry, inode if untold else {"confidence": 100, "kind": "rename-pair"}))
+
+    def _follow_names(self, moving: Iterable[Sighting]) -> None:
+        """Find documents that were renamed, and whose files were replaced at the new name, all before anybody looked.
+
+        The first file that came is the document, later ones are new versions of it. Of the names that file had, the latest counts:
+        names are used again. For the same reason, who has the fewest to choose from chooses first.
+        """
+        waiting = {one.place: one for one in moving if one.moved_from and self._may_come_by_name(one)}
+        while waiting:
+            choices = {place: self._former(one) for place, one in waiting.items()}
+            place, found = min(choices.items(), key=lambda choice: len(choice[1]) or len(self._sightings))
+            del waiting[place]
+            if found:
+                self._arrive(place, _Arrival(found[0], {"confidence": 85, "kind": "rename-pair", "then": "replaced"}))
+
+    def _may_come_by_name(self, one: Sighting) -> bool:
+        here = self._view.at(one.place)
+        return one.place not in self._arrivals and (here is None or one.vacated or here.id in self._taken)
+
+    def _former(self, one: Sighting) -> list[Entry]:
+        """Return the documents at the former names of a file, the likeliest first, whose own files are nowhere to be seen."""
+        names_in_turn = (origin for former in one.moved_from for origin in reversed(former))
+        found = (self._view.at((one.root, origin)) for origin in names_in_turn if origin != one.path)
+        return [
+            entry
+            for entry in found
+            if entry and entry.id not in self._taken and not self._view.holds(entry) and entry.observation.file not in self._files
+        ]
+
+    def _arrive(self, place: Place, arrival: _Arrival) -> None:
+        self._arrivals[place] = arrival
+        self._taken.add(arrival.entry.id)
+
+    def _block_stuck(self) -> None:
+        """Take back what would put a document where another one lives that has no place to go; and what followed from it."""
+        stuck = [place for place in self._arrivals if self._is_stuck(place)]
+        while stuck:
+            place = stuck.pop()
+            arrival = self._blocked[place] = self._arrivals.pop(place)
+            self._taken.discard(arrival.entry.id)
+            left = (arrival.entry.root, arrival.entry.path)
+            if left in self._arrivals and self._is_stuck(left):
+                stuck.append(left)
+
+    def _is_stuck(self, place: Place) -> bool:
+        here = self._view.at(place)
+        return here is not None and here.id not in self._taken
+
+    # what follows
+
+    def _at_known_place(self, one: Sighting) -> Verdict | None:
+        """Decide about a path to which a document came, or where one lives on; None when the path is free."""
+        assert one.seen
+        arrival = self._arrivals.get(one.place)
+        if arrival:
+            return Verdict(one, self._moved(arrival, one))
+        here = self._view.at(one.place)
+        if here is None or here.id in self._taken:
+            return None
+        blocked = self._blocked.get(one.place)
+        if (blocked or one.vacated) and not one.final:
+            return Verdict(one, deferred=True)  # was `here` replaced, or did it move on? the rest of the tree will tell
+        self._taken.add(here.id)
+        confidence = 95 if here.observation.sha256 == one.seen.sha256 else 85
+        evidence: JSON = {"confidence": confidence, "kind": "known-path"}
+        if blocked:
+            evidence["replaced_by"] = blocked.entry.id
+        return Verdict(one, self._refreshed(here, one, evidence))
+
+    def _at_free_place(self, one: Sighting) -> Verdict:
+        assert one.seen
+        if not one.final and self._is_stale(one):
+            return Verdict(one, deferred=True)  # the kernel says it came from there: what this batch saw there is stale
+        claimant = self._view.with_id(one.claimed) if one.claimed else None
+        if claimant and self._is_homeless(claimant):
+            return self._returned(one, claimant, {"confidence": 95, "kind": "claimed-id"})
+        if claimant:
+            detail = {"id": claimant.id, "first": names.text(claimant.path), "root": claimant.root}
+            evidence: JSON = {"confidence": 100, "kind": "copy", "of": claimant.id}
+            return Verdict(one, _created(one, one.seen, evidence, self._now_s), finding=Finding("duplicate_id", detail))
+        returned = self._same_content(one, one.seen)
+        if returned:
+            return self._returned(one, *returned)
+        linked = next((entry for entry in self._view.same_file(one.seen) if entry.status == "active"), None)
+        evidence = {"confidence": 100, "kind": "hard-link", "of": linked.id} if linked else NEW
+        return Verdict(one, _created(one, one.seen, evidence, self._now_s))
+
+    def _is_stale(self, one: Sighting) -> bool:
+        origins = (self._view.at((one.root, former[-1])) for former in one.moved_from)
+        return any(entry is not None and self._view.holds(entry) for entry in origins)
+
+    def _is_homeless(self, entry: Entry) -> bool:
+        return entry.id not in self._taken and self._view.is_vacant(entry)
+
+    def _returned(self, one: Sighting, entry: Entry, evidence: JSON) -> Verdict:
+        self._taken.add(entry.id)
+        return Verdict(one, self._moved(_Arrival(entry, evidence), one))
+
+    def _same_content(self, one: Sighting, seen: Observation) -> tuple[Entry, JSON] | None:
+        """Return the one missing entry with this content; by the same name if there are several. Empty files prove nothing."""
+        if not seen.sha256 or not seen.size_bytes:
+            return None
+        gone = [
+            entry for entry in self._view.gone_with(seen.sha256) if entry.observation.kind == seen.kind and self._is_homeless(entry)
+        ]
+        named = [entry for entry in gone if _name(entry.path) == _name(one.path)]
+        if len(named) == 1:
+            return named[0], {"confidence": 90, "kind": "content-and-name"}
+        if len(gone) == 1:
+            return gone[0], {"confidence": 75, "kind": "content"}
         return None
-    for entry in loose:
-        if entry.root == sighting.root and entry.path in sighting.moved_from:
-            return entry, {"confidence": 100, "kind": "rename-pair"}
-    loose.sort(key=lambda entry: (entry.status == "retired", _name(entry.path) != _name(sighting.path)))
-    return loose[0], {"confidence": 98 if seen.birth_ns else 80, "kind": "inode"}
 
+    def _missing(self, one: Sighting) -> Change | None:
+        here = self._view.at(one.place)
+        if here is None or here.status != "active" or here.id in self._taken:
+            return None
+        after = here._replace(rev=here.rev + 1, status="missing", since_s=self._now_s)
+        return Change(here, after, {"confidence": 100, "kind": "absent"})
 
-def _at_free_path(sighting: Sighting, seen: Observation, mover: tuple[Entry, JSON] | None, view: View, now_s: int) -> Verdict:
-    mover = _renamed_and_replaced(sighting, view) or mover
-    if mover:
-        return Verdict(sighting, _moved(*mover, sighting, seen, now_s))
-    if not sighting.final and any(_still_held(view, sighting.root, origin) for origin in sighting.moved_from):
-        return Verdict(sighting, deferred=True)  # the kernel says it came from there: what this batch saw there is stale
-    claimant = view.with_id(sighting.claimed) if sighting.claimed else None
-    if claimant and not view.holds(claimant):
-        return Verdict(sighting, _moved(claimant, {"confidence": 95, "kind": "claimed-id"}, sighting, seen, now_s))
-    if claimant:
-        detail = {"id": claimant.id, "first": names.text(claimant.path), "root": claimant.root}
-        finding = Finding("duplicate_id", detail)
-        evidence = {"confidence": 100, "kind": "copy", "of": claimant.id}
-        return Verdict(sighting, _created(sighting, seen, evidence, now_s), finding=finding)
-    returned = _same_content(sighting, seen, view)
-    if returned:
-        return Verdict(sighting, _moved(*returned, sighting, seen, now_s))
-    linked = next((entry for entry in view.same_file(seen) if entry.status == "active"), None)
-    evidence = {"confidence": 100, "kind": "hard-link", "of": linked.id} if linked else NEW
-    return Verdict(sighting, _created(sighting, seen, evidence, now_s))
+    def _refreshed(self, here: Entry, one: Sighting, evidence: JSON) -> Change | None:
+        seen = one.seen
+        assert seen
+        if seen.sha256 is None and here.observation._replace(sha256=None, mime=seen.mime) == seen:
+            seen = here.observation  # it cannot be read now, but nothing says that it changed
+        if here.observation == seen and here.status == "active":
+            return None
+        return self._changed(here, one, seen, evidence)
 
+    def _moved(self, arrival: _Arrival, one: Sighting) -> Change:
+        assert one.seen
+        entry = arrival.entry
+        evidence = arrival.evidence | {"from": names.text(entry.path), "from_root": entry.root}
+        return self._changed(entry, one, one.seen, evidence)
 
-def _renamed_and_replaced(sighting: Sighting, view: View) -> tuple[Entry, JSON] | None:
-    """Return the entry that was renamed to this path, and whose file was replaced there before anybody looked."""
-    for origin in sighting.moved_from:
-        entry = view.at(sighting.root, origin)
-        if entry and not view.holds(entry) and not view.was_seen(entry.observation.inode):
-            return entry, {"confidence": 85, "kind": "rename-pair", "then": "replaced"}
-    return None
-
-
-def _still_held(view: View, root: str, origin: bytes) -> bool:
-    entry = view.at(root, origin)
-    return entry is not None and view.holds(entry)
-
-
-def _same_content(sighting: Sighting, seen: Observation, view: View) -> tuple[Entry, JSON] | None:
-    """Return the one missing entry with this content; by the same name if there are several. Empty files prove nothing."""
-    if not seen.sha256 or not seen.size_bytes:
-        return None
-    gone = [entry for entry in view.gone_with(seen.sha256) if entry.observation.kind == seen.kind]
-    named = [entry for entry in gone if _name(entry.path) == _name(sighting.path)]
-    if len(named) == 1:
-        return named[0], {"confidence": 90, "kind": "content-and-name"}
-    if len(gone) == 1:
-        return gone[0], {"confidence": 75, "kind": "content"}
-    return None
+    def _changed(self, before: Entry, one: Sighting, seen: Observation, evidence: JSON) -> Change:
+        since_s = before.since_s if before.status == "active" else self._now_s
+        after = before._replace(
+            rev=before.rev + 1, root=one.root, path=one.path, observation=seen, status="active", since_s=since_s
+        )
+        return Change(before, after, evidence, one.ctime_ns)
 
 
 def _name(path: bytes) -> bytes:
@@ -272,31 +358,6 @@ def _name(path: bytes) -> bytes:
 
 def _created(sighting: Sighting, seen: Observation, evidence: JSON, now_s: int) -> Change:
     return Change(None, Entry("", 1, sighting.root, sighting.path, seen, "active", now_s), evidence, sighting.ctime_ns)
-
-
-def _missing(here: Entry, now_s: int) -> Change | None:
-    if here.status != "active":
-        return None
-    return Change(here, here._replace(rev=here.rev + 1, status="missing", since_s=now_s), {"confidence": 100, "kind": "absent"})
-
-
-def _refreshed(here: Entry, sighting: Sighting, seen: Observation, evidence: JSON, now_s: int) -> Change | None:
-    if seen.sha256 is None and here.observation._replace(sha256=None, mime=seen.mime) == seen:
-        seen = here.observation  # it cannot be read now, but nothing says that it changed
-    if here.observation == seen and here.status == "active":
-        return None
-    since_s = here.since_s if here.status == "active" else now_s
-    after = here._replace(rev=here.rev + 1, observation=seen, status="active", since_s=since_s)
-    return Change(here, after, evidence, sighting.ctime_ns)
-
-
-def _moved(entry: Entry, evidence: JSON, sighting: Sighting, seen: Observation, now_s: int) -> Change:
-    since_s = entry.since_s if entry.status == "active" else now_s
-    after = entry._replace(
-        rev=entry.rev + 1, root=sighting.root, path=sighting.path, observation=seen, status="active", since_s=since_s
-    )
-    evidence = evidence | {"from": names.text(entry.path), "from_root": entry.root}
-    return Change(entry, after, evidence, sighting.ctime_ns)
 
 
 def retired(entry: Entry, now_s: int) -> Change:

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from autoops.model import Observation
+from autoops.model import File, Observation
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -145,10 +145,10 @@ def parts(path: bytes) -> tuple[bytes, bytes]:
     return parent, name
 
 
-def inode_at(root: bytes, path: bytes) -> int | None:
-    """Return the inode of what is at a path below a root now; None when there is nothing, or no way to it."""
+def file_at(root: bytes, path: bytes) -> File | None:
+    """Return which file is at a path below a root now; None when there is nothing, or no way to it."""
     found = _stat_at(root, path)
-    return found.inode if found else None
+    return (found.inode, found.birth_ns) if found else None
 
 
 def is_absent(root: bytes, path: bytes) -> bool:

@@ -33,14 +33,12 @@ def setup_of(config: Config, state: Path) -> Setup:
 
 def sightings(root: str, prefix: bytes, rows: Iterable[tuple[Any, ...]]) -> list[Sighting]:
     """Return what was read, from the rows that `flat` made."""
-    return [
-        Sighting(root, prefix + name, Observation(*seen), claimed, (), False, ctime_ns) for name, seen, ctime_ns, claimed in rows
-    ]
+    return [Sighting(root, prefix + name, Observation(*seen), claimed, ctime_ns=ctime_ns) for name, seen, ctime_ns, claimed in rows]
 
 
 def troubles(root: str, prefix: bytes, rows: Iterable[tuple[Any, ...]]) -> list[Sighting]:
     """Return what could not be read, from the rows that `flat` made."""
     return [
-        Sighting(root, prefix + name, Observation(*seen), None, (), False, ctime_ns, reason)
+        Sighting(root, prefix + name, Observation(*seen), ctime_ns=ctime_ns, unreadable=reason)
         for name, seen, ctime_ns, reason in rows
     ]

@@ -18,7 +18,7 @@ from autoops.store.database import Database, Row
 
 GAPS_KEPT = 10_000
 FINDINGS_KEPT = 10_000  # closed ones; open ones are as many as there is trouble
-COOKIES_KEPT = 1_000  # of each source
+COOKIES_KEPT = 100  # of each source
 
 _dump = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -190,7 +190,7 @@ class Cookies:
         self._db = db
 
     def record(self, source: str, name: str, at_s: int) -> None:
-        """Record that `name` came back through `source`; of each source the newest 1,000 stay."""
+        """Record that `name` came back through `source`; of each source the newest 100 stay."""
         with self._db.transaction() as tx:
             tx.execute("INSERT OR REPLACE INTO cookie VALUES (?, ?, ?)", (source, name, at_s))
             tx.execute(

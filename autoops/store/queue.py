@@ -244,6 +244,11 @@ class Queue(Backlog):
         tx.execute("UPDATE counter SET value = value + ? WHERE name = 'completed'", (done,))
         return [job for job in jobs if (job.id, job.attempt) not in held]
 
+    def overtaken(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return those of the jobs held that were enqueued once more since they were claimed, and so will run again."""
+        again = {id_ for id_, _, again in self._reader.query(_HELD, (_dump([job.id for job in jobs]),)) if again}
+        return [job for job in jobs if job.id in again]
+
     def fail(self, job: Job, reason: str, *, retry: bool = True) -> JobState | None:
         """Record a failed attempt and return the job's new state; None: the lease was lost.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from autoops import names
+from autoops.core.hints import Former, rename_facts
 from autoops.model import JSON, PRIORITY_LIVE, PRIORITY_SCAN, Work, path_key
 from autoops.watch.inotify import CLOSE_WRITE, CREATE, MOVED_TO
 
@@ -25,7 +25,8 @@ class Change(NamedTuple):
 
     path: bytes
     kind: Kind
-    moved_from: tuple[bytes, ...] = ()  # every name that was renamed to it, the first one first
+    moved_from: tuple[Former, ...] = ()  # each rename to it, in order: the names the file had, the first one first
+    vacated: bool = False  # what was here before was renamed away
 
 
 def kind_of(mask: int) -> Kind:
@@ -39,28 +40,21 @@ def kind_of(mask: int) -> Kind:
 
 def merged(before: Change, after: Change) -> Change:
     """Return one change for two of the same path, in the order they happened."""
-    if after.kind == "gone":
-        return after
     if after.kind == "found" and before.kind != "gone":
         return before  # a listing adds nothing to what an event has said
-    if before.kind != "gone" and before.moved_from:
-        return after._replace(moved_from=tuple(dict.fromkeys(before.moved_from + after.moved_from)))
-    return after
+    if after.vacated:
+        return after  # it took with it how it came
+    return Change(after.path, after.kind, after.moved_from or before.moved_from, before.vacated)
 
 
 def to_work(change: Change, root: str, settle_s: float, min_age_s: float) -> Work:
     """Return the job for one change of a root: what may still be written waits `settle_s`, the rest `min_age_s`."""
     key = path_key(root, change.path)
-    if change.kind == "closed" and not change.moved_from:
-        return Work("path", key, PRIORITY_LIVE, {"closed": True}, min_age_s)
-    if change.kind == "gone":
-        return Work("path", key, PRIORITY_LIVE, None, 0.0)
     facts: JSON = {"closed": True} if change.kind == "closed" else {}
     if change.kind == "created":
         facts["closed"] = None  # it is not what was closed before: null takes the hint back (RFC 7396)
-    if change.moved_from:
-        facts["moved_from"] = {names.text(origin): True for origin in change.moved_from}  # an object, so that jobs merge
-    delay_s = max(settle_s, min_age_s) if change.kind in ("created", "found") else min_age_s
+    facts |= rename_facts(change.moved_from, change.vacated)
+    delay_s = {"gone": 0.0, "created": max(settle_s, min_age_s), "found": max(settle_s, min_age_s)}.get(change.kind, min_age_s)
     return Work("path", key, PRIORITY_LIVE, facts or None, delay_s)
 
 

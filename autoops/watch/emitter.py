@@ -26,6 +26,7 @@ from autoops.watch import inotify
 from autoops.watch.changes import Change, kind_of, merged, within
 from autoops.watch.coverage import BURST_FILES, Coverage, Identity, Scope, identity
 from autoops.watch.inotify import Inotify
+from autoops.watch.lineage import Lineage
 from autoops.watch.pending import Pending
 
 APPEARED = inotify.CREATE | inotify.MOVED_TO
@@ -69,7 +70,7 @@ class InotifyEmitter(EventEmitter):
         self._bell = self._mount_table = self._cookie_wd = -1
         self._fresh: dict[bytes, tuple[Change, float]] = {}  # created or found, not yet closed
         self._leaving: dict[int, tuple[bytes, float]] = {}  # cookie of a directory moved away: path, when
-        self._moves: dict[int, bytes] = {}  # cookie of a file moved away: path
+        self._lineage = Lineage()
         self._ended: set[bytes] = set()  # directories that were watched to their end, their deletion still to be told by the parent
         self._seen = 0  # events in this window
         self._window_s = 0.0
@@ -194,7 +195,7 @@ class InotifyEmitter(EventEmitter):
         paths = self._coverage.directories.path_of
         by_directory: dict[bytes, dict[bytes, Change]] = {}
         cookies = []
-        overflowed = False
+        overflowed, now_s = False, time.monotonic()
         for wd, mask, cookie, name in inotify.parse(buffer):
             self._seen += 1
             directory = paths.get(wd)
@@ -210,26 +211,32 @@ class InotifyEmitter(EventEmitter):
                     _note(by_directory.setdefault(upper, {}), last, change)
             else:
                 path = directory + b"/" + name if directory else name
-                if mask & inotify.MOVED_FROM:
-                    self._moves[cookie] = path
-                moved_from = self._moves.pop(cookie, None) if mask & inotify.MOVED_TO else None
-                origins = (moved_from,) if moved_from is not None else ()
-                _note(by_directory.setdefault(directory, {}), name, Change(path, kind_of(mask), origins))
-        if len(self._moves) > 1000:
-            self._moves.clear()
-        changes = [change for directory, found in by_directory.items() for change in self._kept(directory, found)]
+                moved_from = self._lineage.came(path, cookie, now_s) if mask & inotify.MOVED_TO else ()
+                vacated = bool(mask & inotify.MOVED_FROM)
+                if vacated:
+                    self._lineage.left(path, cookie, now_s)
+                change = Change(path, kind_of(mask), moved_from, vacated)
+                _note(by_directory.setdefault(directory, {}), name, change)
+        hidden: set[bytes] = set()
+        kept = [change for directory, found in by_directory.items() for change in self._kept(directory, found, hidden)]
+        # What was renamed to an ignored name (an editor's backup copy) has not moved on, as far as anybody will know.
+        changes = [change._replace(vacated=False) if change.path in hidden else change for change in kept]
         if overflowed:
             self._coverage.overflowed([path for path, _ in self._leaving.values()])
             cookies = os.listdir(self._scope.cookies) if self._scope.cookies is not None else []  # some may be among the lost
         return changes, cookies
 
-    def _kept(self, directory: bytes, found: dict[bytes, Change]) -> list[Change]:
+    def _kept(self, directory: bytes, found: dict[bytes, Change], hidden: set[bytes]) -> list[Change]:
+        """Return the changes to names that are not ignored; add to `hidden` what was renamed to one that is."""
         if not self._scope.ignore_files.isdisjoint(found):
             self._scope.ignore.forget(directory)
             self._coverage.scans.add(directory)
             self._coverage.cover(directory)
         ignored = self._scope.ignore.ignored(directory, [(name, False) for name in found])
-        return [change for name, change in found.items() if name not in ignored] if ignored else list(found.values())
+        if not ignored:
+            return list(found.values())
+        hidden.update(former[-1] for name in ignored for former in found[name].moved_from)
+        return [change for name, change in found.items() if name not in ignored]
 
     # --- directories ------------------------------------------------------------------------------------------------------
 
@@ -275,7 +282,8 @@ class InotifyEmitter(EventEmitter):
             return [Change(name, "found") for name in found]
         self._coverage.cover(before)  # RENAME_EXCHANGE: what was here is there now
         self._coverage.scans.add(before)  # what went along unseen
-        return [Change(name, "moved", (before + name[len(path) :],)) for name in found]
+        now_s = time.monotonic()
+        return [Change(name, "moved", self._lineage.moved(before + name[len(path) :], name, now_s)) for name in found]
 
     def _lost(self, wd: int, directory: bytes, mask: int) -> None:
         """Take note that the kernel watches a directory no more, or that the root itself went away."""

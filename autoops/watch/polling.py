@@ -13,6 +13,7 @@ from typing import Any
 from watchdog.events import FileSystemEvent
 from watchdog.observers.polling import PollingEmitter
 
+from autoops.core.hints import Former
 from autoops.watch.changes import Change, Kind
 from autoops.watch.coverage import Identity, Scope, identity
 from autoops.watch.emitter import BatchReady
@@ -70,11 +71,11 @@ class TreePoller(PollingEmitter):
             return
         if event.event_type == "moved":
             self._keep(path, "gone")
-            self._keep(os.fsencode(event.dest_path), "moved", (path[self._start :],))
+            self._keep(os.fsencode(event.dest_path), "moved", ((path[self._start :],),))
         else:
             self._keep(path, KINDS[event.event_type])
 
-    def _keep(self, path: bytes, kind: Kind, moved_from: tuple[bytes, ...] = ()) -> None:
+    def _keep(self, path: bytes, kind: Kind, moved_from: tuple[Former, ...] = ()) -> None:
         below = path[self._start :]
         if any(path.startswith(directory + b"/") for directory in self._scope.excluded):
             return

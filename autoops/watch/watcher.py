@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from autoops import clock, log
 from autoops.files import mounts
 from autoops.files.ignore import Ignore
+from autoops.model import JSON
 from autoops.watch.coverage import Identity, Scope, identity
 from autoops.watch.emitter import InotifyEmitter
 from autoops.watch.observer import Observer, Sink, Source
@@ -63,6 +64,7 @@ class Watcher:
         self._excluded = frozenset(os.path.realpath(path) for path in excluded)
         self._roots: list[_Root] = []
         self._bell = -1
+        self.facts: JSON = {}  # for those who wait for it: every root, and those that are polled
 
     def open(self) -> None:
         """Watch every root; a root that cannot be watched is a gap."""
@@ -78,7 +80,9 @@ class Watcher:
             os.eventfd_read(self._bell)
         if self._observer.failure is not None:
             raise self._observer.failure
-        return max(0.0, min((root.tend(now_s) for root in self._roots), default=now_s + 3600) - now_s)
+        due_s = min((root.tend(now_s) for root in self._roots), default=now_s + 3600)
+        self._tell()
+        return max(0.0, due_s - now_s)
 
     def status(self) -> str:
         """Return how much is watched."""
@@ -126,6 +130,11 @@ class Watcher:
                 kept.append(_Root(new, settings, self._scope_maker(new, settings), self._observer, self._ring))
                 kept[-1].tend(now_s)
         self._roots = kept
+        self._tell()
+
+    def _tell(self) -> None:
+        self.facts["roots"] = [root.root.name for root in self._roots]
+        self.facts["polled"] = [root.root.name for root in self._roots if root.is_polled]
 
     def _scope_maker(self, root: WatchedRoot, settings: Settings) -> Callable[[], Scope]:
         def scope() -> Scope:
@@ -155,6 +164,11 @@ class _Root:
         self._missing: dict[bytes, str] = {}  # what has no emitter: why
         self._was: Identity | None = None
         self._retry_s = self._rescan_s = 0.0  # when due
+
+    @property
+    def is_polled(self) -> bool:
+        """Whether its changes are found by looking, so that they are known late."""
+        return self._watch is not None and not isinstance(self._observer.emitter_of(self._watch), InotifyEmitter)
 
     @property
     def directories(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from autoops.core.identity import Sighting, View, same_file
 from autoops.files import opening
-from autoops.model import Entry
+from autoops.model import Entry, File
 from autoops.store.registry import Registry
 
 
@@ -34,21 +34,21 @@ def view_of(
         others = registry.with_inodes({one.seen.inode for one in strange if one.seen})
         claimed = {one.claimed for one in strange if one.claimed}
         others += registry.by_id(claimed).values() if claimed else ()
-        origins = [Sighting(one.root, origin, None) for one in strange for origin in one.moved_from]
+        origins = [Sighting(one.root, origin, None) for one in strange for former in one.moved_from for origin in former]
         others += entries_at(registry, origins) if origins else ()
         gone = registry.missing_with(one.seen.sha256 for one in strange if one.seen and one.seen.sha256)
     sighted = {(one.root, one.path) for one in sightings}
     lost = {root for root in {entry.root for entry in (*others, *gone)} if root in places and is_lost(root)}
     held = {
-        (entry.root, entry.path): entry.observation.inode if entry.root in lost else _inode(places, entry)
+        (entry.root, entry.path): entry.observation.file if entry.root in lost else _file(places, entry)
         for entry in (*others, *gone)
         if (entry.root, entry.path) not in sighted
     }
     return View(here, others, [entry for entry in gone if entry.root not in lost], held)
 
 
-def _inode(places: Mapping[str, bytes], entry: Entry) -> int | None:
-    return opening.inode_at(places[entry.root], entry.path) if entry.root in places else None
+def _file(places: Mapping[str, bytes], entry: Entry) -> File | None:
+    return opening.file_at(places[entry.root], entry.path) if entry.root in places else None
 
 
 def _is_same(entry: Entry | None, sighting: Sighting) -> bool:

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from autoops import names
-from autoops.core.identity import Sighting
+from autoops.core.hints import renames_of
+from autoops.core.identity import Place, Sighting
 from autoops.files import opening
 from autoops.files.observe import Unsettled
 from autoops.log import emit
-from autoops.model import Job, split_key
+from autoops.model import Job, path_key, split_key
 from autoops.pool import asking, tasks
 from autoops.pool.pool import Answer, Done, Failed, Lost, Pool
 from autoops.store.queue import Queue
 from autoops.trace import trace
 from autoops.work.fresh import Fresh
+from autoops.work.hearing import Hearing
 from autoops.work.notes import Notes
 from autoops.work.register import Register
 
+_HEAR_S = 0.5  # the watcher answers within milliseconds; one that does not is not waited for
+_DEAF_S = 5.0  # nor asked again before this
+_MOST_PUT_OFF = 5  # a file that is replaced all the time is decided about all the same
 _LOOK_FILES = 64  # in one task: what is behind a slow file waits for it
 
 
 class Paths:
     """The path jobs this worker holds: with the pool, or answered and not yet registered."""
 
-    def __init__(self, queue: Queue, register: Register, pool: Pool, notes: Notes, fresh: Fresh) -> None:
+    def __init__(self, queue: Queue, register: Register, pool: Pool, notes: Notes, fresh: Fresh, hearing: Hearing) -> None:
         self._queue, self._register, self._pool, self._notes = queue, register, pool, notes
-        self.held: dict[int, Job] = {}  # by job id
-        self._held_keys: set[bytes] = set()
-        self._fresh = fresh
+        self.held: dict[bytes, Job] = {}  # by key
+        self._fresh, self._hearing = fresh, hearing
+        self._put_off: Counter[bytes] = Counter()  # how often a look was overtaken by events, by key
+        self._released: set[int] = set()  # jobs of the answers at hand that went back
+        self._deaf_until_s = 0.0
         self._answered: list[tuple[list[Job], Answer]] = []
 
     def begin(self, jobs: Sequence[Job], roots: Collection[str], epoch: int) -> None:
@@ -38,8 +47,7 @@ class Paths:
         for job in jobs:
             root, path = split_key(job.key)
             if root in roots:
-                self.held[job.id] = job
-                self._held_keys.add(job.key)
+                self.held[job.key] = job
                 by_directory.setdefault((root, opening.parts(path)[0]), []).append(job)
             else:
                 foreign.append(job)
@@ -54,13 +62,12 @@ class Paths:
 
     def is_stale(self, key: bytes, asked_s: float) -> bool:
         """Tell whether what was found at a path is overtaken by a job for that path, or is about to be."""
-        return key in self._held_keys or self._fresh.is_stale(key, asked_s)
+        return key in self.held or self._fresh.is_stale(key, asked_s)
 
     def let_go(self) -> list[Job]:
         """Forget every job; return them, to be released."""
         held = list(self.held.values())
         self.held.clear()
-        self._held_keys.clear()
         return held
 
     def finish(self) -> int:
@@ -79,16 +86,41 @@ class Paths:
                 case Lost(_, culprit, reason):
                     self._broken(jobs, culprit, reason, found)
         trace("observe:after")
+        self._released.clear()
         if found:
-            self._register.take(found, _source(done), "changed on the disk")
-        for job in self._queue.complete(done):
+            self._register.take(found, _source(done), "changed on the disk", self._overtaken)
+        for job in self._queue.complete([job for job in done if job.id not in self._released]):
             emit("lease_lost", kind=job.kind, path=split_key(job.key)[1])
         for jobs, _ in answered:
             for job in jobs:
-                self.held.pop(job.id, None)
-                self._held_keys.discard(job.key)
+                self.held.pop(job.key, None)
                 self._fresh.note(job.key)
         return len(done)
+
+    def _overtaken(self, doubtful: Sequence[Sighting]) -> set[Place]:
+        """Return the places of which the watcher has heard more since they were looked at. Their jobs go back, and know it then.
+
+        What the kernel said of renames decides here, so none of it may still be on its way.
+        """
+        now_s = time.monotonic()
+        listener = self._hearing.listener() if now_s >= self._deaf_until_s else None
+        roots = {one.root for one in doubtful} & (listener.heard if listener else frozenset())
+        if not roots:
+            return set()
+        if not self._hearing.up_to_now(roots, now_s + _HEAR_S):
+            self._deaf_until_s = time.monotonic() + _DEAF_S
+            return set()
+        keys = [path_key(*one.place) for one in doubtful]
+        again = self._queue.overtaken([self.held[key] for key in keys if key in self.held])
+        patient = {job.key: job for job in again if self._put_off[job.key] < _MOST_PUT_OFF}
+        for key in keys:
+            if key in patient:
+                self._put_off[key] += 1
+                self._queue.release(patient[key])
+            else:
+                del self._put_off[key]
+        self._released.update(job.id for job in patient.values())
+        return {split_key(key) for key in patient}
 
     def _sort(self, task: tasks.Look, looked: tasks.Looked, jobs: dict[bytes, Job], found: list[Sighting], done: list[Job]) -> None:
         prefix = task.path + b"/" if task.path else b""
@@ -134,10 +166,10 @@ class Paths:
 def _with_facts(sighting: Sighting, jobs: Mapping[bytes, Job]) -> Sighting:
     """Add what the job knows: where the file was moved from, and whether this is the second time of asking."""
     facts = jobs[opening.parts(sighting.path)[1]].facts
-    if not facts.get("moved_from") and not facts.get("final"):
+    if not facts.keys() & {"moved_from", "vacated", "final"}:
         return sighting
-    origins = tuple(names.to_bytes(origin) for origin in facts.get("moved_from", {}))
-    return sighting._replace(moved_from=origins, final=bool(facts.get("final")))
+    moved_from, vacated = renames_of(facts)
+    return sighting._replace(moved_from=moved_from, vacated=vacated, final=bool(facts.get("final")))
 
 
 def _name(job: Job) -> bytes:

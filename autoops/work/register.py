@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from autoops import names
 from autoops.config import RootConfig
-from autoops.core.identity import Sighting, Verdict, decide
+from autoops.core.hints import rename_facts
+from autoops.core.identity import Place, Sighting, Verdict, decide, is_doubtful
 from autoops.files import opening, roots
 from autoops.log import emit, is_reported
 from autoops.model import PRIORITY_RETRY, Change, Entry, Observation, Work, path_key
@@ -24,7 +24,7 @@ from autoops.work.gather import entries_at, view_of
 from autoops.work.notes import PLACE_KINDS, Notes
 from autoops.work.renames import Renames
 
-_ASK_AGAIN_S = 2.0  # a deferred decision: by then the other half of a move has been seen
+_ASK_AGAIN_S = 0.5  # a deferred decision: by then the other half of a move has been seen
 
 
 class Effects(NamedTuple):
@@ -56,13 +56,28 @@ class Register:
         self.renames = Renames(registry, notes, configured)
         self.on_pending: Callable[[], None] = lambda: None
 
-    def take(self, found: Sequence[Sighting], source: str, reason: str) -> Effects:
-        """Bring the registry up to what was found. All of it is of one policy's doing and one ledger record."""
+    def take(
+        self,
+        found: Sequence[Sighting],
+        source: str,
+        reason: str,
+        overtaken: Callable[[Sequence[Sighting]], Collection[Place]] = lambda _: (),
+    ) -> Effects:
+        """Bring the registry up to what was found. All of it is one ledger record.
+
+        `overtaken`: asked about what is doubtful; the places it returns are left out, for they will be looked at again.
+        """
         found = [one for one in found if one.root in self._roots]
         found = self._without_absences_of_lost_roots(found)
         if not found:
             return Effects(0, 0)
-        verdicts = self._sure(decide(found, view_of(self._registry, self._places, found, self.is_lost), int(self._now_s())))
+        view = view_of(self._registry, self._places, found, self.is_lost)
+        doubtful = [one for one in found if is_doubtful(one, view)]
+        late = overtaken(doubtful) if doubtful else ()
+        if late:
+            found = [one for one in found if one.place not in late]
+            view = view_of(self._registry, self._places, found, self.is_lost)
+        verdicts = self._sure(decide(found, view, int(self._now_s())))
         self._note_troubles(found)
         self._follow_up(verdicts)
         changes, rehearsed = self._changes(verdicts)
@@ -109,9 +124,9 @@ class Register:
             return False
         original = str(change.evidence["of"])
         twin = places.get(original) or self._registry.by_id([original]).get(original)
-        inode = change.after.observation.inode
+        file = change.after.observation.file
         return any(
-            entry is None or opening.inode_at(self._places.get(entry.root, b""), entry.path) != inode
+            entry is None or opening.file_at(self._places.get(entry.root, b""), entry.path) != file
             for entry in (change.after, twin)
         )
 
@@ -174,9 +189,8 @@ class Register:
             sighting = verdict.sighting
             if verdict.deferred:
                 key = path_key(sighting.root, sighting.path)
-                origins = {names.text(origin): True for origin in sighting.moved_from}
-                facts = {"final": True, "moved_from": origins} if origins else {"final": True}
-                works.append(Work("path", key, PRIORITY_RETRY, facts, _ASK_AGAIN_S))
+                facts = rename_facts(sighting.moved_from, sighting.vacated)
+                works.append(Work("path", key, PRIORITY_RETRY, facts | {"final": True}, _ASK_AGAIN_S))
             if verdict.change and "replaced_by" in verdict.change.evidence:
                 lost = self._registry.by_id([verdict.change.evidence["replaced_by"]])
                 works += [Work("path", path_key(entry.root, entry.path), PRIORITY_RETRY) for entry in lost.values()]

@@ -90,7 +90,7 @@ class Renames:
         try:
             rename.rename_in_place(root.path, entry.path, opening.parts(target)[1], entry.observation.inode)
         except FileNotFoundError:
-            return opening.inode_at(root.path, target) == entry.observation.inode
+            return opening.file_at(root.path, target) == entry.observation.file
         except OSError as error:
             self._notes.open("not_renamed", entry.root, entry.path, {"id": entry.id, "reason": str(error.strerror)})
             return False

@@ -28,6 +28,7 @@ from autoops.store.queue import Queue
 from autoops.trace import trace
 from autoops.work.checkpoints import Checkpoints
 from autoops.work.fresh import Fresh
+from autoops.work.hearing import Hearing
 from autoops.work.house import House
 from autoops.work.lock import WorkerLock
 from autoops.work.notes import Notes
@@ -95,7 +96,8 @@ class Worker:
         self._pool = Pool(setup, size=size, idle_s=worker.pool_idle_s, limit_s=worker.task_timeout_s)
         self._describe_pool = Pool(setup, size=size, idle_s=worker.pool_idle_s, limit_s=self._config.describe.timeout_s)
         fresh = Fresh()
-        self._paths = Paths(self._queue, self._register, self._pool, notes, fresh)
+        hearing = Hearing(self._queue_db, self._state.cookies)
+        self._paths = Paths(self._queue, self._register, self._pool, notes, fresh, hearing)
         self._scans = Scans(
             self._registry,
             self._queue,

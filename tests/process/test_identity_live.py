@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,33 @@ def test_a_rename_keeps_the_id_on_the_kernels_word(live: Suite, place: Path) -> 
     assert only(live, place) == {"g.md": before["f.txt"]}
     evidence = last(live, before["f.txt"])
     assert (evidence["kind"], evidence["confidence"], evidence["from"]) == ("rename-pair", 100, f"{place.name}/f.txt")
+
+
+def test_a_file_renamed_again_and_again_and_saved_anew_before_anybody_looks_keeps_the_id(live: Suite, place: Path) -> None:
+    before = only(live, place)
+    live.processes["worker"].send_signal(signal.SIGSTOP)
+    (place / "f.txt").rename(place / "g.txt")
+    (place / "g.txt").rename(place / "h.txt")
+    (place / "h.new").write_text("saved\n")
+    (place / "h.new").replace(place / "h.txt")
+    (place / "f.txt").write_text("another document under the old name\n")
+    live.processes["worker"].send_signal(signal.SIGCONT)
+    after = only(live, place)
+    assert after.keys() == {"f.txt", "h.txt"} and after["h.txt"] == before["f.txt"] != after["f.txt"]
+    assert last(live, before["f.txt"])["then"] == "replaced"
+
+
+def test_files_that_change_places_and_are_saved_anew_before_anybody_looks_keep_their_ids(live: Suite, place: Path) -> None:
+    (place / "g.txt").write_text("the other one\n")
+    before = only(live, place)
+    live.processes["worker"].send_signal(signal.SIGSTOP)
+    for old, new in (("f.txt", "t.txt"), ("g.txt", "f.txt"), ("t.txt", "g.txt")):
+        (place / old).rename(place / new)
+    for name in ("f.txt", "g.txt"):
+        (place / "new").write_text(f"{name} saved\n")
+        (place / "new").replace(place / name)
+    live.processes["worker"].send_signal(signal.SIGCONT)
+    assert only(live, place) == {"f.txt": before["g.txt"], "g.txt": before["f.txt"]}
 
 
 def test_a_move_between_directories_and_back_keeps_the_id(live: Suite, place: Path) -> None:

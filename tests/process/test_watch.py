@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from watching import watching
 
-from autoops import names
+from autoops.core.hints import renames_of
 from autoops.watch.emitter import BatchReady
 from autoops.watch.pending import Pending
 
@@ -47,7 +47,33 @@ def test_a_renamed_file_names_both_paths_and_where_it_came_from(root: Path, tmp_
         watch.settle()
         jobs = watch.kept.jobs()
         assert jobs.keys() == {b"a\\b", b"new"}
-        assert [names.to_bytes(origin) for origin in (jobs[b"new"].facts or {})["moved_from"]] == [b"a\\b"]
+        assert renames_of(jobs[b"new"].facts or {}) == (((b"a\\b",),), False)
+        assert renames_of(jobs[b"a\\b"].facts or {}) == ((), True)
+
+
+def test_a_chain_of_renames_and_a_save_over_it_name_every_name_the_document_had(root: Path, tmp_path: Path) -> None:
+    (root / "a").write_text("x")
+    with watching(root, tmp_path / "state") as watch:
+        (root / "a").rename(root / "b")
+        watch.settle()
+        (root / "b").rename(root / "c")
+        (root / "new").write_text("y")
+        (root / "new").rename(root / "c")
+        watch.settle()
+        assert renames_of(watch.kept.jobs()[b"c"].facts or {}) == (((b"a", b"b"), (b"new",)), False)
+
+
+def test_a_file_set_aside_under_an_ignored_name_has_not_left_its_place(root: Path, tmp_path: Path) -> None:
+    (root / "a").write_text("x")
+    with watching(root, tmp_path / "state", patterns=("*~",)) as watch:
+        (root / "a").rename(root / "a~")
+        (root / "a").write_text("y")
+        watch.settle()
+        assert renames_of(watch.kept.jobs()[b"a"].facts or {}) == ((), False)
+        (root / "a").rename(root / "b")
+        (root / "a").write_text("z")
+        watch.settle()
+        assert renames_of(watch.kept.jobs()[b"a"].facts or {}) == ((), True)
 
 
 def test_a_deleted_file_is_due_at_once(root: Path, tmp_path: Path) -> None:
@@ -137,7 +163,7 @@ def test_a_directory_moved_within_takes_its_watches_along(root: Path, tmp_path: 
         (root / "a/b").rename(root / "z")
         watch.settle()
         jobs = watch.kept.jobs()
-        assert (jobs[b"z/c/f"].facts or {})["moved_from"] == {"a/b/c/f": True}
+        assert (jobs[b"z/c/f"].facts or {})["moved_from"] == [["a/b/c/f"]]
         assert b"a/b" in watch.kept.scans()
         assert watch.blind() == set()
         assert "4 directories" in watch.watcher.status()

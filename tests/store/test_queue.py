@@ -133,6 +133,15 @@ def test_a_job_enqueued_while_it_runs_runs_again_with_the_new_facts_alone(queue:
     assert queue.counts() == {"queued": 0, "running": 0, "completed": 2, "failed": 0, "dead_letter": 0}
 
 
+def test_a_job_knows_that_it_was_overtaken_and_goes_back_with_all_it_knew(queue: Queue) -> None:
+    queue.enqueue([path(b"a", facts={"one": 1}), path(b"b")])
+    jobs = queue.claim(2, 60)
+    queue.enqueue([path(b"a", facts={"two": 2})])
+    (again,) = queue.overtaken(jobs)
+    assert again.key == b"a" and queue.release(again)
+    assert only(queue).facts == {"one": 1, "two": 2}
+
+
 def test_a_completed_job_leaves_no_row_and_its_id_is_never_used_again(queue: Queue, db: Database) -> None:
     assert queue.horizon() == 0
     queue.enqueue([path(b"a")])

@@ -47,7 +47,7 @@ BINARY = [
     (b"II*\0\x08\0\0\0", b"a", "image/tiff"),
     (b"\0\0\0\x18ftypavif\0\0\0\0", b"a", "image/avif"),
     (b"\0\0\0\x18ftypisom\0\0\0\0", b"a", "video/mp4"),
-    (gzip.compress(b"x"), b"a", "application/gzip"),
+    (gzip.compress(b"x", mtime=0), b"a", "application/gzip"),
     (lzma.compress(b"x"), b"a", "application/x-xz"),
     (bz2.compress(b"x"), b"a", "application/x-bzip2"),
     (b"\x28\xb5\x2f\xfd\x04\x00", b"a", "application/zstd"),

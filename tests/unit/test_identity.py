@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoops.core.identity import Sighting, Verdict, View, decide, retired, same_file
-from autoops.model import Entry, Observation
+from autoops.model import Entry, File, Observation
+from autoops.watch.lineage import Lineage
 
 NOW_S = 1_800_000_000
 Place = tuple[str, bytes]
@@ -75,13 +76,18 @@ class World:
         inodes = {one.seen.inode for one in batch if one.seen}
         claimed = {one.claimed for one in batch}
         contents = {one.seen.sha256 for one in batch if one.seen}
-        others = [one for one in self.entries.values() if one.observation.inode in inodes or one.id in claimed]
+        origins = {(one.root, origin) for one in batch for former in one.moved_from for origin in former}
+        others = [
+            one
+            for one in self.entries.values()
+            if one.observation.inode in inodes or one.id in claimed or (one.root, one.path) in origins
+        ]
         gone = [one for one in living if one.status == "missing" and one.observation.sha256 in contents]
-        held = {(one.root, one.path): self.inode(one.root, one.path) for one in [*others, *gone]}
-        return View(here, others, gone, {place: inode for place, inode in held.items() if place not in places})
+        held = {(one.root, one.path): self.file_at(one.root, one.path) for one in [*others, *gone]}
+        return View(here, others, gone, {place: file for place, file in held.items() if place not in places})
 
-    def inode(self, root: str, path: bytes) -> int | None:
-        return self.disk[root, path].inode if (root, path) in self.disk else None
+    def file_at(self, root: str, path: bytes) -> File | None:
+        return self.disk[root, path].file if (root, path) in self.disk else None
 
     def commit(self, verdicts: list[Verdict]) -> None:
         for verdict in verdicts:
@@ -189,7 +195,7 @@ def test_a_file_that_became_a_link_keeps_the_id_of_its_path(world: World) -> Non
 def test_a_rename_pair_of_the_kernel_is_certain(world: World) -> None:
     known = world.known(b"a")
     world.move(b"a", b"b")
-    verdicts = world.look(world.sighting(b"b", moved_from=(b"a",)), b"a")
+    verdicts = world.look(world.sighting(b"b", moved_from=((b"a",),)), b"a")
     assert evidence(verdicts, b"b") == {"confidence": 100, "kind": "rename-pair", "from": "a", "from_root": "docs"}
     assert world.at(b"b") == known.id and not world.at(b"a")
 
@@ -198,14 +204,14 @@ def test_a_file_renamed_and_replaced_before_anybody_looked_is_known_by_the_renam
     known = world.known(b"a")
     world.remove(b"a")
     world.file(b"b")  # another inode: saved anew at its new name
-    verdicts = world.look(world.sighting(b"b", moved_from=(b"a",)), b"a")
+    verdicts = world.look(world.sighting(b"b", moved_from=((b"a",),)), b"a")
     assert evidence(verdicts, b"b")["then"] == "replaced" and world.at(b"b") == known.id and not world.at(b"a")
 
 
 def test_a_rename_pair_whose_old_name_was_looked_at_too_early_is_decided_again(world: World) -> None:
     world.known(b"a")
     world.file(b"b")  # replaced and renamed; but "a" was looked at before that
-    (late,) = [one for one in world.look(world.sighting(b"b", moved_from=(b"a",)), b"a") if one.sighting.path == b"b"]
+    (late,) = [one for one in world.look(world.sighting(b"b", moved_from=((b"a",),)), b"a") if one.sighting.path == b"b"]
     assert late.deferred and late.change is None
 
 
@@ -213,7 +219,7 @@ def test_of_two_names_renamed_to_one_place_the_first_is_the_document(world: Worl
     first, second = world.known(b"a"), world.known(b"t")
     world.remove(b"a")
     world.move(b"t", b"b")
-    world.look(world.sighting(b"b", moved_from=(b"a", b"t")), b"a", b"t")
+    world.look(world.sighting(b"b", moved_from=((b"a",), (b"t",))), b"a", b"t")
     assert world.at(b"b") == first.id and world.entries[second.id].status == "missing"
 
 
@@ -221,7 +227,7 @@ def test_a_rename_pair_proves_nothing_when_the_file_itself_was_seen_elsewhere(wo
     known = world.known(b"a")
     world.move(b"a", b"c")
     world.file(b"b")
-    world.look(world.sighting(b"b", moved_from=(b"a",)), b"c", b"a")
+    world.look(world.sighting(b"b", moved_from=((b"a",),)), b"c", b"a")
     assert world.at(b"c") == known.id != world.at(b"b")
 
 
@@ -573,3 +579,64 @@ def test_moves_seen_in_several_batches_keep_every_id(moves: list[tuple[bytes, by
         world.look(*[world.sighting(path, final=True) for path in waiting])
     assert {seen.inode: world.at(path) for (_, path), seen in world.disk.items()} == owners
     assert len(world.entries) == count
+
+
+class Storm:
+    """Files that are renamed, replaced and removed while they are looked at; the kernel's word on it comes with the looks."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.lineage, self.moved_from, self.vacated = world, Lineage(), dict[bytes, Any](), set[bytes]()
+
+    def do(self, verb: str, path: bytes, target: bytes) -> None:
+        """Do one thing, unless there is nothing to do it to."""
+        if ("docs", path) not in self.world.disk:
+            if verb == "make":
+                self.made(path)
+        elif verb == "remove":
+            self.world.remove(path)
+        elif verb == "edit":
+            self.world.edit(path)
+        elif verb == "save":
+            self.made(path)  # by way of a temporary file that nobody saw
+            self.came(path, b"temporary")
+        elif verb == "rename" and path != target:
+            self.world.move(path, target)
+            self.moved_from.pop(path, None)
+            self.vacated.add(path)
+            self.came(target, path)
+
+    def made(self, path: bytes) -> None:
+        """Make a file as ext4 does: with the least inode number that is free, so that one just deleted comes again."""
+        used = {seen.inode for seen in self.world.disk.values()}
+        self.world.file(path, inode=next(number for number in itertools.count(1) if number not in used))
+
+    def came(self, path: bytes, before: bytes) -> None:
+        self.moved_from[path] = self.lineage.moved(before, path, 0.0)
+
+    def look(self, path: bytes, final: bool) -> Sighting:
+        hints = {"moved_from": self.moved_from.pop(path, ()), "vacated": path in self.vacated, "final": final}
+        self.vacated.discard(path)
+        return self.world.sighting(path, **hints)
+
+
+VERBS = st.sampled_from(["make", "remove", "edit", "save", "rename", "rename", "rename"])
+DEEDS = st.tuples(VERBS, st.sampled_from(PATHS), st.sampled_from(PATHS))
+STEPS = st.one_of(DEEDS, st.tuples(st.just("look"), st.sampled_from(PATHS), st.booleans()), st.just(("decide", b"", False)))
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(STEPS, max_size=30))
+def test_whatever_happens_while_a_batch_is_looked_at_no_two_documents_get_one_path(steps: list[tuple[str, bytes, Any]]) -> None:
+    world = World()
+    for path in PATHS[:4]:
+        world.known(path)
+    storm = Storm(world)
+    batch: dict[bytes, Sighting] = {}
+    for verb, path, more in [*steps, ("decide", b"", False)]:
+        if verb == "look":
+            batch[path] = storm.look(path, more)
+        elif verb == "decide":
+            world.look(*batch.values())  # its commit asserts that no two live at one place
+            batch.clear()
+        else:
+            storm.do(verb, path, more)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import struct
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoops.core.hints import rename_facts, renames_of
 from autoops.model import PRIORITY_LIVE, PRIORITY_SCAN, Work
 from autoops.watch import inotify
 from autoops.watch.changes import Change, kind_of, merged, outermost, scan, to_work, within
@@ -19,6 +21,7 @@ def raw(wd: int, mask: int, cookie: int, name: bytes) -> bytes:
     return struct.pack("iIII", wd, mask, cookie, len(padded)) + padded
 
 
+FROM_B = ((b"b",),)
 EVENTS = st.lists(
     st.tuples(
         st.integers(-1, 2**31 - 1),
@@ -49,22 +52,22 @@ def test_a_mask_says_what_happened(mask: int, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "kind", "moved_from"),
+    ("before", "after", "one"),
     [
-        (Change(b"a", "created"), Change(b"a", "closed"), "closed", ()),
-        (Change(b"a", "closed"), Change(b"a", "created"), "created", ()),
-        (Change(b"a", "closed"), Change(b"a", "found"), "closed", ()),
-        (Change(b"a", "gone"), Change(b"a", "found"), "found", ()),
-        (Change(b"a", "moved", (b"b",)), Change(b"a", "closed"), "closed", (b"b",)),
-        (Change(b"a", "moved", (b"b",)), Change(b"a", "gone"), "gone", ()),
-        (Change(b"a", "gone"), Change(b"a", "moved", (b"c",)), "moved", (b"c",)),
-        (Change(b"a", "moved", (b"b",)), Change(b"a", "moved", (b"c",)), "moved", (b"b", b"c")),
+        (Change(b"a", "created"), Change(b"a", "closed"), Change(b"a", "closed")),
+        (Change(b"a", "closed"), Change(b"a", "created"), Change(b"a", "created")),
+        (Change(b"a", "closed"), Change(b"a", "found"), Change(b"a", "closed")),
+        (Change(b"a", "gone"), Change(b"a", "found"), Change(b"a", "found")),
+        (Change(b"a", "moved", FROM_B), Change(b"a", "closed"), Change(b"a", "closed", FROM_B)),
+        (Change(b"a", "moved", FROM_B), Change(b"a", "gone"), Change(b"a", "gone", FROM_B)),  # and if it is made again?
+        (Change(b"a", "moved", FROM_B), Change(b"a", "gone", (), True), Change(b"a", "gone", (), True)),
+        (Change(b"a", "gone", (), True), Change(b"a", "created"), Change(b"a", "created", (), True)),
+        (Change(b"a", "gone", (), True), Change(b"a", "moved", FROM_B), Change(b"a", "moved", FROM_B, True)),
+        (Change(b"a", "moved", FROM_B), Change(b"a", "moved", ((b"b",), (b"c",))), Change(b"a", "moved", ((b"b",), (b"c",)))),
     ],
 )
-def test_of_two_changes_the_last_counts_and_hints_are_kept(
-    before: Change, after: Change, kind: str, moved_from: tuple[bytes, ...]
-) -> None:
-    assert merged(before, after) == Change(b"a", kind, moved_from)  # type: ignore[arg-type]
+def test_of_two_changes_the_last_counts_and_hints_are_kept(before: Change, after: Change, one: Change) -> None:
+    assert merged(before, after) == one
 
 
 @pytest.mark.parametrize(
@@ -73,10 +76,12 @@ def test_of_two_changes_the_last_counts_and_hints_are_kept(
         (Change(b"a", "closed"), {"closed": True}, 1.0),
         (Change(b"a", "created"), {"closed": None}, 5.0),
         (Change(b"a", "found"), None, 5.0),
-        (Change(b"a", "moved", (b"b\xff", b"c")), {"moved_from": {"b\\xff": True, "c": True}}, 1.0),
+        (Change(b"a", "moved", ((b"z", b"b\xff"), (b"c",))), {"moved_from": [["z", "b\\xff"], ["c"]]}, 1.0),
         (Change(b"a", "moved"), None, 1.0),
-        (Change(b"a", "closed", (b"b",)), {"closed": True, "moved_from": {"b": True}}, 1.0),
+        (Change(b"a", "closed", FROM_B), {"closed": True, "moved_from": [["b"]]}, 1.0),
+        (Change(b"a", "closed", FROM_B, True), {"closed": True, "moved_from": [["b"]], "vacated": True}, 1.0),
         (Change(b"a", "gone"), None, 0.0),
+        (Change(b"a", "gone", (), True), {"moved_from": None, "vacated": True}, 0.0),
     ],
 )
 def test_each_change_becomes_a_live_job_with_its_delay(change: Change, facts: object, delay_s: float) -> None:
@@ -89,6 +94,15 @@ def test_a_settling_time_shorter_than_the_minimum_age_gives_way() -> None:
 
 def test_a_scan_has_the_priority_of_scans_and_begins_at_the_beginning() -> None:
     assert scan(b"", "r") == Work("scan", b"r\0", PRIORITY_SCAN, {"cursor": None})
+
+
+NAMES = st.binary(min_size=1).filter(lambda name: b"\0" not in name)
+RENAMES = st.lists(st.lists(NAMES, min_size=1).map(tuple)).map(tuple)
+
+
+@given(RENAMES, st.booleans())
+def test_what_a_job_is_told_of_renames_comes_back_as_it_was(moved_from: tuple[tuple[bytes, ...], ...], vacated: bool) -> None:
+    assert renames_of(json.loads(json.dumps(rename_facts(moved_from, vacated)))) == (moved_from, vacated)
 
 
 PATHS = st.lists(st.sampled_from([b"a", b"b", b"a-b", b"a.c"]), max_size=3).map(b"/".join)
