@@ -92,27 +92,22 @@ def described_from_json(value: JSON) -> Described:
 _PLAIN = canonical(described_json(UNDESCRIBED))[1 : -len(',"tags":[]}')]
 
 
-def entry_text(entry: Entry) -> str:
-    """Return canonical(entry_json(entry)).
+def entry_text(entry: Entry, entry_id: str = "") -> str:
+    """Return canonical(entry_json(entry)); `entry_id` is given for one that has no ID of its own yet.
 
     A template for entries that stage two has not reached: a first scan makes a million of them, and this costs 1.3 µs where the
     encoder costs 4.2. A test holds the two equal.
     """
-    if entry.described is not UNDESCRIBED and entry.described != UNDESCRIBED:
-        return canonical(entry_json(entry))
+    own_id, rev, root, path, seen, status, since_s, described = entry
+    if described is not UNDESCRIBED and described != UNDESCRIBED:
+        return canonical(entry_json(entry._replace(id=entry_id) if entry_id else entry))
+    kind, size_bytes, mtime_ns, inode, birth_ns, sha256, mime = seen
+    hashed = f'"{sha256.hex()}"' if sha256 else "null"
     return (
-        f'{{{_PLAIN},"id":"{entry.id}","observation":{observation_text(entry.observation)},'
-        f'"path":{encode_basestring(names.text(entry.path))},"rev":{entry.rev},"root":{encode_basestring(entry.root)},'
-        f'"since_s":{entry.since_s},"status":"{entry.status}","tags":[]}}'
-    )
-
-
-def observation_text(seen: Observation) -> str:
-    """Return canonical(observation_json(seen)), as a template for the same reason."""
-    sha256 = f'"{seen.sha256.hex()}"' if seen.sha256 else "null"
-    return (
-        f'{{"birth_ns":{seen.birth_ns},"inode":{seen.inode},"kind":"{seen.kind}","mime":{encode_basestring(seen.mime)},'
-        f'"mtime_ns":{seen.mtime_ns},"sha256":{sha256},"size_bytes":{seen.size_bytes}}}'
+        f'{{{_PLAIN},"id":"{entry_id or own_id}","observation":{{"birth_ns":{birth_ns},"inode":{inode},"kind":"{kind}",'
+        f'"mime":{encode_basestring(mime)},"mtime_ns":{mtime_ns},"sha256":{hashed},"size_bytes":{size_bytes}}},'
+        f'"path":{encode_basestring(names.text(path))},"rev":{rev},"root":{encode_basestring(root)},'
+        f'"since_s":{since_s},"status":"{status}","tags":[]}}'
     )
 
 
@@ -140,7 +135,9 @@ _NEW_TEXT = canonical(NEW)
 
 def patch_text(change: Change, text: str) -> str:
     """Return a change as it stands in the ledger; `text` is the canonical text of the entry after it."""
-    evidence = _NEW_TEXT if change.evidence is NEW else canonical(change.evidence)
+    if change.evidence is NEW and change.before is None:
+        return f'{{"entry":{text},"evidence":{_NEW_TEXT},"op":"create"}}'
+    evidence = canonical(change.evidence)
     if change.before is None:
         return f'{{"entry":{text},"evidence":{evidence},"op":"create"}}'
     fields = canonical(changed_fields(change))

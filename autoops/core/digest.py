@@ -7,6 +7,7 @@ mid    = SHA-256(0x02 | its 256 buckets)           root = SHA-256(0x03 | the 256
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import sha256
 
 BUCKETS = 65536
@@ -26,6 +27,17 @@ def bucket_of(entry_id: str) -> int:
     return int.from_bytes(sha256(entry_id.encode()).digest()[:2])
 
 
+def leaves_by_bucket(entries: Iterable[tuple[str, str]]) -> dict[int, bytes]:
+    """Return the concatenated (ID | leaf) pairs of entries given as (ID, canonical text), in their order, by bucket."""
+    found: dict[int, bytes] = {}
+    for entry_id, text in entries:
+        key = entry_id.encode()
+        number = int.from_bytes(sha256(key).digest()[:2])
+        pair = key + sha256(b"\0" + text.encode()).digest()
+        found[number] = found[number] + pair if number in found else pair
+    return found
+
+
 def bucket_hash(members: bytes) -> bytes:
     """Return the hash of a bucket whose (ID, leaf) pairs are concatenated in order of ID."""
     return sha256(b"\1" + members).digest() if members else _EMPTY
@@ -38,6 +50,8 @@ def with_member(members: bytes, entry_id: str, leaf: bytes) -> bytes:
 
 def with_members(members: bytes, pairs: bytes) -> bytes:
     """Return a bucket's members with several of them set, given as (ID | leaf) pairs in the order of their setting."""
+    if not members and len(pairs) == MEMBER_BYTES:
+        return pairs
     for at in range(0, len(pairs), MEMBER_BYTES):
         pair = pairs[at : at + MEMBER_BYTES]
         if not members or members[-MEMBER_BYTES:-_HASH_BYTES] < pair[:-_HASH_BYTES]:
@@ -89,10 +103,10 @@ class Tree:
         at = bucket * _HASH_BYTES
         return self._buckets[at : at + _HASH_BYTES] == _EMPTY
 
-    def set(self, bucket: int, value: bytes) -> None:
-        """Replace one bucket's hash."""
+    def set(self, bucket: int, members: bytes) -> None:
+        """Replace the members of one bucket, given as their concatenated (ID, leaf) pairs in order of ID."""
         at = bucket * _HASH_BYTES
-        self._buckets[at : at + _HASH_BYTES] = value
+        self._buckets[at : at + _HASH_BYTES] = bucket_hash(members)
         self._dirty.add(bucket // _FAN)
 
     def root(self) -> bytes:

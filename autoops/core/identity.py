@@ -20,6 +20,7 @@ from autoops.core.hints import Former
 from autoops.model import JSON, Change, Entry, File, Observation
 
 Place = tuple[str, bytes]  # root, path below it
+MOST_ASKED = 3  # each time one more place is looked at together, so a ring of three documents is seen whole
 
 
 class Sighting(NamedTuple):
@@ -31,7 +32,7 @@ class Sighting(NamedTuple):
     claimed: str | None = None  # the ID in its name or xattr
     moved_from: tuple[Former, ...] = ()  # each rename to it, in order: the names the file had, the first first
     vacated: bool = False  # the kernel says that what was here before was renamed away
-    final: bool = False  # asked for a second time: decide with what there is
+    asked: int = 0  # how often a decision was put off
     ctime_ns: int = 0  # the inode's change time when the content was read; 0: it was not
     unreadable: str = ""  # why its content could not be read
 
@@ -39,6 +40,11 @@ class Sighting(NamedTuple):
     def place(self) -> Place:
         """Where it is."""
         return self.root, self.path
+
+    @property
+    def is_final(self) -> bool:
+        """Whether to decide with what there is."""
+        return self.asked >= MOST_ASKED
 
 
 class Finding(NamedTuple):
@@ -54,6 +60,7 @@ class Verdict(NamedTuple):
     sighting: Sighting
     change: Change | None = None
     deferred: bool = False  # ask again when the rest has been seen
+    beside: Place | None = None  # then look there too: the document that came here left that place, to whom?
     finding: Finding | None = None
 
 
@@ -140,7 +147,7 @@ def is_doubtful(sighting: Sighting, view: View) -> bool:
 def decide(sightings: Sequence[Sighting], view: View, now_s: int) -> list[Verdict]:
     """Return a verdict for each sighting of a batch (of a first scan: for each that saw something)."""
     if view.is_bare:
-        return [Verdict(sighting, _created(sighting, sighting.seen, NEW, now_s)) for sighting in sightings if sighting.seen]
+        return [Verdict(one, _created(one, one.seen, NEW, now_s)) for one in sightings if one.seen]
     return list(_Batch(sightings, view, now_s).verdicts())
 
 
@@ -270,8 +277,8 @@ class _Batch:
         if here is None or here.id in self._taken:
             return None
         blocked = self._blocked.get(one.place)
-        if (blocked or one.vacated) and not one.final:
-            return Verdict(one, deferred=True)  # was `here` replaced, or did it move on? the rest of the tree will tell
+        if (blocked or one.vacated) and not one.is_final:  # was `here` replaced, or did it move on? the rest of the tree will tell
+            return Verdict(one, deferred=True, beside=(blocked.entry.root, blocked.entry.path) if blocked else None)
         self._taken.add(here.id)
         confidence = 95 if here.observation.sha256 == one.seen.sha256 else 85
         evidence: JSON = {"confidence": confidence, "kind": "known-path"}
@@ -281,7 +288,7 @@ class _Batch:
 
     def _at_free_place(self, one: Sighting) -> Verdict:
         assert one.seen
-        if not one.final and self._is_stale(one):
+        if not one.is_final and self._is_stale(one):
             return Verdict(one, deferred=True)  # the kernel says it came from there: what this batch saw there is stale
         claimant = self._view.with_id(one.claimed) if one.claimed else None
         if claimant and self._is_homeless(claimant):

@@ -8,7 +8,7 @@ A checkpoint line is signed as "autoops-checkpoint-v1" | canonical(the line with
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import NamedTuple
@@ -29,7 +29,7 @@ class Head(NamedTuple):
 
 
 def record_text(
-    sequence: int, at: str, actor: str, source: str, reason: str, before: bytes, after: bytes, patches: Sequence[str]
+    sequence: int, at: str, actor: str, source: str, reason: str, before: bytes, after: bytes, patches: Iterable[str]
 ) -> str:
     """Return canonical(record) from patches that are canonical texts already, so that they are not encoded twice."""
     return (

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from autoops.files import opening
-from autoops.files.observe import Outcome, Rules, Seen, Unreadable, Unsettled, observe
+from autoops.files.observe import Rules, Seen, Unreadable, Unsettled, observe
 
 # name -> (kind, size_bytes, mtime_ns, inode, ctime_ns, sha256)
 Known = Mapping[bytes, tuple[str, int, int, int, int, bytes | None]]
@@ -64,10 +64,18 @@ def list_directory(
                 continue
             progress(name)
             outcome = observe(fd, name, rules)
-            if rehash and isinstance(outcome, Seen) and _is_known(outcome, known.get(name)):
-                listing.same += 1
-            else:
-                _add(listing, outcome, name, there)
+            match outcome:
+                case Seen():
+                    if rehash and _is_known(outcome, known.get(name)):
+                        listing.same += 1
+                    else:
+                        listing.seen.append(outcome)
+                case Unsettled():
+                    listing.unsettled.append(outcome)
+                case Unreadable():
+                    listing.unreadable.append(outcome)
+                case None:
+                    there.discard(name)
     listing.gone = [name for name in known if name not in there]
     return listing
 
@@ -90,15 +98,3 @@ def _is_same(fd: int, name: bytes, known: tuple[str, int, int, int, int, bytes |
 def _is_known(seen: Seen, known: tuple[str, int, int, int, int, bytes | None] | None) -> bool:
     found = seen.observation
     return known is not None and (found.kind, found.size_bytes, found.mtime_ns, found.inode, found.sha256) == (*known[:4], known[5])
-
-
-def _add(listing: Listing, outcome: Outcome, name: bytes, there: set[bytes]) -> None:
-    match outcome:
-        case Seen():
-            listing.seen.append(outcome)
-        case Unsettled():
-            listing.unsettled.append(outcome)
-        case Unreadable():
-            listing.unreadable.append(outcome)
-        case None:
-            there.discard(name)

@@ -23,7 +23,9 @@ from autoops.model import Kind, Observation
 ID_ATTRIBUTE = "user.autoops.id"
 RACY_NS = 100_000_000  # a change within this time of the reading may leave size, mtime and ctime as they are
 _UNKNOWN_CTIME = 1  # "was read, but its ctime proves nothing": the next scan reads it again
-_BUFFER = memoryview(bytearray(1 << 18))
+_CHUNK_BYTES = 1 << 18
+_BUFFER = memoryview(bytearray(_CHUNK_BYTES))
+_TYPE = 0o170000  # the bits of the mode that say what it is (inode(7)): all that S_ISREG looks at, without the call
 _PREFIX = re.compile(rb"(\d{16})_")
 _KINDS: dict[int, Kind] = {
     modes.S_IFREG: "file",
@@ -83,7 +85,7 @@ def observe(fd: int, name: bytes, rules: Rules, *, closed: bool = False, sample:
         return _not_opened(fd, name, error)
     try:
         found = opening.stat(file_fd)
-        if modes.S_ISREG(found.mode):
+        if found.mode & _TYPE == modes.S_IFREG:
             return _regular(file_fd, name, found, rules, closed, sample)
     except OSError as error:
         return _not_opened(fd, name, error)
@@ -128,7 +130,7 @@ def _regular(
     if wait_s > 0:
         return Unsettled(name, (before.size_bytes, before.mtime_ns), wait_s)
     try:
-        sha256, head = read(fd)
+        sha256, head = read(fd, before.size_bytes)
         after = os.fstat(fd)
     except OSError as error:
         return Unreadable(
@@ -173,16 +175,14 @@ def has_writer(fd: int) -> bool | None:
     return False
 
 
-def read(fd: int) -> tuple[bytes, bytes]:
-    """Return (sha256, first bytes) of an open file, in constant memory."""
-    size = os.readv(fd, [_BUFFER])
-    head = bytes(_BUFFER[: min(size, HEAD_BYTES)])
-    if size < len(_BUFFER):
-        return hashlib.sha256(_BUFFER[:size]).digest(), head
-    whole = hashlib.sha256(_BUFFER)
-    while size := os.readv(fd, [_BUFFER]):
-        whole.update(_BUFFER[:size])
-    return whole.digest(), head
+def read(fd: int, size_bytes: int) -> tuple[bytes, bytes]:
+    """Return (sha256, first bytes) of an open file of about this size, in constant memory."""
+    start = os.read(fd, min(size_bytes, _CHUNK_BYTES) + 1)  # one more, to see the end without another call
+    whole = hashlib.sha256(start)
+    if len(start) != size_bytes:
+        while count := os.readv(fd, [_BUFFER]):
+            whole.update(_BUFFER[:count])
+    return whole.digest(), start[:HEAD_BYTES]
 
 
 def _claimed(fd: int, name: bytes, rules: Rules) -> str | None:

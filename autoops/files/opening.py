@@ -26,8 +26,8 @@ _BASIC_STATS_AND_BIRTH = 0x7FF | 0x800
 _NS = 1_000_000_000
 _INT64 = (1 << 63) - 1
 
-# struct statx of <linux/stat.h>: mask, links, mode, inode, size, birth, change and modification time, device
-_STATX = struct.Struct("=I12xI8xH2xQQ16x16xqI4xqI4xqI4x8xII")
+# struct statx of <linux/stat.h>: mask, mode, inode, size, birth, change and modification time
+_unpack_statx = struct.Struct("=I24xH2xQQ16x16xqI4xqI4xqI4x").unpack_from
 _LONG = struct.Struct("=q")
 _PSEUDO = frozenset(
     {
@@ -53,6 +53,7 @@ _PSEUDO = frozenset(
     }
 )
 _libc = ctypes.CDLL(None, use_errno=True)
+_statx = _libc.statx
 _buffer = ctypes.create_string_buffer(256)
 
 
@@ -65,8 +66,6 @@ class Stat(NamedTuple):
     mtime_ns: int
     ctime_ns: int
     birth_ns: int  # 0: the file system does not say
-    links: int
-    device: tuple[int, int]
 
 
 class Pseudo(OSError):
@@ -83,18 +82,16 @@ def stat(fd: int, name: bytes = b"") -> Stat:
     statx(2) because os.stat has no birth time on Linux; through ctypes it costs as much as os.stat.
     """
     flags = _AT_SYMLINK_NOFOLLOW if name else _AT_EMPTY_PATH
-    if _libc.statx(fd, name, flags, _BASIC_STATS_AND_BIRTH, _buffer) != 0:
+    if _statx(fd, name, flags, _BASIC_STATS_AND_BIRTH, _buffer) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), name)
-    mask, links, mode, inode, size, born_s, born_ns, changed_s, changed_ns, mtime_s, mtime_ns, major, minor = _STATX.unpack_from(
-        _buffer
-    )
+    mask, mode, inode, size, born_s, born_ns, changed_s, changed_ns, mtime_s, mtime_ns = _unpack_statx(_buffer)
     birth_ns = born_s * _NS + born_ns if mask & 0x800 else 0
     mtime_ns += mtime_s * _NS
     changed_ns += changed_s * _NS
     if size > _INT64 or not -_INT64 <= mtime_ns <= _INT64 or not -_INT64 <= changed_ns <= _INT64:
         size, mtime_ns, changed_ns = min(size, _INT64), _bounded(mtime_ns), _bounded(changed_ns)
-    return Stat(mode, inode, size, mtime_ns, changed_ns, birth_ns, links, (major, minor))
+    return Stat(mode, inode, size, mtime_ns, changed_ns, birth_ns)
 
 
 def _bounded(time_ns: int) -> int:

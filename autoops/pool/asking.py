@@ -33,7 +33,10 @@ def setup_of(config: Config, state: Path) -> Setup:
 
 def sightings(root: str, prefix: bytes, rows: Iterable[tuple[Any, ...]]) -> list[Sighting]:
     """Return what was read, from the rows that `flat` made."""
-    return [Sighting(root, prefix + name, Observation(*seen), claimed, ctime_ns=ctime_ns) for name, seen, ctime_ns, claimed in rows]
+    observation = Observation._make
+    return [
+        Sighting(root, prefix + name, observation(seen), claimed, (), False, 0, ctime_ns) for name, seen, ctime_ns, claimed in rows
+    ]
 
 
 def troubles(root: str, prefix: bytes, rows: Iterable[tuple[Any, ...]]) -> list[Sighting]:

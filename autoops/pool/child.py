@@ -105,7 +105,10 @@ class Child:
         """Observe some names of one directory."""
         spec = self._setup.roots[task.root]
         ignore = self._ignored(task.root, task.epoch)
-        result = tasks.Looked([], [], [], [])
+        seen: list[Seen] = []
+        unreadable: list[Unreadable] = []
+        unsettled: list[tuple[Any, ...]] = []
+        gone: list[bytes] = []
         with opening.directory(spec.path, task.path) as fd:
             for name, closed, sample in task.names:
                 path = task.path + b"/" + name if task.path else name
@@ -113,14 +116,14 @@ class Child:
                 outcome = None if ignore.is_ignored(path, False) else observe(fd, name, self._rules, closed=closed, sample=sample)
                 match outcome:
                     case Seen():
-                        result.seen.append(tasks.flat(outcome))
+                        seen.append(outcome)
                     case Unsettled():
-                        result.unsettled.append(tuple(outcome))
+                        unsettled.append(tuple(outcome))
                     case Unreadable():
-                        result.unreadable.append(tasks.flat(outcome))
+                        unreadable.append(outcome)
                     case None:
-                        result.gone.append(name)
-        return result
+                        gone.append(name)
+        return tasks.Looked(tasks.flat(seen), unsettled, tasks.flat(unreadable), gone)
 
     def describe(self, task: tasks.Describe) -> list[Any]:
         """Describe and classify some files of one directory."""

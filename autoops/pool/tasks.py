@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from autoops.files.listing import Listing
@@ -92,19 +93,18 @@ class Looked(NamedTuple):
     gone: list[bytes]
 
 
-def flat(outcome: Seen | Unreadable) -> tuple[Any, ...]:
-    """Return (name, observation, ctime_ns, claimed ID or reason) as plain tuples."""
-    name, observation, ctime_ns, last = outcome
-    return name, tuple(observation), ctime_ns, last
+def flat(outcomes: Sequence[Seen] | Sequence[Unreadable]) -> list[tuple[Any, ...]]:
+    """Return (name, observation, ctime_ns, claimed ID or reason) of each, as plain tuples."""
+    return [(name, tuple(observation), ctime_ns, last) for name, observation, ctime_ns, last in outcomes]
 
 
 def listed(listing: Listing) -> Listed:
     """Return a listing as plain tuples."""
     return Listed(
         listing.directories,
-        [flat(seen) for seen in listing.seen],
+        flat(listing.seen),
         [tuple(unsettled) for unsettled in listing.unsettled],
-        [flat(unreadable) for unreadable in listing.unreadable],
+        flat(listing.unreadable),
         listing.gone,
         listing.same,
     )

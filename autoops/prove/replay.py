@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from autoops.core.digest import Tree, bucket_hash, bucket_of, leaf_of, with_member
+from autoops.core.digest import Tree, bucket_of, leaf_of, with_member
 from autoops.store.scratch import Scratch
 
 
@@ -31,7 +31,7 @@ class Replay:
         number = bucket_of(entry_id)
         members = with_member(self._buckets.get(str(number)) or b"", entry_id, leaf_of(text))
         self._buckets.put(str(number), members)
-        self._tree.set(number, bucket_hash(members))
+        self._tree.set(number, members)
 
     def digest(self) -> bytes:
         """Return the registry digest so far."""

@@ -18,7 +18,7 @@ from autoops.core.signing import Verifier
 from autoops.errors import StorageCorrupt
 from autoops.model import JSON
 from autoops.prove.replay import Replay
-from autoops.store.registry import Registry, digest_after
+from autoops.store.registry import Registry, digest_after, id_of
 
 MAX_LINE_BYTES = 4096
 
@@ -41,11 +41,11 @@ def entries(registry: Registry, head: Head) -> Iterator[Fault]:
     tree = digest.Tree()
     leaves: dict[int, bytes] = {}
     for number, members in registry.leaves():
-        tree.set(number, digest.bucket_hash(members))
+        tree.set(number, members)
         leaves[number] = members
     for number, pairs in registry.late_leaves().items():
         leaves[number] = digest.with_members(leaves.get(number, b""), pairs)
-        tree.set(number, digest.bucket_hash(leaves[number]))
+        tree.set(number, leaves[number])
     total = 0
     try:
         for entry in registry.entries():
@@ -146,7 +146,7 @@ def replay(registry: Registry, head: Head) -> Iterator[Fault]:
 
 def _replay_patch(state: Replay, patch: JSON) -> tuple[str, int]:
     """Apply one patch and return (ID, rev) of what it made."""
-    entry_id = patch["id"] if patch["op"] == "update" else patch["entry"]["id"]
+    entry_id = id_of(patch)
     before = state.get(entry_id)
     after = apply_patch(json.loads(before) if before else None, patch)
     state.put(entry_id, canonical(after))

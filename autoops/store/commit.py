@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from autoops.core import ids, ledger
 from autoops.core.canonical import canonical, described_json, entry_text, patch_text
-from autoops.core.digest import MEMBER_BYTES, bucket_hash, bucket_of, leaf_of, with_members
+from autoops.core.digest import MEMBER_BYTES, leaves_by_bucket, with_members
 from autoops.core.ledger import Head
 from autoops.errors import LedgerKeyChanged, PreconditionFailed
 from autoops.model import UNDESCRIBED, Change, Entry
@@ -30,14 +30,14 @@ _LATE = 16_000  # leaves that lag behind at most: some 3 MiB
 _BUCKETS_AT_ONCE = 4096
 
 _INSERT = (
-    "INSERT INTO entry(id, rev, directory, name, status, since_s, kind, size_bytes, mtime_ns, inode, birth_ns, sha256, mime,"
-    " described, pending, ctime_ns, verified_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO entry(rev, id, sequence, directory, name, status, since_s, kind, size_bytes, mtime_ns, inode, birth_ns, sha256,"
+    " mime, described, pending, ctime_ns, verified_s) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _SET_BUCKET = "INSERT OR REPLACE INTO bucket VALUES (?, ?)"
 _UPDATE = (
-    "UPDATE entry SET rev = ?, directory = ?, name = ?, status = ?, since_s = ?, kind = ?, size_bytes = ?, mtime_ns = ?,"
-    " inode = ?, birth_ns = ?, sha256 = ?, mime = ?, described = ?, pending = ?, ctime_ns = coalesce(?, ctime_ns),"
-    " verified_s = coalesce(?, verified_s) WHERE id = ? AND rev = ?"
+    "UPDATE entry SET rev = rev + 1, sequence = ?, directory = ?, name = ?, status = ?, since_s = ?, kind = ?, size_bytes = ?,"
+    " mtime_ns = ?, inode = ?, birth_ns = ?, sha256 = ?, mime = ?, described = ?, pending = ?, ctime_ns = coalesce(?, ctime_ns),"
+    " verified_s = coalesce(?, verified_s) WHERE id = ?"
 )
 
 
@@ -61,10 +61,19 @@ class Why(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """What a commit did: the ledger's new head, and the entries as they are now, in the order of the changes."""
+    """What a commit did: the ledger's new head, and the changes with the IDs of their entries."""
 
     head: Head
-    entries: list[Entry]
+    changes: Sequence[Change]
+    ids: Sequence[str]
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The entries as they are now, in the order of the changes."""
+        return [
+            change.after if change.before else change.after._replace(id=entry_id)
+            for change, entry_id in zip(self.changes, self.ids, strict=True)
+        ]
 
 
 class RegistryWriter(Registry):
@@ -100,117 +109,111 @@ class RegistryWriter(Registry):
         """
         assert changes
         trace("commit:before")
-        new_ids = ids.allocate(self._last_id, now_s, sum(1 for change in changes if change.before is None))
-        done = _with_ids(changes, iter(new_ids))
-        last_id = new_ids[-1] if new_ids else self._last_id
+        new = ids.allocate(self._last_id, now_s, sum(1 for change in changes if change.before is None))
+        supply = iter(new)
+        entry_ids = [change.after.id if change.before else next(supply) for change in changes]
         try:
             with self._db.transaction() as tx:
-                head = self._write(tx, done, why, now_s)
-                if new_ids:
-                    tx.execute("INSERT OR REPLACE INTO meta VALUES ('last_id', ?)", (last_id,))
+                head = self._write(tx, changes, entry_ids, why, now_s)
+                if new:
+                    tx.execute("INSERT OR REPLACE INTO meta VALUES ('last_id', ?)", (new[-1],))
                 trace("commit:inside")
         except BaseException:
             self._load()  # the tree and the caches may be ahead of what was rolled back
             raise
         trace("commit:after")
-        self._head, self._last_id = head, last_id
-        self.total += len(new_ids)
+        self._head, self._last_id = head, new[-1] if new else self._last_id
+        self.total += len(new)
         self.store_leaves(least=_LATE)
-        return Committed(head, [change.after for change in done])
+        return Committed(head, changes, entry_ids)
 
-    def _write(self, tx: Transaction, changes: Sequence[Change], why: Why, now_s: float) -> Head:
-        texts = [entry_text(change.after) for change in changes]
-        self._write_entries(tx, changes, int(now_s))
-        self._set_leaves(tx, changes, texts)
-        sequence = self._head.sequence + 1
-        tx.execute_many(
-            "INSERT INTO history VALUES (?, ?, ?)", [(int(change.after.id), change.after.rev, sequence) for change in changes]
-        )
+    def _write(self, tx: Transaction, changes: Sequence[Change], entry_ids: Sequence[str], why: Why, now_s: float) -> Head:
+        sequence, before = self._head.sequence + 1, self._head.digest
+        self._update(tx, [change for change in changes if change.before], sequence, int(now_s))
+        self._create(tx, changes, entry_ids, sequence, int(now_s))
+        texts = [entry_text(change.after, entry_id) for change, entry_id in zip(changes, entry_ids, strict=True)]
+        self._set_leaves(tx, leaves_by_bucket(zip(entry_ids, texts, strict=True)), len(changes))
         digest = self._tree.root()
-        patches = [patch_text(change, text) for change, text in zip(changes, texts, strict=True)]
-        before = self._head.digest
+        patches = map(patch_text, changes, texts)
         record = ledger.record_text(sequence, ledger.utc(now_s), why.actor, why.source, why.reason, before, digest, patches)
         hashed = ledger.record_hash(self._head.hash, record)
         signature = self._signer.sign(ledger.signed_bytes(sequence, hashed))
         tx.execute("INSERT INTO ledger VALUES (?, ?, ?, ?, ?)", (sequence, why.submission, record, hashed, signature))
         return Head(sequence, hashed, digest)
 
-    def _write_entries(self, tx: Transaction, changes: Sequence[Change], now_s: int) -> None:
-        created = [change for change in changes if change.before is None]
-        updated = [change for change in changes if change.before is not None]
-        moved = [change for change in updated if change.before and change.before[2:4] != change.after[2:4]]
+    def _create(self, tx: Transaction, changes: Sequence[Change], entry_ids: Sequence[str], sequence: int, now_s: int) -> None:
+        columns = self._columns
+        rows = [
+            (int(entry_id), sequence, *columns(tx, after), ctime_ns, now_s)
+            for (before, after, _, ctime_ns), entry_id in zip(changes, entry_ids, strict=True)
+            if before is None
+        ]
+        tx.execute_many(_INSERT, rows)
+
+    def _update(self, tx: Transaction, changes: Sequence[Change], sequence: int, now_s: int) -> None:
+        if not changes:
+            return
+        _keep_history(tx, changes)
+        moved = [change for change in changes if change.before and change.before[2:4] != change.after[2:4]]
         # Parked under names that no file can have, so that two documents may swap their paths within one commit.
         tx.execute_many("UPDATE entry SET name = ? WHERE id = ?", [(b"\0" + c.after.id.encode(), int(c.after.id)) for c in moved])
-        if tx.execute_many(_UPDATE, [self._update_row(tx, change, now_s) for change in updated]) < len(updated):
-            _refuse_stale(tx, updated)
-        tx.execute_many(_INSERT, [self._insert_row(tx, change, now_s) for change in created])
-
-    def _insert_row(self, tx: Transaction, change: Change, now_s: int) -> Row:
-        return (int(change.after.id), 1, *self._columns(tx, change.after), change.ctime_ns, now_s)
-
-    def _update_row(self, tx: Transaction, change: Change, now_s: int) -> Row:
-        read = bool(change.ctime_ns)  # was the content read for this change?
-        witness = (change.ctime_ns, now_s) if read else (None, None)
-        before = change.before
-        assert before is not None
-        return (before.rev + 1, *self._columns(tx, change.after), *witness, int(before.id), before.rev)
+        rows = []
+        for change in changes:
+            witness = (change.ctime_ns, now_s) if change.ctime_ns else (None, None)  # was the content read for this change?
+            rows.append((sequence, *self._columns(tx, change.after), *witness, int(change.after.id)))
+        tx.execute_many(_UPDATE, rows)
 
     def _columns(self, tx: Transaction, entry: Entry) -> Row:
-        seen, described = entry.observation, entry.described
-        parent, _, name = entry.path.rpartition(b"/")
-        is_pending = seen.kind == "file" and entry.status == "active" and seen.sha256 and seen.sha256 != described.sha256
+        _, _, root, path, seen, status, since_s, described = entry
+        kind, size_bytes, mtime_ns, inode, birth_ns, sha256, mime = seen
+        parent, _, name = path.rpartition(b"/")
+        is_pending = sha256 is not None and kind == "file" and status == "active" and sha256 != described.sha256
         return (
-            self._directory(tx, entry.root, parent),
+            self._directories.get((root, parent)) or self._directory(tx, root, parent),
             name,
-            entry.status,
-            entry.since_s,
-            seen.kind,
-            seen.size_bytes,
-            seen.mtime_ns,
-            to_signed(seen.inode),
-            seen.birth_ns,
-            seen.sha256,
-            seen.mime,
-            canonical(described_json(described)) if described != UNDESCRIBED else None,
+            status,
+            since_s,
+            kind,
+            size_bytes,
+            mtime_ns,
+            to_signed(inode),
+            birth_ns,
+            sha256,
+            mime,
+            None if described is UNDESCRIBED or described == UNDESCRIBED else canonical(described_json(described)),
             1 if is_pending else 0,
         )
 
     def _directory(self, tx: Transaction, root: str, path: bytes) -> int:
-        found = self._directories.get((root, path))
-        if found is None:
-            root_id = _root_id(tx, root)
-            tx.execute("INSERT OR IGNORE INTO directory(root, key) VALUES (?, ?)", (root_id, directory_key(path)))
-            found = int(tx.query("SELECT id FROM directory WHERE root = ? AND key = ?", (root_id, directory_key(path)))[0][0])
-            self._directories[root, path] = found
-            if len(self._directories) > _CACHED_DIRECTORIES:
-                self._directories.popitem(last=False)
+        root_id = _root_id(tx, root)
+        tx.execute("INSERT OR IGNORE INTO directory(root, key) VALUES (?, ?)", (root_id, directory_key(path)))
+        found = int(tx.query("SELECT id FROM directory WHERE root = ? AND key = ?", (root_id, directory_key(path)))[0][0])
+        self._directories[root, path] = found
+        if len(self._directories) > _CACHED_DIRECTORIES:
+            self._directories.popitem(last=False)
         return found
 
-    def _set_leaves(self, tx: Transaction, changes: Sequence[Change], texts: Sequence[str]) -> None:
+    def _set_leaves(self, tx: Transaction, touched: Mapping[int, bytes], count: int) -> None:
         """Set the leaves of what is committed: of a few entries in the database, of many in memory, to be stored later."""
-        touched: dict[int, bytes] = {}
-        for change, text in zip(changes, texts, strict=True):
-            number = bucket_of(change.after.id)
-            touched[number] = touched.get(number, b"") + change.after.id.encode() + leaf_of(text)
         members = self._members(tx, touched)
         for number, pairs in touched.items():
-            members[number] = with_members(members[number], pairs)
-            self._tree.set(number, bucket_hash(members[number]))
-        if len(changes) <= _FEW and not self._late:
+            members[number] = with_members(members.get(number, b""), pairs)
+            self._tree.set(number, members[number])
+        if count <= _FEW and not self._late:
             tx.execute_many(_SET_BUCKET, sorted(members.items()))
             return
         if not self._late:
             tx.execute("INSERT INTO meta VALUES ('leaves_until', ?)", (self._head.sequence,))
         for number, pairs in touched.items():
             self._late[number] = self._late.get(number, b"") + pairs
-        self._late_count += len(changes)
+        self._late_count += count
 
     def _members(self, reader: Reader, numbers: Iterable[int]) -> dict[int, bytes]:
-        """Return what is in these buckets now."""
-        full = json.dumps([number for number in numbers if not self._tree.is_empty(number)])
+        """Return what is in these buckets now, in those that hold anything."""
+        full = [number for number in numbers if not self._tree.is_empty(number)]
         sql = "SELECT number, members FROM bucket WHERE number IN (SELECT value FROM json_each(?))"
-        stored: dict[int, bytes] = dict(reader.query(sql, (full,)))
-        return {number: with_members(stored.get(number, b""), self._late.get(number, b"")) for number in numbers}
+        stored: dict[int, bytes] = dict(reader.query(sql, (json.dumps(full),)))
+        return {number: with_members(stored.get(number, b""), self._late.get(number, b"")) for number in full}
 
     def store_leaves(self, *, least: int = 1) -> None:
         """Store the leaves that lag behind, if there are so many."""
@@ -313,14 +316,6 @@ class RegistryWriter(Registry):
         return self._head
 
 
-def _with_ids(changes: Sequence[Change], supply: Iterator[str]) -> list[Change]:
-    """Give each new entry its ID. (Not by `_replace`, which costs three times as much.)"""
-    return [
-        change if change.before else Change(None, Entry(next(supply), *change.after[1:]), change.evidence, change.ctime_ns)
-        for change in changes
-    ]
-
-
 def _root_id(tx: Transaction, root: str) -> int:
     row = tx.one("SELECT id FROM root WHERE name = ?", (root,))
     if row is None:
@@ -329,13 +324,16 @@ def _root_id(tx: Transaction, root: str) -> int:
     return int(row[0])
 
 
-def _refuse_stale(tx: Transaction, changes: Sequence[Change]) -> None:
-    """Say which entry was not at the revision its change was decided on. Raises PreconditionFailed."""
+def _keep_history(tx: Transaction, changes: Sequence[Change]) -> None:
+    """Add the revisions that are about to be replaced. Raises PreconditionFailed: one is not the one its change was decided on."""
+    wanted = json.dumps([int(change.after.id) for change in changes])
+    sql = "SELECT id, rev, sequence FROM entry WHERE id IN (SELECT value FROM json_each(?))"
+    present = {f"{entry_id:016d}": (entry_id, rev, sequence) for entry_id, rev, sequence in tx.query(sql, (wanted,))}
     for change in changes:
         assert change.before is not None
-        # asked of the history, which this commit has not written yet: some of the entries have been updated already
-        ((rev,),) = tx.query("SELECT max(rev) FROM history WHERE entry = ?", (int(change.after.id),))
-        if rev != change.before.rev:
-            found = f"rev {rev}" if rev else "nothing"
-            raise PreconditionFailed(what=f"entry {change.after.id}", wanted=f"rev {change.before.rev}", found=found)
-    raise AssertionError("fewer rows were updated than changes given: one entry was changed twice, or its history is wrong")
+        found = present[change.after.id][1] if change.after.id in present else None
+        if found != change.before.rev:
+            what = f"rev {found}" if found else "nothing"
+            raise PreconditionFailed(what=f"entry {change.after.id}", wanted=f"rev {change.before.rev}", found=what)
+    assert len(present) == len(changes), "one entry was changed twice"
+    tx.execute_many("INSERT INTO history VALUES (?, ?, ?)", present.values())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from autoops.core.canonical import described_from_json, entry_text, parse
-from autoops.core.digest import Tree, bucket_hash, bucket_of, leaf_of, with_members
+from autoops.core.digest import Tree, leaves_by_bucket, with_members
 from autoops.core.ledger import GENESIS, Head
 from autoops.errors import StorageCorrupt
 from autoops.model import JSON, UNDESCRIBED, Described, Entry, Observation
@@ -113,9 +113,9 @@ class Registry:
         late = self.late_leaves()
         tree = Tree()
         for number, members in self._reader.each("SELECT number, members FROM bucket"):
-            tree.set(number, bucket_hash(with_members(members, late.pop(number, b""))))
+            tree.set(number, with_members(members, late.pop(number, b"")))
         for number, pairs in late.items():
-            tree.set(number, bucket_hash(with_members(b"", pairs)))
+            tree.set(number, with_members(b"", pairs))
         return tree
 
     def late_leaves(self) -> dict[int, bytes]:
@@ -123,13 +123,13 @@ class Registry:
         until = self.meta("leaves_until")
         if until is None:
             return {}
-        late: dict[int, bytes] = {}
-        sql = f"SELECT {_COLUMNS} {_FROM} WHERE e.id IN (SELECT entry FROM history WHERE sequence > ?) ORDER BY e.id"
-        for row in self._reader.each(sql, (until,)):
-            entry = _entry(row)
-            number = bucket_of(entry.id)
-            late[number] = late.get(number, b"") + entry.id.encode() + leaf_of(entry_text(entry))
-        return late
+        touched: set[str] = set()
+        for record in self.records(until):
+            try:
+                touched.update(map(id_of, patches_of(record)))
+            except (ValueError, KeyError, TypeError, RecursionError):  # no commit wrote this
+                raise StorageCorrupt(database=_DATABASE, detail=f"the record of commit {record.sequence} cannot be read") from None
+        return leaves_by_bucket((entry.id, entry_text(entry)) for _, entry in sorted(self.by_id(touched).items()))
 
     def counts(self) -> dict[str, int]:
         """Return how many entries have each status."""
@@ -304,17 +304,19 @@ class Registry:
 
     def history(self, entry_id: str) -> list[tuple[int, int]]:
         """Return (rev, sequence) of every revision of an entry, oldest first."""
-        rows = self._reader.query("SELECT rev, sequence FROM history WHERE entry = ? ORDER BY rev", (int(entry_id),))
-        return [(rev, sequence) for rev, sequence in rows]
+        sql = (
+            "SELECT rev, sequence FROM history WHERE entry = ?1"
+            " UNION ALL SELECT rev, sequence FROM entry WHERE id = ?1 ORDER BY rev"
+        )
+        return [(rev, sequence) for rev, sequence in self._reader.query(sql, (int(entry_id),))]
 
     def commit_of(self, entry_id: str, rev: int) -> int | None:
         """Return the commit that made a revision of an entry, as history has it."""
-        row = self._reader.one("SELECT sequence FROM history WHERE entry = ? AND rev = ?", (int(entry_id), rev))
-        return row[0] if row else None
+        return dict(self.history(entry_id)).get(rev)
 
     def history_count(self) -> int:
-        """Return how many revisions history knows."""
-        return int(self._reader.query("SELECT count(*) FROM history")[0][0])
+        """Return how many revisions history knows, the present ones among them."""
+        return int(self._reader.query("SELECT (SELECT count(*) FROM history) + (SELECT count(*) FROM entry)")[0][0])
 
     def leaves(self) -> Iterator[Row]:
         """Yield (bucket number, members) of the stored Merkle leaves."""
@@ -351,9 +353,14 @@ def patches_of(record: Record) -> Sequence[JSON]:
     return patches
 
 
+def id_of(patch: JSON) -> str:
+    """Return the entry that a patch of a record is about."""
+    return str(patch["id"] if patch["op"] == "update" else patch["entry"]["id"])
+
+
 def patch_for(record: Record, entry_id: str) -> Mapping[str, object]:
     """Return the patch of one entry in a record."""
     for patch in patches_of(record):
-        if (patch["id"] if patch["op"] == "update" else patch["entry"]["id"]) == entry_id:
+        if id_of(patch) == entry_id:
             return patch
     raise LookupError(f"commit {record.sequence} has no patch for {entry_id}")

@@ -27,15 +27,16 @@ CREATE TABLE directory (
 ) STRICT;
 
 -- A document: what the ledger, replayed, says about it now. `described` is the stage-two part, canonical JSON, NULL before.
--- Not part of the entry, and so not of digest and ledger: `ctime_ns`, the change time of the inode when its content was last
--- hashed; `verified_s`, when that was; `pending`, whether stage two has work (1), gave up on this content (2), or could not get at
--- it and waits for the next scan of the root (3).
+-- Not part of the entry, and so not of digest and ledger: `sequence`, the commit that made this revision; `ctime_ns`, the change
+-- time of the inode when its content was last hashed; `verified_s`, when that was; `pending`, whether stage two has work (1), gave
+-- up on this content (2), or could not get at it and waits for the next scan of the root (3).
 CREATE TABLE entry (
     id         INTEGER PRIMARY KEY,
     rev        INTEGER NOT NULL CHECK (rev >= 1),
+    sequence   INTEGER NOT NULL,
     directory  INTEGER NOT NULL REFERENCES directory (id),
     name       BLOB NOT NULL,
-    status     TEXT NOT NULL CHECK (status IN ('active', 'missing', 'retired')),
+    status     TEXT NOT NULL CHECK (status = 'active' OR status IN ('missing', 'retired')), -- IN alone: 3 µs more
     since_s    INTEGER NOT NULL,
     kind       TEXT NOT NULL,
     size_bytes INTEGER NOT NULL,
@@ -59,7 +60,7 @@ CREATE INDEX entry_missing ON entry (since_s) WHERE status = 'missing';
 CREATE INDEX entry_pending ON entry (id) WHERE pending = 1;
 CREATE INDEX entry_put_off ON entry (id) WHERE pending = 3;
 
--- Which commit made which revision of an entry.
+-- Which commit made which revision of an entry, those before the present one.
 CREATE TABLE history (
     entry    INTEGER NOT NULL,
     rev      INTEGER NOT NULL,
@@ -80,7 +81,7 @@ CREATE TABLE ledger (
 -- The leaves of the Merkle tree: for each bucket, (ID, leaf) of its entries by ID, 48 bytes each. See core/digest.py.
 -- During a burst of commits they lag behind: a batch of 4,096 entries touches 4,096 buckets all over this table, and writing them
 -- each time would cost ten times what the entries cost. Then meta.leaves_until is the last commit that is wholly in here; what
--- came after it is found through history. Without that key, everything is.
+-- came after it is found through the ledger. Without that key, everything is.
 CREATE TABLE bucket (
     number  INTEGER PRIMARY KEY CHECK (number BETWEEN 0 AND 65535),
     members BLOB NOT NULL CHECK (length(members) % 48 = 0)

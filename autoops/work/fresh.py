@@ -16,6 +16,7 @@ class Fresh:
 
     def __init__(self) -> None:
         self._ended_s: dict[bytes, float] = {}
+        self._newest_s = 0.0  # the last of them
         self._forgotten_s = 0.0  # what ended before is not kept any more
         self.wanted = False
 
@@ -24,10 +25,14 @@ class Fresh:
         if not self.wanted:
             return
         self._ended_s.pop(key, None)  # so that the dict is in order of time
-        self._ended_s[key] = time.monotonic()
+        self._ended_s[key] = self._newest_s = time.monotonic()
         if len(self._ended_s) > _KEPT:
             oldest = next(iter(self._ended_s))
             self._forgotten_s = self._ended_s.pop(oldest)
+
+    def any_since(self, asked_s: float) -> bool:
+        """Tell whether any path at all was looked at after a directory was asked for."""
+        return self._newest_s >= asked_s
 
     def is_stale(self, key: bytes, asked_s: float) -> bool:
         """Tell whether a path was, or may have been, looked at after a directory was asked for."""
@@ -36,4 +41,4 @@ class Fresh:
     def forget(self) -> None:
         """No scan is on its way any more."""
         self._ended_s.clear()
-        self._forgotten_s, self.wanted = 0.0, False
+        self._newest_s, self._forgotten_s, self.wanted = 0.0, 0.0, False

@@ -11,7 +11,7 @@ from autoops.log import emit
 from autoops.model import JSON, Change, Job
 from autoops.store.commit import RegistryWriter, Why
 from autoops.store.queue import Queue
-from autoops.store.registry import Registry, patch_for, patches_of
+from autoops.store.registry import Registry, id_of, patch_for, patches_of
 from autoops.work.register import Register
 
 
@@ -68,7 +68,7 @@ def undo(registry: Registry, what: str, actor: str, now_s: int) -> tuple[list[Ch
     record = registry.record(sequence) if len(what) <= 18 else None
     if record is None:
         raise NotFound(what=f"commit {sequence}")
-    touched = {_id_of(patch): patch for patch in patches_of(record) if only in (None, _id_of(patch))}
+    touched = {id_of(patch): patch for patch in patches_of(record) if only in (None, id_of(patch))}
     past = {entry_id: _before(registry, entry_id, sequence) for entry_id in touched}
     entries = registry.by_id(touched)
     changes = patches.undo(touched, entries, past, actor, sequence, now_s)
@@ -92,7 +92,3 @@ def _before(registry: Registry, entry_id: str, sequence: int) -> JSON | None:
         assert record is not None
         value = apply_patch(value, dict(patch_for(record, entry_id)))
     return value
-
-
-def _id_of(patch: JSON) -> str:
-    return str(patch["id"] if patch["op"] == "update" else patch["entry"]["id"])

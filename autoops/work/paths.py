@@ -60,9 +60,12 @@ class Paths:
         wanted = [(_name(job), bool(job.facts.get("closed")), _sample(job)) for job in jobs]
         self._pool.submit(tasks.Look(root, directory, wanted, epoch), lambda answer: self._answered.append((jobs, answer)))
 
-    def is_stale(self, key: bytes, asked_s: float) -> bool:
-        """Tell whether what was found at a path is overtaken by a job for that path, or is about to be."""
-        return key in self.held or self._fresh.is_stale(key, asked_s)
+    def stale(self, found: Sequence[Sighting], asked_s: float) -> set[Place]:
+        """Return the places of what a scan asked for at a time that a job for that very path has overtaken, or is about to."""
+        if not self.held and not self._fresh.any_since(asked_s):
+            return set()  # nearly always: a scan asks this for every file
+        keys = ((one.place, path_key(*one.place)) for one in found)
+        return {place for place, key in keys if key in self.held or self._fresh.is_stale(key, asked_s)}
 
     def let_go(self) -> list[Job]:
         """Forget every job; return them, to be released."""
@@ -166,10 +169,10 @@ class Paths:
 def _with_facts(sighting: Sighting, jobs: Mapping[bytes, Job]) -> Sighting:
     """Add what the job knows: where the file was moved from, and whether this is the second time of asking."""
     facts = jobs[opening.parts(sighting.path)[1]].facts
-    if not facts.keys() & {"moved_from", "vacated", "final"}:
+    if not facts.keys() & {"moved_from", "vacated", "asked"}:
         return sighting
     moved_from, vacated = renames_of(facts)
-    return sighting._replace(moved_from=moved_from, vacated=vacated, final=bool(facts.get("final")))
+    return sighting._replace(moved_from=moved_from, vacated=vacated, asked=int(facts.get("asked", 0)))
 
 
 def _name(job: Job) -> bytes:

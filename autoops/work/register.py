@@ -15,7 +15,7 @@ from autoops.core.hints import rename_facts
 from autoops.core.identity import Place, Sighting, Verdict, decide, is_doubtful
 from autoops.files import opening, roots
 from autoops.log import emit, is_reported
-from autoops.model import PRIORITY_RETRY, Change, Entry, Observation, Work, path_key
+from autoops.model import PRIORITY_LIVE, PRIORITY_RETRY, Change, Entry, Observation, Work, path_key
 from autoops.store.commit import Committed, RegistryWriter, Why
 from autoops.store.operations import DryRun, Gap, Gaps, WouldDo
 from autoops.store.queue import Queue
@@ -24,7 +24,7 @@ from autoops.work.gather import entries_at, view_of
 from autoops.work.notes import PLACE_KINDS, Notes
 from autoops.work.renames import Renames
 
-_ASK_AGAIN_S = 0.5  # a deferred decision: by then the other half of a move has been seen
+_ASK_AGAIN_S = 0.3  # a deferred decision: by then the other half of a move has been seen
 
 
 class Effects(NamedTuple):
@@ -61,7 +61,7 @@ class Register:
         found: Sequence[Sighting],
         source: str,
         reason: str,
-        overtaken: Callable[[Sequence[Sighting]], Collection[Place]] = lambda _: (),
+        overtaken: Callable[[Sequence[Sighting]], Collection[Place]] | None = None,
     ) -> Effects:
         """Bring the registry up to what was found. All of it is one ledger record.
 
@@ -72,9 +72,8 @@ class Register:
         if not found:
             return Effects(0, 0)
         view = view_of(self._registry, self._places, found, self.is_lost)
-        doubtful = [one for one in found if is_doubtful(one, view)]
-        late = overtaken(doubtful) if doubtful else ()
-        if late:
+        doubtful = [one for one in found if is_doubtful(one, view)] if overtaken else []
+        if overtaken and doubtful and (late := overtaken(doubtful)):
             found = [one for one in found if one.place not in late]
             view = view_of(self._registry, self._places, found, self.is_lost)
         verdicts = self._sure(decide(found, view, int(self._now_s())))
@@ -106,11 +105,14 @@ class Register:
                 _report(change, entry)
         self._checkpoints.due = True
         self.on_pending()
-        self.renames.perform(done.entries, self.commit)
+        if any(root.policy == "rename" for root in self._roots.values()):
+            self.renames.perform(done.entries, self.commit)
         return done
 
     def _sure(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
         """Put off each hard link that is none: a file that moved on while its batch was read was seen under both names."""
+        if not any(verdict.change and verdict.change.evidence["kind"] == "hard-link" for verdict in verdicts):
+            return list(verdicts)
         places = {change.after.id: change.after for change in (verdict.change for verdict in verdicts) if change}
         return [
             verdict._replace(change=None, deferred=True)
@@ -187,10 +189,11 @@ class Register:
         works = []
         for verdict in verdicts:
             sighting = verdict.sighting
-            if verdict.deferred:
-                key = path_key(sighting.root, sighting.path)
-                facts = rename_facts(sighting.moved_from, sighting.vacated)
-                works.append(Work("path", key, PRIORITY_RETRY, facts | {"final": True}, _ASK_AGAIN_S))
+            if verdict.deferred:  # of one urgency, so that the newest word on when holds for both, and they are looked at together
+                facts = rename_facts(sighting.moved_from, sighting.vacated) | {"asked": sighting.asked + 1}
+                works.append(Work("path", path_key(*sighting.place), PRIORITY_LIVE, facts, _ASK_AGAIN_S))
+                if verdict.beside:
+                    works.append(Work("path", path_key(*verdict.beside), PRIORITY_LIVE, None, _ASK_AGAIN_S))
             if verdict.change and "replaced_by" in verdict.change.evidence:
                 lost = self._registry.by_id([verdict.change.evidence["replaced_by"]])
                 works += [Work("path", path_key(entry.root, entry.path), PRIORITY_RETRY) for entry in lost.values()]
@@ -205,11 +208,14 @@ class Register:
 
         Two names of one file that were looked at before and after an edit disagree; then both are looked at again.
         """
-        changes = [verdict.change for verdict in verdicts if verdict.change]
+        changed = (verdict.change for verdict in verdicts if verdict.change)
+        changes = [change for change in changed if change.before or change.evidence["kind"] == "hard-link"]
+        if not changes:
+            return []
         latest = {
             change.after.observation.inode: _content(change.after.observation)
             for change in changes
-            if change.after.status == "active" and (change.before or change.evidence["kind"] == "hard-link")
+            if change.after.status == "active"
         }
         inodes = latest.keys() | {change.before.observation.inode for change in changes if change.before}
         sightings = {(one.sighting.root, one.sighting.path): one.sighting.seen for one in verdicts}
@@ -229,6 +235,8 @@ class Register:
     def _rehearse(self, verdicts: Sequence[Verdict], rehearsed: Sequence[WouldDo]) -> None:
         """Keep the report of the observed roots: what would be done, and nothing about files that are gone again."""
         observed = {name for name, root in self._roots.items() if root.policy == "observe"}
+        if not observed:
+            return
         gone = [one.sighting for one in verdicts if one.sighting.root in observed and one.sighting.seen is None and not one.change]
         self._dry_runs.forget((one.root, one.path) for one in gone)
         if rehearsed:
@@ -241,16 +249,18 @@ class Register:
 
     def _close_left_behind(self, changes: Sequence[Change]) -> None:
         """Close what was noted about a path where its document no longer is."""
-        for before, after in ((change.before, change.after) for change in changes):
+        for change in changes if self.notes.any else ():
+            before, after = change.before, change.after
             if before and (after.status != "active" or (before.root, before.path) != (after.root, after.path)):
                 for kind in PLACE_KINDS:
                     self.notes.close(kind, before.root, before.path)
 
     def _note_troubles(self, found: Sequence[Sighting]) -> None:
+        any_stand = self.notes.any
         for one in found:
             if one.unreadable:
                 self.notes.open("unreadable", one.root, one.path, {"reason": one.unreadable})
-            elif self.notes.any:
+            elif any_stand:
                 self.notes.close("unreadable", one.root, one.path)
 
 

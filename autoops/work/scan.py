@@ -1,20 +1,20 @@
 """A scan: one tree, walked in order, directory by directory, against the registry.
 
-It streams: a window of directories is with the pool, what is answered is registered in batches, and nothing is remembered but
-the way back up. The cursor, the last directory that was registered, is kept with the job: a killed scan goes on there.
-Only files that hold not still or cannot be read become jobs of their own.
+It streams: a window of directories ahead of the walk is with the pool, what is answered is registered in batches, and nothing is
+remembered but the way back up. The cursor, the last directory that was registered, is kept with the job: a killed scan goes on
+there. Only files that hold not still or cannot be read become jobs of their own.
 """
 
 from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from autoops import names
-from autoops.core.identity import Sighting
+from autoops.core.identity import Place, Sighting
 from autoops.log import emit
 from autoops.model import JSON, PRIORITY_RETRY, PRIORITY_SCAN, Job, Work, path_key, split_key
 from autoops.pool import asking, tasks
@@ -22,9 +22,12 @@ from autoops.pool.pool import Answer, Done, Failed, Lost, Pool
 from autoops.store.registry import Registry
 from autoops.work.register import Effects
 
-_WINDOW = 48  # directories that are with the pool or answered, but not yet registered
+_WINDOW = 64  # directories that are with the pool or answered, but not yet registered
 _DEATHS = 8
 _END = b"\x01"  # after every path below a directory in walk order, before its next sibling
+
+
+Stale = Callable[[Sequence[Sighting], float], Collection[Place]]
 
 
 class Noter(Protocol):
@@ -58,6 +61,7 @@ class Node:
     path: bytes
     asked_s: float = 0.0  # when it was submitted, 0.0: not yet
     answer: Answer | None = None
+    below: list[Node] = field(default_factory=list)  # once it is answered: what is to be walked in it, the last first
     skip: tuple[bytes, ...] = ()
     deaths: int = 0  # how often its child died before it touched a file
 
@@ -84,7 +88,7 @@ class Scan:
     epoch: int
     commit_files: int
     enqueue: Callable[[Sequence[Work]], object]
-    is_stale: Callable[[bytes, float], bool] = lambda _key, _asked_s: False  # has a path been looked at since?
+    stale: Stale = lambda _found, _asked_s: ()  # the places of these that have been looked at since, and will be again
     totals: Totals = field(default_factory=Totals)
 
     def __post_init__(self) -> None:
@@ -93,7 +97,8 @@ class Scan:
         cursor = self.job.facts.get("cursor")
         self._resume = names.to_bytes(cursor) if cursor is not None else None
         self._stack = [Node(self.top)]  # the next directory in walk order is the last
-        self._batch: list[tuple[float, Sighting]] = []  # with the time at which the directory was asked for
+        self._batch: list[tuple[float, list[Sighting]]] = []  # what was found together, with the time at which it was asked for
+        self._gathered = 0  # files in it
         self._began_s = time.monotonic()
         self._works: list[Work] = []
         self._met: bytes | None = self._resume  # the directory registered last, in walk order
@@ -110,12 +115,12 @@ class Scan:
         """Do a part of the scan, about one batch; True when it is at its end."""
         self._submit()
         self.pool.pump(0 if self._stack and self._stack[-1].answer else wait_s)
-        while self._stack and self._stack[-1].answer and len(self._batch) < self.commit_files:
+        while self._stack and self._stack[-1].answer and self._gathered < self.commit_files:
             self._consume(self._stack.pop())
             self._submit()
             if not (self._stack and self._stack[-1].answer):
                 self.pool.pump(0)
-        if max(len(self._batch), len(self._works)) >= self.commit_files:
+        if max(self._gathered, len(self._works)) >= self.commit_files:
             self.flush()
         if self._stack:
             return False
@@ -131,15 +136,13 @@ class Scan:
 
     def flush(self) -> None:
         """Register what has been gathered, and say how far the scan is."""
-        waiting, self._batch = self._batch, []
+        groups, self._batch, self._gathered = self._batch, [], 0
         works, self._works = self._works, []
-        batch = []
-        for asked_s, one in waiting:
-            key = path_key(one.root, one.path)
-            if self.is_stale(key, asked_s):
-                works.append(Work("path", key, PRIORITY_RETRY))
-            else:
-                batch.append(one)
+        batch: list[Sighting] = []
+        for asked_s, found in groups:
+            stale = self.stale(found, asked_s)
+            batch += [one for one in found if one.place not in stale] if stale else found
+            works += [Work("path", path_key(*place), PRIORITY_RETRY) for place in stale]
         if works:
             self.enqueue(works)
         parts = max(1, len(batch) // self.commit_files)
@@ -152,12 +155,18 @@ class Scan:
     @property
     def cursor(self) -> str | None:
         """The last directory all of whose files are registered, or are jobs; None before the first."""
-        return names.text(self._met) if self._met is not None and not (self._batch or self._works) else None
+        return names.text(self._met) if self._met is not None and not (self._gathered or self._works) else None
 
     # the way
 
     def _submit(self) -> None:
-        for node in self._stack[-1 : -_WINDOW - 1 : -1]:
+        """Keep the pool busy with the directories that the walk will come to next, below those that are answered too."""
+        ahead = self._stack[-_WINDOW:]
+        for _ in range(_WINDOW):
+            if not ahead:
+                break
+            node = ahead.pop()
+            ahead += node.below[-_WINDOW:]
             if not node.asked_s:
                 node.asked_s = time.monotonic()
                 self._ask(node)
@@ -169,6 +178,8 @@ class Scan:
         def then(answer: Answer) -> None:
             if self._alive:
                 node.answer = answer
+                if isinstance(answer, Done):
+                    node.below = self._below(node.path, tasks.Listed(*answer.result).directories)
 
         self.pool.submit(tasks.List(self.root, node.path, known, self.epoch, self._rehash, node.skip), then)
 
@@ -176,6 +187,7 @@ class Scan:
         match node.answer:
             case Done(_, result):
                 self._take(node.path, node.asked_s, tasks.Listed(*result))
+                self._stack += node.below
             case Failed(_, kind, number, reason):
                 self._failed(node.path, kind, number, reason)
             case Lost(_, culprit, reason):
@@ -192,14 +204,21 @@ class Scan:
             prefix = path + b"/" if path else b""
             found = asking.sightings(self.root, prefix, listed.seen) + asking.troubles(self.root, prefix, listed.unreadable)
             found += [Sighting(self.root, prefix + name, None) for name in listed.gone]
-            self._batch += [(asked_s, one) for one in found]
+            self._gather(found, asked_s)
             self._works += [
                 Work("path", path_key(self.root, prefix + name), PRIORITY_RETRY, {"sample": list(sample)}, wait_s)
                 for name, sample, wait_s in listed.unsettled
             ]
+
+    def _below(self, path: bytes, names_there: Sequence[bytes]) -> list[Node]:
+        """Return what is to be walked in a directory, the last first."""
         prefix = path + b"/" if path else b""
-        below = [prefix + name for name in listed.directories]
-        self._stack += [Node(directory) for directory in reversed(below) if not self._passed(directory)]
+        below = [prefix + name for name in names_there]
+        return [Node(directory) for directory in reversed(below) if not self._passed(directory)]
+
+    def _gather(self, found: list[Sighting], asked_s: float) -> None:
+        self._batch.append((asked_s, found))
+        self._gathered += len(found)
 
     def _already(self, path: bytes) -> bool:
         """Tell whether a directory was registered before the scan was interrupted."""
@@ -217,7 +236,7 @@ class Scan:
         for directory in self.registry.directories_between(self.root, after, path):
             known = self.registry.known_in(self.registry.directory_id(self.root, directory) or 0)
             prefix = directory + b"/" if directory else b""
-            self._batch += [(self._began_s, Sighting(self.root, prefix + name, None)) for name in known]
+            self._gather([Sighting(self.root, prefix + name, None) for name in known], self._began_s)
 
     # what goes wrong
 
@@ -237,7 +256,7 @@ class Scan:
         if path:  # of a root that is not there nothing is known; a directory below one was deleted
             directory = self.registry.directory_id(self.root, path)
             known = self.registry.known_in(directory) if directory is not None else {}
-            self._batch += [(self._began_s, Sighting(self.root, path + b"/" + name, None)) for name in known]
+            self._gather([Sighting(self.root, path + b"/" + name, None) for name in known], self._began_s)
         else:
             self._troubled(b"", "the root is not there")
             self._rootless = True

@@ -99,8 +99,8 @@ class Scans:
         if not path and job.facts.get("cursor") is None:
             self.register.forget_rehearsal(root)
         self._began_s = time.monotonic()
-        enqueue, is_stale = self.queue.enqueue, self.paths.is_stale
-        self.running = Scan(job, self.registry, self.register, self.pool, self.epoch, self.commit_files, enqueue, is_stale)
+        enqueue, stale = self.queue.enqueue, self.paths.stale
+        self.running = Scan(job, self.registry, self.register, self.pool, self.epoch, self.commit_files, enqueue, stale)
 
     def _finished(self, scan: Scan) -> None:
         self.queue.complete([scan.job])

@@ -93,7 +93,6 @@ def test_an_empty_registry_proves_itself(tmp_path: Path) -> None:
         "size_bytes = 99",
         "name = x'63'",
         "status = 'retired'",
-        "rev = 9",
         "sha256 = NULL",
         "since_s = 0",
         "mime = 'x/y'",
@@ -118,7 +117,8 @@ def test_a_description_edited_with_sql_is_named(path: Path) -> None:
 
 def test_an_entry_slipped_in_is_found(path: Path) -> None:
     columns = (
-        "rev, directory, name, status, since_s, kind, size_bytes, mtime_ns, inode, birth_ns, mime, ctime_ns, verified_s, pending"
+        "rev, sequence, directory, name, status, since_s, kind, size_bytes, mtime_ns, inode, birth_ns, mime, ctime_ns, verified_s,"
+        " pending"
     )
     found = tamper(
         path, f"INSERT INTO entry(id, {columns}) SELECT id + 5, {columns.replace('name', '''x'7a' ''', 1)} FROM entry LIMIT 1"
@@ -127,7 +127,8 @@ def test_an_entry_slipped_in_is_found(path: Path) -> None:
 
 
 def test_a_deleted_entry_is_found(path: Path) -> None:
-    assert tamper(path, f"DELETE FROM entry WHERE id = {FIRST}") == {"digest": ["2 leaves for 1 entries"]}
+    found = tamper(path, f"DELETE FROM entry WHERE id = {FIRST}")
+    assert found["digest"] == ["2 leaves for 1 entries"] and found.keys() == {"digest", "history"}
 
 
 def test_an_entry_edited_together_with_its_leaf_is_found_by_the_digest(path: Path) -> None:
@@ -136,7 +137,7 @@ def test_an_entry_edited_together_with_its_leaf_is_found_by_the_digest(path: Pat
         f"DELETE FROM entry WHERE id = {FIRST}",
         f"DELETE FROM bucket WHERE substr(members, 1, 16) = x'{FIRST.encode().hex()}'",
     )
-    assert list(found) == ["digest"] and "the entries give" in found["digest"][0]
+    assert found.keys() == {"digest", "history"} and "the entries give" in found["digest"][0]
 
 
 def test_an_edited_record_is_named(path: Path) -> None:
@@ -275,19 +276,28 @@ def test_a_replay_begins_at_the_digest_of_nothing_and_follows_each_entry() -> No
 
 @pytest.mark.parametrize(
     "change",
-    ["UPDATE history SET sequence = sequence + 1", "DELETE FROM history WHERE rev = 1", "INSERT INTO history VALUES (1, 1, 1)"],
+    [
+        "UPDATE history SET sequence = sequence + 1",
+        "UPDATE entry SET sequence = sequence + 1",
+        "DELETE FROM history WHERE rev = 1",
+        "INSERT INTO history VALUES (1, 1, 1)",
+    ],
 )
 def test_a_history_that_is_not_the_ledgers_is_found_by_the_replay(path: Path, change: str) -> None:
     faults = tamper(path, change)
     assert "history" in faults and set(faults) == {"history"}
 
 
-def test_leaves_that_lag_behind_are_found_through_history(path: Path) -> None:
+def test_a_revision_changed_with_sql_is_found_in_entry_and_history(path: Path) -> None:
+    assert tamper(path, f"UPDATE entry SET rev = 9 WHERE id = {FIRST}").keys() == {"entry", "history"}
+
+
+def test_leaves_that_lag_behind_are_found_through_the_ledger(path: Path) -> None:
     """A burst that a kill cut short: its leaves are not stored, its entries and records are."""
     with sqlite3.connect(path) as con:
         (last,) = con.execute("SELECT max(sequence) FROM ledger").fetchone()
         con.execute("INSERT INTO meta VALUES ('leaves_until', ?)", (last - 1,))
-        late = [f"{entry:016d}" for (entry,) in con.execute("SELECT entry FROM history WHERE sequence = ?", (last,))]
+        late = [f"{entry:016d}" for (entry,) in con.execute("SELECT id FROM entry WHERE sequence = ?", (last,))]
         con.execute("DELETE FROM bucket WHERE number = ?", (bucket_of(late[0]),))
     con.close()
     registry = Registry.open(path)

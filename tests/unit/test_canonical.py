@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from entries import DESCRIBED, ENTRIES, ID, OBSERVATIONS, SEEN, VALUES, entry
+from entries import DESCRIBED, ENTRIES, ID, SEEN, VALUES, entry
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +22,7 @@ from autoops.core.canonical import (
     parse,
     patch_text,
 )
-from autoops.model import UNDESCRIBED, Change, Described, Entry, Observation
+from autoops.model import UNDESCRIBED, Change, Described, Entry
 
 
 @given(ENTRIES)
@@ -30,9 +30,9 @@ def test_the_quick_text_of_an_entry_is_its_canonical_text(one: Entry) -> None:
     assert entry_text(one) == canonical(entry_json(one))
 
 
-@given(OBSERVATIONS)
-def test_the_quick_text_of_an_observation_is_its_canonical_text(seen: Observation) -> None:
-    assert form.observation_text(seen) == canonical(form.observation_json(seen))
+@given(ENTRIES)
+def test_an_entry_that_has_no_id_yet_has_the_text_of_the_one_it_will_be(one: Entry) -> None:
+    assert entry_text(one._replace(id=""), one.id) == entry_text(one)
 
 
 @given(ENTRIES)

@@ -14,7 +14,7 @@ import pytest
 from autoops import names
 from autoops.core import ledger, patch, schema
 from autoops.core.canonical import apply_patch, canonical, entry_from_json, entry_text, parse
-from autoops.core.digest import Tree, bucket_hash, bucket_of, leaf_of, with_member
+from autoops.core.digest import Tree, bucket_of, leaf_of, with_member
 from autoops.core.patch import FIELDS, MAX_PATCH_BYTES
 from autoops.core.signing import Verifier
 from autoops.model import JSON
@@ -46,7 +46,7 @@ def test_the_digests_are_those_of_nothing_and_of_the_entry() -> None:
     tree = Tree()
     assert tree.root().hex() == EMPTY
     entry_id = json.loads(ENTRY)["id"]
-    tree.set(bucket_of(entry_id), bucket_hash(with_member(b"", entry_id, leaf_of(ENTRY))))
+    tree.set(bucket_of(entry_id), with_member(b"", entry_id, leaf_of(ENTRY)))
     assert tree.root().hex() == DIGEST
 
 

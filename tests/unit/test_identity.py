@@ -10,7 +10,7 @@ from entries import SEEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoops.core.identity import Sighting, Verdict, View, decide, retired, same_file
+from autoops.core.identity import MOST_ASKED, Sighting, Verdict, View, decide, retired, same_file
 from autoops.model import Entry, File, Observation
 from autoops.watch.lineage import Lineage
 
@@ -162,7 +162,7 @@ def test_a_save_whose_temporary_file_was_registered_waits_then_the_path_wins(wor
     world.move(b".a.tmp", b"a")
     (verdict,) = world.look(b"a")
     assert verdict.deferred and not verdict.change
-    verdicts = world.look(world.sighting(b"a", final=True))
+    verdicts = world.look(world.sighting(b"a", asked=MOST_ASKED))
     assert evidence(verdicts, b"a") == {"confidence": 85, "kind": "known-path", "replaced_by": temporary.id}  # who is asked next
     assert world.at(b"a") == known.id
     world.look(b".a.tmp")
@@ -284,8 +284,24 @@ def test_a_swap_seen_in_two_batches_waits_for_the_other_half(world: World) -> No
     one, other = world.known(b"a"), world.known(b"b")
     world.swap(b"a", b"b")
     assert world.look(b"a")[0].deferred and world.look(b"b")[0].deferred
-    world.look(world.sighting(b"a", final=True), world.sighting(b"b", final=True))
+    world.look(world.sighting(b"a", asked=MOST_ASKED), world.sighting(b"b", asked=MOST_ASKED))
     assert (world.at(b"a"), world.at(b"b")) == (other.id, one.id)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_documents_that_changed_places_in_a_ring_are_found_by_looking_at_one_more_place_each_time(world: World, count: int) -> None:
+    ring = [b"a", b"b", b"c"][:count]
+    ids = [world.known(path).id for path in ring]
+    files = [world.disk["docs", path] for path in ring]
+    for number, path in enumerate(ring):
+        world.disk["docs", path] = files[number - 1]
+    waiting = {b"a": 0}
+    while waiting:
+        verdicts = world.look(*[world.sighting(path, asked=asked) for path, asked in waiting.items()])
+        deferred = [verdict for verdict in verdicts if verdict.deferred]
+        places = {path for verdict in deferred for _, path in (verdict.sighting.place, verdict.beside or verdict.sighting.place)}
+        waiting = dict.fromkeys(places, 1 + max(waiting.values()))
+    assert [world.at(path) for path in ring] == [ids[number - 1] for number in range(count)]
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations([b"log", b"log.1", b"log.2"])))
@@ -576,7 +592,7 @@ def test_moves_seen_in_several_batches_keep_every_id(moves: list[tuple[bytes, by
     for at in range(0, len(order), size):
         waiting += [verdict.sighting.path for verdict in world.look(*order[at : at + size]) if verdict.deferred]
     if waiting:
-        world.look(*[world.sighting(path, final=True) for path in waiting])
+        world.look(*[world.sighting(path, asked=MOST_ASKED) for path in waiting])
     assert {seen.inode: world.at(path) for (_, path), seen in world.disk.items()} == owners
     assert len(world.entries) == count
 
@@ -614,7 +630,7 @@ class Storm:
         self.moved_from[path] = self.lineage.moved(before, path, 0.0)
 
     def look(self, path: bytes, final: bool) -> Sighting:
-        hints = {"moved_from": self.moved_from.pop(path, ()), "vacated": path in self.vacated, "final": final}
+        hints = {"moved_from": self.moved_from.pop(path, ()), "vacated": path in self.vacated, "asked": MOST_ASKED * final}
         self.vacated.discard(path)
         return self.world.sighting(path, **hints)
 
