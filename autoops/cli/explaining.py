@@ -9,7 +9,7 @@ from autoops.core.canonical import parse
 from autoops.core.ledger import signed_bytes
 from autoops.core.signing import Verifier
 from autoops.model import JSON, Entry
-from autoops.store.registry import patch_for
+from autoops.store.records import patch_for
 
 
 def explain_entry(context: Context, entry: Entry) -> list[JSON]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from autoops.config import Config, state_below
-from autoops.core.identity import Sighting
+from autoops.core.view import Sighting
 from autoops.model import Observation
 from autoops.pool.tasks import RootSpec, Setup
 

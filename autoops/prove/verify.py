@@ -18,7 +18,8 @@ from autoops.core.signing import Verifier
 from autoops.errors import StorageCorrupt
 from autoops.model import JSON
 from autoops.prove.replay import Replay
-from autoops.store.registry import Registry, digest_after, id_of
+from autoops.store.records import digest_after, id_of
+from autoops.store.registry import Registry
 
 MAX_LINE_BYTES = 4096
 

@@ -14,26 +14,24 @@ from typing import NamedTuple, Protocol
 
 from autoops.core import ids, ledger
 from autoops.core.canonical import canonical, described_json, entry_text, patch_text
-from autoops.core.digest import MEMBER_BYTES, leaves_by_bucket, with_members
+from autoops.core.digest import leaves_by_bucket
 from autoops.core.ledger import Head
 from autoops.errors import LedgerKeyChanged, PreconditionFailed
 from autoops.model import UNDESCRIBED, Change, Entry
-from autoops.store.database import Checkpoint, Database, Reader, Row, Transaction
+from autoops.store.database import Checkpoint, Database, Row, Transaction
+from autoops.store.leaves import Leaves
 from autoops.store.registry import SCHEMA, Registry, directory_key, to_signed
 from autoops.trace import trace
 
 _CACHED_DIRECTORIES = 10_000
 _CACHE_KIB = 4 * 1024
 _WAL_BYTES = 64 * 1024 * 1024
-_FEW = 64  # entries whose leaves are stored with them
 _LATE = 16_000  # leaves that lag behind at most: some 3 MiB
-_BUCKETS_AT_ONCE = 4096
 
 _INSERT = (
     "INSERT INTO entry(rev, id, sequence, directory, name, status, since_s, kind, size_bytes, mtime_ns, inode, birth_ns, sha256,"
     " mime, described, pending, ctime_ns, verified_s) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_SET_BUCKET = "INSERT OR REPLACE INTO bucket VALUES (?, ?)"
 _UPDATE = (
     "UPDATE entry SET rev = rev + 1, sequence = ?, directory = ?, name = ?, status = ?, since_s = ?, kind = ?, size_bytes = ?,"
     " mtime_ns = ?, inode = ?, birth_ns = ?, sha256 = ?, mime = ?, described = ?, pending = ?, ctime_ns = coalesce(?, ctime_ns),"
@@ -94,9 +92,7 @@ class RegistryWriter(Registry):
     def _load(self) -> None:
         """Take from the database what is kept in memory between commits."""
         self._directories.clear()
-        self._late = self.late_leaves()
-        self._late_count = sum(len(pairs) for pairs in self._late.values()) // MEMBER_BYTES
-        self._tree = self.tree()
+        self._leaves = Leaves(self._db, self.late_leaves())
         self._head = self.head()
         self._last_id = self.meta("last_id")
         self.total = self.count()
@@ -132,8 +128,8 @@ class RegistryWriter(Registry):
         self._update(tx, [change for change in changes if change.before], sequence, int(now_s))
         self._create(tx, changes, entry_ids, sequence, int(now_s))
         texts = [entry_text(change.after, entry_id) for change, entry_id in zip(changes, entry_ids, strict=True)]
-        self._set_leaves(tx, leaves_by_bucket(zip(entry_ids, texts, strict=True)), len(changes))
-        digest = self._tree.root()
+        self._leaves.set(tx, leaves_by_bucket(zip(entry_ids, texts, strict=True)), self._head.sequence)
+        digest = self._leaves.digest()
         patches = map(patch_text, changes, texts)
         record = ledger.record_text(sequence, ledger.utc(now_s), why.actor, why.source, why.reason, before, digest, patches)
         hashed = ledger.record_hash(self._head.hash, record)
@@ -193,39 +189,10 @@ class RegistryWriter(Registry):
             self._directories.popitem(last=False)
         return found
 
-    def _set_leaves(self, tx: Transaction, touched: Mapping[int, bytes], count: int) -> None:
-        """Set the leaves of what is committed: of a few entries in the database, of many in memory, to be stored later."""
-        members = self._members(tx, touched)
-        for number, pairs in touched.items():
-            members[number] = with_members(members.get(number, b""), pairs)
-            self._tree.set(number, members[number])
-        if count <= _FEW and not self._late:
-            tx.execute_many(_SET_BUCKET, sorted(members.items()))
-            return
-        if not self._late:
-            tx.execute("INSERT INTO meta VALUES ('leaves_until', ?)", (self._head.sequence,))
-        for number, pairs in touched.items():
-            self._late[number] = self._late.get(number, b"") + pairs
-        self._late_count += count
-
-    def _members(self, reader: Reader, numbers: Iterable[int]) -> dict[int, bytes]:
-        """Return what is in these buckets now, in those that hold anything."""
-        full = [number for number in numbers if not self._tree.is_empty(number)]
-        sql = "SELECT number, members FROM bucket WHERE number IN (SELECT value FROM json_each(?))"
-        stored: dict[int, bytes] = dict(reader.query(sql, (json.dumps(full),)))
-        return {number: with_members(stored.get(number, b""), self._late.get(number, b"")) for number in full}
-
     def store_leaves(self, *, least: int = 1) -> None:
         """Store the leaves that lag behind, if there are so many."""
-        if self._late_count < max(1, least):
-            return
-        with self._db.transaction() as tx:
-            numbers = sorted(self._late)  # in order, so that the b-tree is met page by page
-            for at in range(0, len(numbers), _BUCKETS_AT_ONCE):
-                tx.execute_many(_SET_BUCKET, self._members(tx, numbers[at : at + _BUCKETS_AT_ONCE]).items())
-            tx.execute("DELETE FROM meta WHERE key = 'leaves_until'")
-        self._late.clear()
-        self._late_count = 0
+        if self._leaves.late_count >= max(1, least):
+            self._leaves.store(self._db)
 
     # what stands beside the entries, in no commit
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from autoops.core.canonical import described_from_json, entry_text, parse
-from autoops.core.digest import Tree, leaves_by_bucket, with_members
-from autoops.core.ledger import GENESIS, Head
+from autoops.core.digest import Tree, leaves_by_bucket
 from autoops.errors import StorageCorrupt
 from autoops.model import JSON, UNDESCRIBED, Described, Entry, Observation
-from autoops.store.database import Database, Reader, Row, Schema
+from autoops.store.database import Database, Row, Schema
+from autoops.store.leaves import tree_of
+from autoops.store.records import Records, id_of, patches_of
 
 SCHEMA = Schema("registry", 0x6175_7267, Path(__file__).with_name("registry.sql"))
 
@@ -26,15 +27,6 @@ _DATABASE = "registry.db"
 
 # what a scan compares with the disk: name -> (kind, size_bytes, mtime_ns, inode, ctime_ns, sha256)
 Known = dict[bytes, tuple[str, int, int, int, int, bytes | None]]
-
-
-class Record(NamedTuple):
-    """One ledger record as it is stored."""
-
-    sequence: int
-    text: str
-    hash: bytes
-    signature: bytes
 
 
 class Pending(NamedTuple):
@@ -85,11 +77,8 @@ def _described(entry_id: int, text: str) -> Described:
         raise StorageCorrupt(database=_DATABASE, detail=f"entry {entry_id:016d} cannot be read ({error!r})") from None
 
 
-class Registry:
+class Registry(Records):
     """The registry for readers."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
 
     @classmethod
     def open(cls, path: Path, *, busy_s: float = 10.0) -> Registry:
@@ -98,25 +87,9 @@ class Registry:
 
     # the whole
 
-    def head(self) -> Head:
-        """Return where the ledger stands; sequence 0 before the first commit."""
-        row = self._reader.one("SELECT sequence, hash, record FROM ledger ORDER BY sequence DESC LIMIT 1")
-        if row is None:
-            return Head(0, GENESIS, Tree().root())
-        try:
-            return Head(row[0], row[1], digest_after(row[2]))
-        except ValueError:  # no commit wrote this
-            raise StorageCorrupt(database=_DATABASE, detail=f"the record of commit {row[0]} cannot be read") from None
-
     def tree(self) -> Tree:
         """Return the Merkle tree of the stored leaves and those that lag behind."""
-        late = self.late_leaves()
-        tree = Tree()
-        for number, members in self._reader.each("SELECT number, members FROM bucket"):
-            tree.set(number, with_members(members, late.pop(number, b"")))
-        for number, pairs in late.items():
-            tree.set(number, with_members(b"", pairs))
-        return tree
+        return tree_of(self._reader, self.late_leaves())
 
     def late_leaves(self) -> dict[int, bytes]:
         """Return, by bucket, the (ID | leaf) pairs that the stored leaves lack, because of a burst that is not over or was cut."""
@@ -284,40 +257,6 @@ class Registry:
         )
         return parse(row[0])["descriptor"] if row else None
 
-    # ledger
-
-    def records(self, after: int = 0) -> Iterator[Record]:
-        """Yield ledger records in order, those after a sequence."""
-        sql = "SELECT sequence, record, hash, signature FROM ledger WHERE sequence > ? ORDER BY sequence"
-        for row in self._reader.each(sql, (after,)):
-            yield Record(*row)
-
-    def record(self, sequence: int) -> Record | None:
-        """Return one ledger record."""
-        row = self._reader.one("SELECT sequence, record, hash, signature FROM ledger WHERE sequence = ?", (sequence,))
-        return Record(*row) if row else None
-
-    def sequence_of(self, submission: str) -> int | None:
-        """Return the commit that a submitted patch made."""
-        row = self._reader.one("SELECT sequence FROM ledger WHERE submission = ?", (submission,))
-        return row[0] if row else None
-
-    def history(self, entry_id: str) -> list[tuple[int, int]]:
-        """Return (rev, sequence) of every revision of an entry, oldest first."""
-        sql = (
-            "SELECT rev, sequence FROM history WHERE entry = ?1"
-            " UNION ALL SELECT rev, sequence FROM entry WHERE id = ?1 ORDER BY rev"
-        )
-        return [(rev, sequence) for rev, sequence in self._reader.query(sql, (int(entry_id),))]
-
-    def commit_of(self, entry_id: str, rev: int) -> int | None:
-        """Return the commit that made a revision of an entry, as history has it."""
-        return dict(self.history(entry_id)).get(rev)
-
-    def history_count(self) -> int:
-        """Return how many revisions history knows, the present ones among them."""
-        return int(self._reader.query("SELECT (SELECT count(*) FROM history) + (SELECT count(*) FROM entry)")[0][0])
-
     def leaves(self) -> Iterator[Row]:
         """Yield (bucket number, members) of the stored Merkle leaves."""
         yield from self._reader.each("SELECT number, members FROM bucket ORDER BY number")
@@ -335,32 +274,3 @@ class Registry:
         """Close the connection."""
         assert isinstance(self._reader, Database)
         self._reader.close()
-
-
-def digest_after(record: str) -> bytes:
-    """Return the registry digest after a commit from its record's text, without parsing megabytes of patches.
-
-    Raises ValueError when it is not the text of a record.
-    """
-    marker = '"digest_after":"'
-    at = record.index(marker, record.index('"at":')) + len(marker)
-    return bytes.fromhex(record[at : at + 64])
-
-
-def patches_of(record: Record) -> Sequence[JSON]:
-    """Return the patches of a record."""
-    patches: Sequence[JSON] = parse(record.text)["patches"]
-    return patches
-
-
-def id_of(patch: JSON) -> str:
-    """Return the entry that a patch of a record is about."""
-    return str(patch["id"] if patch["op"] == "update" else patch["entry"]["id"])
-
-
-def patch_for(record: Record, entry_id: str) -> Mapping[str, object]:
-    """Return the patch of one entry in a record."""
-    for patch in patches_of(record):
-        if id_of(patch) == entry_id:
-            return patch
-    raise LookupError(f"commit {record.sequence} has no patch for {entry_id}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from autoops.core.identity import Sighting, View, same_file
+from autoops.core.view import Sighting, View, same_file
 from autoops.files import opening
 from autoops.model import Entry, File
 from autoops.store.registry import Registry

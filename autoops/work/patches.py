@@ -11,7 +11,8 @@ from autoops.log import emit
 from autoops.model import JSON, Change, Job
 from autoops.store.commit import RegistryWriter, Why
 from autoops.store.queue import Queue
-from autoops.store.registry import Registry, id_of, patch_for, patches_of
+from autoops.store.records import id_of, patch_for, patches_of
+from autoops.store.registry import Registry
 from autoops.work.register import Register
 
 

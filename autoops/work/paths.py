@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from autoops import names
 from autoops.core.hints import renames_of
-from autoops.core.identity import Place, Sighting
+from autoops.core.view import Place, Sighting
 from autoops.files import opening
 from autoops.files.observe import Unsettled
 from autoops.log import emit

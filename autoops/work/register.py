@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from autoops.config import RootConfig
 from autoops.core.hints import rename_facts
-from autoops.core.identity import Place, Sighting, Verdict, decide, is_doubtful
+from autoops.core.identity import Verdict, decide, is_doubtful
+from autoops.core.view import Place, Sighting
 from autoops.files import opening, roots
 from autoops.log import emit, is_reported
 from autoops.model import PRIORITY_LIVE, PRIORITY_RETRY, Change, Entry, Observation, Work, path_key

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from autoops import names
-from autoops.core.identity import Sighting, decide
+from autoops.core.identity import decide
+from autoops.core.view import Sighting
 from autoops.model import JSON, Job, Work, path_key, split_key
 from autoops.pool.pool import Pool
 from autoops.store.registry import Registry

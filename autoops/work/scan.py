@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from autoops import names
-from autoops.core.identity import Place, Sighting
+from autoops.core.view import Place, Sighting
 from autoops.log import emit
 from autoops.model import JSON, PRIORITY_RETRY, PRIORITY_SCAN, Job, Work, path_key, split_key
 from autoops.pool import asking, tasks

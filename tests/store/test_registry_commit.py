@@ -18,7 +18,8 @@ from autoops.errors import LedgerKeyChanged, PreconditionFailed, StorageCorrupt
 from autoops.model import Change, Described, Entry
 from autoops.prove import verify
 from autoops.store.commit import RegistryWriter, Why
-from autoops.store.registry import Registry, patch_for, patches_of
+from autoops.store.records import patch_for, patches_of
+from autoops.store.registry import Registry
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from autoops.core.signing import Signer, Verifier, new_key
 from autoops.errors import PreconditionFailed
 from autoops.model import JSON, Change, Described, Entry
 from autoops.prove import verify
-from autoops.store.registry import Registry, patches_of
+from autoops.store.records import patches_of
+from autoops.store.registry import Registry
 
 SIGNER = Signer(new_key())
 PATHS = st.sampled_from([b"a", b"b", b"c/a", b"c/\xff", b"c/d/e"])

@@ -10,7 +10,8 @@ from entries import SEEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoops.core.identity import MOST_ASKED, Sighting, Verdict, View, decide, retired, same_file
+from autoops.core.identity import Verdict, decide, retired
+from autoops.core.view import MOST_ASKED, Sighting, View, same_file
 from autoops.model import Entry, File, Observation
 from autoops.watch.lineage import Lineage
 

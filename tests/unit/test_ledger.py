@@ -13,7 +13,7 @@ from autoops.core import ledger
 from autoops.core.canonical import canonical, parse
 from autoops.core.ledger import GENESIS, Head
 from autoops.core.signing import Signer, Verifier, new_key
-from autoops.store.registry import digest_after
+from autoops.store.records import digest_after
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sampled_from(
     ['","digest_after":"' + "0" * 64, '"at":', "\\", '"', "\n", "\x00"]

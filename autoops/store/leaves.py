@@ -1,0 +1,78 @@
+"""The Merkle tree of a registry: its upper part in memory, its leaves in the database, some of them late.
+
+A batch of 4,096 entries touches 4,096 buckets all over the table; so the leaves of a burst are kept in memory, and stored when
+there are many of them or the burst is over (registry.sql, table bucket). Reads and writes tables `bucket` and `meta`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+from autoops.core.digest import MEMBER_BYTES, Tree, with_members
+from autoops.store.database import Database, Reader, Transaction
+
+_FEW = 64  # entries whose leaves are stored with them
+_BUCKETS_AT_ONCE = 4096
+_SET = "INSERT OR REPLACE INTO bucket VALUES (?, ?)"
+_GET = "SELECT number, members FROM bucket WHERE number IN (SELECT value FROM json_each(?))"
+
+
+def tree_of(reader: Reader, late: Mapping[int, bytes]) -> Tree:
+    """Return the tree of the stored leaves and those that lag behind (concatenated ID | leaf pairs by bucket)."""
+    tree, left = Tree(), dict(late)
+    for number, members in reader.each("SELECT number, members FROM bucket"):
+        tree.set(number, with_members(members, left.pop(number, b"")))
+    for number, pairs in left.items():
+        tree.set(number, with_members(b"", pairs))
+    return tree
+
+
+class Leaves:
+    """The leaves for the one who writes them."""
+
+    def __init__(self, reader: Reader, late: dict[int, bytes]) -> None:
+        """Begin with what is stored, and with what lags behind because of a burst that was cut."""
+        self._late = late
+        self.late_count = sum(len(pairs) for pairs in late.values()) // MEMBER_BYTES
+        self._tree = tree_of(reader, late)
+
+    def digest(self) -> bytes:
+        """Return the registry digest."""
+        return self._tree.root()
+
+    def set(self, tx: Transaction, touched: Mapping[int, bytes], sequence: int) -> None:
+        """Set the leaves of one commit, given by bucket; `sequence` is the commit before it.
+
+        Of a few entries they are stored at once, of many, or during a burst, later. When the transaction is rolled back, the
+        caller has to begin anew.
+        """
+        count = sum(map(len, touched.values())) // MEMBER_BYTES
+        members = self._members(tx, touched)
+        for number, pairs in touched.items():
+            members[number] = with_members(members.get(number, b""), pairs)
+            self._tree.set(number, members[number])
+        if count <= _FEW and not self._late:
+            tx.execute_many(_SET, sorted(members.items()))
+            return
+        if not self._late:
+            tx.execute("INSERT INTO meta VALUES ('leaves_until', ?)", (sequence,))
+        for number, pairs in touched.items():
+            self._late[number] = self._late.get(number, b"") + pairs
+        self.late_count += count
+
+    def store(self, db: Database) -> None:
+        """Store all that lags behind, in one transaction."""
+        with db.transaction() as tx:
+            numbers = sorted(self._late)  # in order, so that the b-tree is met page by page
+            for at in range(0, len(numbers), _BUCKETS_AT_ONCE):
+                tx.execute_many(_SET, self._members(tx, numbers[at : at + _BUCKETS_AT_ONCE]).items())
+            tx.execute("DELETE FROM meta WHERE key = 'leaves_until'")
+        self._late.clear()
+        self.late_count = 0
+
+    def _members(self, reader: Reader, numbers: Iterable[int]) -> dict[int, bytes]:
+        """Return what is in these buckets now, in those that hold anything."""
+        full = [number for number in numbers if not self._tree.is_empty(number)]
+        stored: dict[int, bytes] = dict(reader.query(_GET, (json.dumps(full),)))
+        return {number: with_members(stored.get(number, b""), self._late.get(number, b"")) for number in full}
