@@ -7,7 +7,7 @@ content was hashed is the same. Reads the watched trees only.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from autoops.files import opening
 from autoops.files.observe import Rules, Seen, Unreadable, Unsettled, observe
@@ -47,7 +47,9 @@ def list_directory(
     listing = Listing()
     with opening.directory(root, path) as fd:
         opening.require_documents(fd)
-        names = sorted(_names(fd))
+        with os.scandir(fd) as found:  # names of a directory that was opened by number come as text
+            entries = {os.fsencode(entry.name): entry for entry in found}
+        names = [(name, entries[name].is_dir(follow_symlinks=False)) for name in sorted(entries)]
         left_out = ignored(path, names)
         there = set()
         for name, is_directory in names:
@@ -59,7 +61,7 @@ def list_directory(
             there.add(name)
             if name in skip:
                 continue
-            if not rehash and name in known and _is_same(fd, name, known[name]):
+            if not rehash and name in known and _is_same(entries[name], known[name]):
                 listing.same += 1
                 continue
             progress(name)
@@ -80,15 +82,9 @@ def list_directory(
     return listing
 
 
-def _names(fd: int) -> Iterator[tuple[bytes, bool]]:
-    with os.scandir(fd) as entries:
-        for entry in entries:  # names of a directory that was opened by number come as text
-            yield os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)
-
-
-def _is_same(fd: int, name: bytes, known: tuple[str, int, int, int, int, bytes | None]) -> bool:
+def _is_same(entry: os.DirEntry[str], known: tuple[str, int, int, int, int, bytes | None]) -> bool:
     try:
-        found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        found = entry.stat(follow_symlinks=False)  # half of what os.stat costs
     except OSError:
         return False
     _, size_bytes, mtime_ns, inode, ctime_ns, _ = known

@@ -177,13 +177,23 @@ class Pool:
         while self._waiting:
             child = min(self._children, key=lambda running: len(running.sent), default=None)
             if len(self._children) < self._size and (child is None or child.sent):
-                child = _Running(self._setup)
-                self._children.append(child)
-                if len(self._children) == 1:
-                    emit("pool_started", size=self._size)
+                child = self._start()
             if child is None or not child.has_room(len(self._waiting[0].data)):
                 return
             child.give(self._waiting.popleft())
+
+    def start(self) -> None:
+        """Start every child now, for a scan that will have work for all; else they are started one by one, as tasks come."""
+        self._used_s = time.monotonic()
+        while len(self._children) < self._size:
+            self._start()
+
+    def _start(self) -> _Running:
+        child = _Running(self._setup)
+        self._children.append(child)
+        if len(self._children) == 1:
+            emit("pool_started", size=self._size)
+        return child
 
     def _drop_dead(self) -> None:
         """Let go of children that died (out of memory, say) while they had nothing to do: no task and no file is to blame."""

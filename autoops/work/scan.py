@@ -105,6 +105,7 @@ class Scan:
         self._alive, self._rootless = True, False
         self.broken = ""  # why it cannot go on
         emit("scan_started", root=self.root, path=self.top)
+        self.pool.start()
 
     @property
     def source(self) -> str:
