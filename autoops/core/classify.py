@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from autoops.core.class_rules import BUILTIN
+from autoops.core.shebang import interpreter
 from autoops.model import JSON, ClassRule
 
 HEAD_BYTES = 4096  # as much of the content as a rule sees
@@ -80,20 +81,6 @@ class Classifier:
             found = tuple(rule for rule in self._rules if rule.by_type is None or rule.by_type(mime))
             self._by_mime[mime] = found
         return found
-
-
-def interpreter(head: bytes) -> str:
-    """Return the program a script names in its first line ("python3", "bash"), "" when it names none.
-
-    `#!/usr/bin/env` is looked through, with its options and assignments (env(1), -S).
-    """
-    if not head.startswith(b"#!"):
-        return ""
-    words = head[2:258].partition(b"\n")[0].split()
-    if words and words[0].endswith(b"/env"):
-        words = [word for word in words[1:] if not word.startswith(b"-") and b"=" not in word]
-    program = words[0].rpartition(b"/")[2] if words else b""
-    return program.decode("ascii", "ignore")
 
 
 def _compiled(rule: ClassRule) -> _Compiled:

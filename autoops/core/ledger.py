@@ -41,7 +41,9 @@ def record_text(
 
 def record_hash(previous: bytes, text: str) -> bytes:
     """Return the hash that chains a record onto the one before it."""
-    return sha256(previous + text.encode()).digest()
+    hashed = sha256(previous)
+    hashed.update(text.encode())  # not joined: a record of a scan is megabytes
+    return hashed.digest()
 
 
 def signed_bytes(sequence: int, hashed: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from autoops.core.classify import interpreter
+from autoops.core.shebang import interpreter
 from autoops.describe import shape
 from autoops.describe.encoding import decoded
 from autoops.model import JSON

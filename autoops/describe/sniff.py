@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from autoops.core.classify import interpreter
+from autoops.core.shebang import interpreter
 from autoops.describe.extensions import EXTENSIONS, NAMES
 from autoops.describe.magic import BY_FIRST_BYTE, inner
 

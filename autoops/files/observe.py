@@ -23,7 +23,7 @@ from autoops.model import Kind, Observation
 ID_ATTRIBUTE = "user.autoops.id"
 RACY_NS = 100_000_000  # a change within this time of the reading may leave size, mtime and ctime as they are
 _UNKNOWN_CTIME = 1  # "was read, but its ctime proves nothing": the next scan reads it again
-_CHUNK_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 16
 _BUFFER = memoryview(bytearray(_CHUNK_BYTES))
 _TYPE = 0o170000  # the bits of the mode that say what it is (inode(7)): all that S_ISREG looks at, without the call
 _PREFIX = re.compile(rb"(\d{16})_")

@@ -23,7 +23,7 @@ from autoops.store.leaves import Leaves
 from autoops.store.registry import SCHEMA, Registry, directory_key, to_signed
 from autoops.trace import trace
 
-_CACHED_DIRECTORIES = 10_000
+_CACHED_DIRECTORIES = 1_000
 _CACHE_KIB = 4 * 1024
 _WAL_BYTES = 64 * 1024 * 1024
 _LATE = 16_000  # leaves that lag behind at most: some 3 MiB

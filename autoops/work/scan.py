@@ -22,7 +22,7 @@ from autoops.pool.pool import Answer, Done, Failed, Lost, Pool
 from autoops.store.registry import Registry
 from autoops.work.register import Effects
 
-_WINDOW = 64  # directories that are with the pool or answered, but not yet registered
+_WINDOW = 48  # directories that are with the pool or answered, but not yet registered
 _DEATHS = 8
 _END = b"\x01"  # after every path below a directory in walk order, before its next sibling
 

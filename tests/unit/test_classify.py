@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoops.core.class_rules import BUILTIN
-from autoops.core.classify import Classifier, Verdict, interpreter
+from autoops.core.classify import Classifier, Verdict
+from autoops.core.shebang import interpreter
 from autoops.model import ClassRule
 
 HEAD = b"#!/usr/bin/env python3\n# Policy: 12\n"
