@@ -54,13 +54,12 @@ def describe(name: bytes, mime: str, data: bytes, truncated: bool) -> JSON:
     trouble: JSON = {}
     for extractor in _theirs(mime):
         try:
-            return _finished(extractor, extractor.extract(data, truncated), mime, truncated)
+            return _finished(extractor, {}, mime, data, truncated)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - it is not our code: the file falls back to the built-in extractor
             trouble = trouble or _blame(extractor.NAME, f"{type(error).__name__}: {error}")
     for entry_point, reason in third_party.loaded(_NAMES).faults[:1]:
         trouble = trouble or _blame(entry_point, reason)
-    extractor = _ours(mime)
-    return _finished(extractor, {**trouble, **extractor.extract(data, truncated)}, mime, truncated)
+    return _finished(_ours(mime), trouble, mime, data, truncated)
 
 
 def versions() -> dict[str, int]:
@@ -78,9 +77,13 @@ def _blame(extractor: str, message: str) -> JSON:
     return {"error": {"extractor": extractor, "message": message}}
 
 
-def _finished(extractor: Extractor, fields: JSON, mime: str, truncated: bool) -> JSON:
-    if not isinstance(fields, dict):
-        raise TypeError(f"extract returned {type(fields).__name__}, not a dict")
+def _finished(extractor: Extractor, trouble: JSON, mime: str, data: bytes, truncated: bool) -> JSON:
+    most_bytes: int = getattr(extractor, "MAX_BYTES", len(data))
+    truncated = truncated or len(data) > most_bytes
+    found = extractor.extract(data[:most_bytes], truncated)
+    if not isinstance(found, dict):
+        raise TypeError(f"extract returned {type(found).__name__}, not a dict")
+    fields = {**trouble, **found}
     marks: JSON = {"type": mime, "extractor": f"{extractor.NAME}/{extractor.VERSION}"}
     if truncated:
         marks["truncated"] = True

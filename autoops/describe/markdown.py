@@ -15,6 +15,7 @@ from autoops.model import JSON
 
 NAME = "markdown"
 VERSION = 1
+MAX_BYTES = 1024 * 1024
 TYPES = ("text/markdown",)
 
 _MAX_FRONT_MATTER = 64 * 1024

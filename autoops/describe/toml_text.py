@@ -11,6 +11,7 @@ from autoops.model import JSON
 NAME = "toml"
 VERSION = 1
 TYPES = ("application/toml",)
+MAX_BYTES = 512 * 1024  # tomllib takes 5 s and 160 MiB for 4 MiB
 
 _WHERE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)\Z")
 

@@ -190,6 +190,14 @@ def test_json_that_does_not_parse_is_a_fault_of_the_file(text: str) -> None:
     assert found("json", text)["error"]["message"]
 
 
+def test_a_python_file_too_large_to_be_parsed_is_outlined() -> None:
+    piece = "def f{0}():\n    return [{0}]\n\nclass C{0}: ...\n"
+    whole = found("python", "".join(piece.format(number) for number in range(10_000)))
+    assert whole["truncated"] is True and "error" not in whole
+    assert (whole["functions"][:2], whole["classes"][0]) == (["f0", "f1"], {"name": "C0"})
+    assert 100 < whole["functions_total"] < 10_000
+
+
 def test_json_tells_the_line_of_its_fault_and_a_truncated_one_has_none() -> None:
     assert found("json", '{"a": 1,\n"b" 2}')["error"]["line"] == 2
     descriptor = found("json", '{"a": 1,', truncated=True)
