@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
 from autoops.cli.context import Context, configure_log
+from autoops.files.inotify import NameWatch
 from autoops.model import JSON
 from autoops.runtime.service import Service, run
 from autoops.runtime.wake import Waker
@@ -20,7 +22,12 @@ def _live(context: Context, service: Service, heartbeat_s: float, facts: JSON) -
     def beat(state: str, status: str) -> None:
         heartbeats.beat(service.name, state, status, int(time.time()), facts)
 
-    return run(service, flag=context.state.flag, heartbeat_s=heartbeat_s, beat=beat)
+    with contextlib.ExitStack() as opened:
+        try:
+            bell = opened.enter_context(contextlib.closing(NameWatch(os.fsencode(context.state.directory))))
+        except OSError:  # no inotify instance is left for this user: the flag is looked for every few seconds instead
+            bell = None
+        return run(service, flag=context.state.flag, heartbeat_s=heartbeat_s, beat=beat, bell=bell)
 
 
 def run_watcher(context: Context) -> int:

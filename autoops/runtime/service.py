@@ -23,8 +23,9 @@ from autoops.runtime.signals import RELOAD, STOP, Signals
 
 Beat = Callable[[str, str], None]  # (state: "running", "paused" or "stopping"; status)
 
-FLAG_POLL_S = 5.0  # while idle: two daemons together wake 0.4 times a second for it
+FLAG_POLL_S = 5.0  # without a bell: two daemons together wake 0.4 times a second for it
 FLAG_POLL_PAUSED_S = 1.0
+FLAG_NET_S = 60.0  # with one: in case its directory was moved away and another put in its place
 STATUS_INTERVAL_S = 1.0
 SLACK = 0.8  # what is due after this share of its interval is done with the turn at hand, to save a wake-up of its own
 
@@ -62,14 +63,24 @@ class Service(Protocol):
         """Return the descriptors that mean "step now" when readable. Asked before each sleep, so it must be cheap."""
 
 
-def run(service: Service, *, flag: Path, heartbeat_s: float, beat: Beat) -> int:
+class Bell(Protocol):
+    """Rings when the flag may have come or gone."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when it rings."""
+
+    def drain(self) -> None:
+        """Make it silent again."""
+
+
+def run(service: Service, *, flag: Path, heartbeat_s: float, beat: Beat, bell: Bell | None = None) -> int:
     """Live until SIGTERM or SIGINT, then return 0. What open, step or close raise is logged and raised again.
 
-    `beat` is called when the service is open, each `heartbeat_s`, on every change of state, and before the end; a transient
-    error of it is logged and survived. Main thread only.
+    Without a bell the flag is looked for every few seconds. `beat` is called when the service is open, each `heartbeat_s`, on every
+    change of state, and before the end; a transient error of it is logged and survived. Main thread only.
     """
     with Signals() as signals:
-        loop = Loop(service, signals, flag, heartbeat_s, beat)
+        loop = Loop(service, signals, flag, heartbeat_s, beat, bell)
         log.emit("service_started", service=service.name)
         try:
             service.open()
@@ -90,9 +101,10 @@ def run(service: Service, *, flag: Path, heartbeat_s: float, beat: Beat) -> int:
 class Loop:
     """The turns of one service, and what is remembered from turn to turn. Times are seconds since boot."""
 
-    def __init__(self, service: Service, signals: Signals, flag: Path, heartbeat_s: float, beat: Beat) -> None:
+    def __init__(self, service: Service, signals: Signals, flag: Path, heartbeat_s: float, beat: Beat, bell: Bell | None) -> None:
         self.notifier = Notifier()
         self._service, self._signals, self._flag, self._heartbeat_s, self._beat_out = service, signals, flag, heartbeat_s, beat
+        self._bell = bell
         self._paused: Maintenance | None = None
         self._refused = False  # the last reload
         self._status = ""
@@ -131,7 +143,8 @@ class Loop:
             self._ping_at_s = now_s
 
     def _sleep(self, now_s: float) -> None:
-        waits_s = [FLAG_POLL_S if self._paused is None else FLAG_POLL_PAUSED_S, self._beat_at_s + self._heartbeat_s - now_s]
+        flag_s = FLAG_NET_S if self._bell else FLAG_POLL_S if self._paused is None else FLAG_POLL_PAUSED_S
+        waits_s = [flag_s, self._beat_at_s + self._heartbeat_s - now_s]
         if self.notifier.watchdog_s:
             waits_s.append(self._ping_at_s + self.notifier.watchdog_s - now_s)
         wake_fds: list[int] = []
@@ -139,11 +152,14 @@ class Loop:
             waits_s.append(self._step_due_s - now_s)
             wake_fds = self._service.wake_fds()
         poll = select.poll()  # made anew: an epoll would miss a descriptor closed and opened again under the same number
-        for descriptor in (self._signals.fileno(), *wake_fds):
+        bells = [self._bell.fileno()] if self._bell else []
+        for descriptor in (self._signals.fileno(), *bells, *wake_fds):
             poll.register(descriptor, select.POLLIN)
-        ready = poll.poll(math.ceil(max(0.0, min(waits_s)) * 1000))
-        if any(descriptor in wake_fds for descriptor, _ in ready):
+        ready = {descriptor for descriptor, _ in poll.poll(math.ceil(max(0.0, min(waits_s)) * 1000))}
+        if not ready.isdisjoint(wake_fds):
             self._step_due_s = float("-inf")
+        if self._bell and not ready.isdisjoint(bells):
+            self._bell.drain()  # the next turn looks at the flag
 
     def _stopped(self) -> bool:
         taken = self._signals.take()

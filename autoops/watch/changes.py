@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from autoops.core.hints import Former, rename_facts
+from autoops.files.inotify import CLOSE_WRITE, CREATE, MOVED_TO
 from autoops.model import JSON, PRIORITY_LIVE, PRIORITY_SCAN, Work, path_key
-from autoops.watch.inotify import CLOSE_WRITE, CREATE, MOVED_TO
 
 Kind = Literal["closed", "created", "found", "moved", "gone"]
 

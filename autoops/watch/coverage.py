@@ -13,12 +13,11 @@ import errno
 import os
 from typing import NamedTuple
 
-from autoops.files import mounts
+from autoops.files import inotify, mounts
 from autoops.files.ignore import Ignore
-from autoops.watch import inotify
+from autoops.files.inotify import Inotify
 from autoops.watch.changes import within
 from autoops.watch.directories import Directories
-from autoops.watch.inotify import Inotify
 from autoops.watch.pending import GapChange
 
 MASK = (

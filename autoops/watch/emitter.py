@@ -22,10 +22,10 @@ from typing import Any
 from watchdog.events import FileSystemEvent
 from watchdog.observers.api import EventEmitter
 
-from autoops.watch import inotify
+from autoops.files import inotify
+from autoops.files.inotify import Inotify
 from autoops.watch.changes import Change, kind_of, merged, within
 from autoops.watch.coverage import BURST_FILES, Coverage, Identity, Scope, identity
-from autoops.watch.inotify import Inotify
 from autoops.watch.lineage import Lineage
 from autoops.watch.pending import Pending
 

@@ -24,6 +24,8 @@ import json, os, socket, sys, time
 from pathlib import Path
 from autoops import log
 from autoops.errors import AutoopsError, ConfigError, StorageBusy, StorageCorrupt
+from autoops.files.inotify import NameWatch
+from autoops.runtime import service
 from autoops.runtime.service import run
 from autoops.runtime.wake import Sleeper
 
@@ -71,8 +73,10 @@ def beat(state, status):
         raise {"busy": StorageBusy, "corrupt": StorageCorrupt}[plan["beat"]](database="queue.db", seconds=10, detail="torn")
 
 assert os.environ.get("NOTIFY_SOCKET") or "deaf" in plan
+bell = NameWatch(os.fsencode(here)) if "bell" in plan else None
+service.FLAG_NET_S = 3600
 try:
-    code = run(Tiny(), flag=here / ".maintenance", heartbeat_s=plan.get("heartbeat_s", 3600), beat=beat)
+    code = run(Tiny(), flag=here / ".maintenance", heartbeat_s=plan.get("heartbeat_s", 3600), beat=beat, bell=bell)
 except AutoopsError as error:
     sys.exit(error.exit_code)
 say(f"inherits {sorted(name for name in os.environ if name.startswith(('NOTIFY', 'WATCHDOG')))}")
@@ -257,6 +261,15 @@ def test_no_step_begins_while_the_flag_exists(start: Start, tmp_path: Path) -> N
     assert any(message.startswith("STATUS=0 steps") for message in came) or any(
         "beat running" in m for m in life.until("beat running")
     )
+
+
+def test_a_bell_tells_a_sleeping_service_that_the_flag_came_and_went(start: Start, tmp_path: Path) -> None:
+    life = start('{"bell": true}')
+    life.until("CALL=step ends")
+    (tmp_path / ".maintenance").touch()
+    life.until("CALL=pause")
+    (tmp_path / ".maintenance").unlink()
+    life.until("CALL=resume")
 
 
 def test_a_flag_that_appears_pauses_once_before_the_next_step(start: Start, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoops.core.hints import rename_facts, renames_of
+from autoops.files import inotify
 from autoops.model import PRIORITY_LIVE, PRIORITY_SCAN, Work
-from autoops.watch import inotify
 from autoops.watch.changes import Change, kind_of, merged, outermost, scan, to_work, within
 from autoops.watch.directories import Directories
 

@@ -62,6 +62,32 @@ class Inotify:
             self._fd = -1
 
 
+class NameWatch:
+    """Its descriptor is readable when a name in a directory may have come or gone."""
+
+    def __init__(self, directory: bytes) -> None:
+        """Raise OSError: no such directory, or no inotify instance or watch left for this user."""
+        self._inotify = Inotify()
+        try:
+            self._inotify.add(directory, CREATE | MOVED_TO | DELETE | MOVED_FROM | ONLYDIR)
+        except OSError:
+            self._inotify.close()
+            raise
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll."""
+        return self._inotify.fileno()
+
+    def drain(self) -> None:
+        """Take what has arrived, without waiting."""
+        while self._inotify.read():
+            pass
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._inotify.close()
+
+
 def parse(buffer: bytes) -> Iterator[RawEvent]:
     """Yield the events of one read, in order."""
     at, end, unpack = 0, len(buffer), _HEAD.unpack_from
