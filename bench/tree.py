@@ -7,6 +7,7 @@ made there for the next run.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import random
@@ -142,7 +143,8 @@ def cached_tree(scratch: Path, files: int, profile: str) -> Path:
 
 def empty(directory: Path) -> Path:
     """Make a directory that exists and holds nothing."""
-    if directory.exists():
-        shutil.rmtree(directory)
+    while directory.exists():
+        with contextlib.suppress(FileNotFoundError):  # a daemon that is ending removes its own socket meanwhile
+            shutil.rmtree(directory)
     directory.mkdir(parents=True)
     return directory

@@ -203,7 +203,8 @@ class _Batch:
         returned = self._same_content(one, one.seen)
         if returned:
             return self._returned(one, *returned)
-        linked = next((entry for entry in self._view.same_file(one.seen) if entry.status == "active"), None)
+        same = self._view.same_file(one.seen)
+        linked = next((entry for entry in same if entry.status == "active" or entry.id in self._taken), None)
         evidence = {"confidence": 100, "kind": "hard-link", "of": linked.id} if linked else NEW
         return Verdict(one, _created(one, one.seen, evidence, self._now_s))
 

@@ -10,17 +10,19 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from autoops.core.hints import Former, rename_facts
-from autoops.files.inotify import CLOSE_WRITE, CREATE, MOVED_TO
+from autoops.files.inotify import ATTRIB, CLOSE_WRITE, CREATE, MOVED_TO
 from autoops.model import JSON, PRIORITY_LIVE, PRIORITY_SCAN, Work, path_key
 
-Kind = Literal["closed", "created", "found", "moved", "gone"]
+Kind = Literal["closed", "created", "found", "touched", "moved", "gone"]
+UNSETTLED: tuple[Kind, ...] = ("created", "found", "touched")  # somebody may have it open still
 
 
 class Change(NamedTuple):
     """One path below the root, and the last that is known of it.
 
     closed: its writer has closed it. created: it appeared, and may still be written; links, FIFOs and hard links say no more.
-    found: it was there when its directory was listed. moved: it came by rename. gone: deleted, or moved away.
+    found: it was there when its directory was listed. touched: its times, owner or permissions were set. moved: it came by
+    rename. gone: deleted, or moved away.
     """
 
     path: bytes
@@ -35,13 +37,15 @@ def kind_of(mask: int) -> Kind:
         return "closed"
     if mask & CREATE:
         return "created"
-    return "moved" if mask & MOVED_TO else "gone"
+    if mask & MOVED_TO:
+        return "moved"
+    return "touched" if mask & ATTRIB else "gone"
 
 
 def merged(before: Change, after: Change) -> Change:
     """Return one change for two of the same path, in the order they happened."""
-    if after.kind == "found" and before.kind != "gone":
-        return before  # a listing adds nothing to what an event has said
+    if after.kind in ("found", "touched") and before.kind != "gone":
+        return before  # neither adds anything to what was said: look at this file
     if after.vacated:
         return after  # it took with it how it came
     return Change(after.path, after.kind, after.moved_from or before.moved_from, before.vacated)
@@ -54,8 +58,12 @@ def to_work(change: Change, root: str, settle_s: float, min_age_s: float) -> Wor
     if change.kind == "created":
         facts["closed"] = None  # it is not what was closed before: null takes the hint back (RFC 7396)
     facts |= rename_facts(change.moved_from, change.vacated)
-    delay_s = {"gone": 0.0, "created": max(settle_s, min_age_s), "found": max(settle_s, min_age_s)}.get(change.kind, min_age_s)
-    return Work("path", key, PRIORITY_LIVE, facts or None, delay_s)
+    if change.kind in UNSETTLED:
+        delay_s = max(settle_s, min_age_s)
+    else:
+        delay_s = 0.0 if change.kind == "gone" else min_age_s
+    priority = PRIORITY_SCAN if change.kind == "touched" else PRIORITY_LIVE  # a `chown -R` keeps no edit waiting
+    return Work("path", key, priority, facts or None, delay_s)
 
 
 def scan(path: bytes, root: str) -> Work:

@@ -21,7 +21,8 @@ from autoops.watch.directories import Directories
 from autoops.watch.pending import GapChange
 
 MASK = (
-    inotify.CLOSE_WRITE
+    inotify.ATTRIB
+    | inotify.CLOSE_WRITE
     | inotify.MOVED_FROM
     | inotify.MOVED_TO
     | inotify.CREATE
@@ -194,6 +195,11 @@ class Coverage:
         for path, reason in list(self.gaps.items()):
             if reason in ("watch-limit", "unwatchable") or (everything and reason != "unmounted"):
                 self.cover(path)
+
+    def opened(self, path: bytes) -> None:
+        """Try again a directory that could not be read, now that its permissions were set."""
+        if self.gaps.get(path) == "unreadable":
+            self.cover(path)
 
     def unmounted(self, directory: bytes) -> None:
         """Take note that the kernel unmounted what this directory lies in."""

@@ -23,8 +23,8 @@ from watchdog.events import FileSystemEvent
 from watchdog.observers.api import EventEmitter
 
 from autoops.files import inotify
-from autoops.files.inotify import Inotify
-from autoops.watch.changes import Change, kind_of, merged, within
+from autoops.files.inotify import Inotify, RawEvent
+from autoops.watch.changes import UNSETTLED, Change, kind_of, merged, within
 from autoops.watch.coverage import BURST_FILES, Coverage, Identity, Scope, identity
 from autoops.watch.lineage import Lineage
 from autoops.watch.pending import Pending
@@ -33,6 +33,7 @@ APPEARED = inotify.CREATE | inotify.MOVED_TO
 LOST = inotify.DELETE_SELF | inotify.MOVE_SELF | inotify.UNMOUNT | inotify.IGNORED
 HOLD_S = 0.1  # how long a file may be created before it is closed, and a directory on its way before it counts as gone
 ENDED_KEPT = 10_000  # beyond, a scan of the directory costs a little and is right as well
+PAIR_S = 0.001  # within which the second half of a rename follows the first
 BUSY_WINDOW_S = 0.05
 BUSY_EVENTS = 100  # in one window; above, reading pauses a little, so that one read takes many events
 BUSY_PAUSE_S = 0.01  # the kernel's queue holds 16,384 events: 1.6 million a second
@@ -68,7 +69,7 @@ class InotifyEmitter(EventEmitter):
         self._asked: deque[str] = deque()
         self._bell_lock = threading.Lock()  # nobody rings a descriptor that is closed
         self._bell = self._mount_table = self._cookie_wd = -1
-        self._fresh: dict[bytes, tuple[Change, float]] = {}  # created or found, not yet closed
+        self._fresh: dict[bytes, tuple[Change, float]] = {}  # created, found or touched, not yet closed
         self._leaving: dict[int, tuple[bytes, float]] = {}  # cookie of a directory moved away: path, when
         self._lineage = Lineage()
         self._ended: set[bytes] = set()  # directories that were watched to their end, their deletion still to be told by the parent
@@ -155,7 +156,7 @@ class InotifyEmitter(EventEmitter):
         cookies: list[bytes] = []
         changes: list[Change] = []
         if self._inotify.fileno() in ready:
-            changes, cookies = self._read(self._inotify.read())
+            changes, cookies = self._read(self._events())
         self._flush(time.monotonic(), changes, cookies)
         self._pause()
 
@@ -171,7 +172,7 @@ class InotifyEmitter(EventEmitter):
         ready = []
         for change in changes or ():
             held = self._fresh.pop(change.path, None)
-            if change.kind in ("created", "found"):
+            if change.kind in UNSETTLED:
                 self._fresh[change.path] = (merged(held[0], change) if held else change, held[1] if held else now_s)
             else:
                 ready.append(merged(held[0], change) if held else change)
@@ -190,13 +191,24 @@ class InotifyEmitter(EventEmitter):
         if self._pending.add(ready, scans, gaps, cookies or ()):
             self.queue_event(BatchReady(os.fsdecode(self._scope.path), self._pending))
 
-    def _read(self, buffer: bytes) -> tuple[list[Change], list[bytes]]:
-        """Return what one read says about files, and the cookies in it. Directories are followed at once."""
+    def _events(self) -> list[RawEvent]:
+        """Return the events that wait. The kernel tells of a rename in two; a read may fall between them."""
+        events = list(inotify.parse(self._inotify.read()))
+        while events and events[-1][1] & inotify.MOVED_FROM:
+            time.sleep(PAIR_S)
+            more = list(inotify.parse(self._inotify.read()))
+            if not more:
+                break  # it left the tree
+            events += more
+        return events
+
+    def _read(self, events: list[RawEvent]) -> tuple[list[Change], list[bytes]]:
+        """Return what some events say about files, and the cookies in them. Directories are followed at once."""
         paths = self._coverage.directories.path_of
         by_directory: dict[bytes, dict[bytes, Change]] = {}
         cookies = []
         overflowed, now_s = False, time.monotonic()
-        for wd, mask, cookie, name in inotify.parse(buffer):
+        for wd, mask, cookie, name in events:
             self._seen += 1
             directory = paths.get(wd)
             if directory is None:
@@ -242,6 +254,9 @@ class InotifyEmitter(EventEmitter):
 
     def _directory(self, path: bytes, mask: int, cookie: int) -> list[Change]:
         """Follow one event about a directory; return what is found in it."""
+        if mask & inotify.ATTRIB:
+            self._coverage.opened(path)
+            return []
         if mask & inotify.MOVED_FROM:
             self._leaving[cookie] = (path, time.monotonic())
             return []

@@ -32,6 +32,12 @@ class Hearing:
     def __init__(self, database: Database, cookies: Path) -> None:
         self._beats, self._seen, self._directory = Heartbeats(database), Cookies(database), cookies
 
+    def tidy(self) -> None:
+        """Remove what killed askers left behind."""
+        for cookie in self._directory.iterdir():
+            if not os.path.exists(f"/proc/{cookie.name.partition('-')[0]}"):
+                cookie.unlink(missing_ok=True)
+
     def listener(self) -> Listener | None:
         """Return the watcher, None when none runs."""
         beat = next((beat for beat in self._beats.list() if beat.process == "watcher"), None)

@@ -97,6 +97,7 @@ class Worker:
         self._describe_pool = Pool(setup, size=size, idle_s=worker.pool_idle_s, limit_s=self._config.describe.timeout_s)
         fresh = Fresh()
         hearing = Hearing(self._queue_db, self._state.cookies)
+        hearing.tidy()
         self._paths = Paths(self._queue, self._register, self._pool, notes, fresh, hearing)
         self._scans = Scans(
             self._registry,

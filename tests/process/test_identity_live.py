@@ -50,6 +50,13 @@ def test_an_edit_in_place_keeps_the_id(live: Suite, place: Path) -> None:
     assert last(live, before["f.txt"])["kind"] == "same-file"
 
 
+def test_a_file_whose_times_are_set_is_known_by_the_new_ones(live: Suite, place: Path) -> None:
+    before = only(live, place)
+    os.utime(place / "f.txt", ns=(1, 1_000_000_000_123_456_789))
+    assert only(live, place) == before
+    assert live.entry(f"{place.name}/f.txt")["observation"]["mtime_ns"] == 1_000_000_000_123_456_789
+
+
 def test_a_save_that_moves_the_old_file_to_a_backup_and_writes_anew_keeps_the_id(live: Suite, place: Path) -> None:
     before = only(live, place)
     (place / "4913").touch()

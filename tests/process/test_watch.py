@@ -69,11 +69,31 @@ def test_a_file_set_aside_under_an_ignored_name_has_not_left_its_place(root: Pat
         (root / "a").rename(root / "a~")
         (root / "a").write_text("y")
         watch.settle()
-        assert renames_of(watch.kept.jobs()[b"a"].facts or {}) == ((), False)
+        assert {renames_of(work.facts or {}) for work in watch.kept.told(b"a")} == {((), False)}
         (root / "a").rename(root / "b")
         (root / "a").write_text("z")
         watch.settle()
-        assert renames_of(watch.kept.jobs()[b"a"].facts or {}) == ((), True)
+        assert ((), True) in {renames_of(work.facts or {}) for work in watch.kept.told(b"a")}
+
+
+def test_a_file_whose_times_or_permissions_are_set_is_looked_at_again(root: Path, tmp_path: Path) -> None:
+    for name in ("dated", "closed", "left"):
+        (root / name).write_text("x")
+    with watching(root, tmp_path / "state") as watch:
+        os.utime(root / "dated", (1, 1))
+        (root / "closed").chmod(0)
+        root.chmod(0o700)
+        watch.settle()
+        assert watch.kept.jobs().keys() == {b"dated", b"closed"}
+        assert watch.kept.scans() == []
+
+
+def test_a_file_that_is_written_and_then_dated_is_still_one_that_its_writer_closed(root: Path, tmp_path: Path) -> None:
+    with watching(root, tmp_path / "state") as watch:
+        (root / "a").write_text("x")
+        os.utime(root / "a", (1, 1))
+        watch.settle()
+        assert any((work.facts or {}).get("closed") for work in watch.kept.told(b"a"))
 
 
 def test_a_deleted_file_is_due_at_once(root: Path, tmp_path: Path) -> None:

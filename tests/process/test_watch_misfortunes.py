@@ -125,7 +125,7 @@ from watching import watching
 top = Path(os.environ["TOP"])
 (top / "root/secret/deep").mkdir(parents=True)
 (top / "root/secret").chmod(0)
-with watching(top / "root", top / "state", rescan_s=0.2) as watch:
+with watching(top / "root", top / "state") as watch:
     watch.until(lambda: watch.kept.gaps == {("r", b"secret"): "unreadable"})
     (top / "root/secret").chmod(0o755)
     watch.until(lambda: not watch.kept.gaps)

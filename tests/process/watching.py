@@ -56,6 +56,10 @@ class Kept:
         """Return the last path job of each path."""
         return {split_key(work.key)[1]: work for _, work in self.works if work.kind == "path" and split_key(work.key)[0] == root}
 
+    def told(self, path: bytes, root: str = "r") -> list[Work]:
+        """Return every job for one path, in order."""
+        return [work for _, work in self.works if work.kind == "path" and split_key(work.key) == (root, path)]
+
     def scans(self, root: str = "r") -> list[bytes]:
         return [split_key(work.key)[1] for _, work in self.works if work.kind == "scan" and split_key(work.key)[0] == root]
 

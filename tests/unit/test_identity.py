@@ -341,6 +341,18 @@ def test_a_hard_link_gets_its_own_id(world: World) -> None:
     assert evidence(world.look(b"b"), b"b") == {"confidence": 100, "kind": "hard-link", "of": known.id}
 
 
+def test_a_file_seen_under_two_names_while_it_moved_on_is_one_that_was_missing_and_never_simply_new(world: World) -> None:
+    known = world.known(b"a")
+    world.move(b"a", b"b")
+    world.look(b"a")
+    assert world.entries[known.id].status == "missing"
+    first = world.sighting(b"b", moved_from=((b"a",),))
+    world.move(b"b", b"c")
+    verdicts = world.look(first, world.sighting(b"c", moved_from=((b"a", b"b"),)))
+    kinds = {verdict.sighting.path: verdict.change.evidence["kind"] for verdict in verdicts if verdict.change}
+    assert kinds == {b"b": "rename-pair", b"c": "hard-link"}  # the worker looks twice at what is both
+
+
 def linked(world: World) -> tuple[str, str]:
     one = world.known(b"a")
     world.disk["docs", b"b"] = world.disk["docs", b"a"]
