@@ -1,7 +1,8 @@
-"""Named points at which a test can kill the process.
+"""Named points at which a test can kill or freeze the process.
 
 A point is a no-op unless AUTOOPS_TRACE names it: `AUTOOPS_TRACE=commit:before` or `commit:before:3` (the third time it is
-reached) sends SIGKILL to this very process there, as a power cut would. Crash tests walk over `POINTS`.
+reached) sends SIGKILL to this very process there, as a power cut would. `freeze:commit:before:3` sends SIGSTOP instead, as a host
+that is out of memory, or a suspended one, does. Crash tests walk over `POINTS`.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ POINTS: tuple[str, ...] = (
     "describe:after",
 )
 
-_armed = os.environ.get("AUTOOPS_TRACE", "")
+_armed = os.environ.get("AUTOOPS_TRACE", "").removeprefix("freeze:")
+_SIGNAL = signal.SIGSTOP if os.environ.get("AUTOOPS_TRACE", "").startswith("freeze:") else signal.SIGKILL
 
 
 def trace(point: str) -> None:
-    """Die here if a test asked for it."""
+    """Die or freeze here if a test asked for it."""
     if _armed:
         _hit(point)
 
@@ -44,4 +46,4 @@ def _hit(point: str) -> None:
     if point == name:
         _hits[point] = _hits.get(point, 0) + 1
         if _hits[point] == int(wanted):
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), _SIGNAL)

@@ -58,10 +58,8 @@ def to_work(change: Change, root: str, settle_s: float, min_age_s: float) -> Wor
     if change.kind == "created":
         facts["closed"] = None  # it is not what was closed before: null takes the hint back (RFC 7396)
     facts |= rename_facts(change.moved_from, change.vacated)
-    if change.kind in UNSETTLED:
-        delay_s = max(settle_s, min_age_s)
-    else:
-        delay_s = 0.0 if change.kind == "gone" else min_age_s
+    age_s = 0.0 if change.kind == "gone" else min_age_s
+    delay_s = max(settle_s, age_s) if change.kind in UNSETTLED else age_s
     priority = PRIORITY_SCAN if change.kind == "touched" else PRIORITY_LIVE  # a `chown -R` keeps no edit waiting
     return Work("path", key, priority, facts or None, delay_s)
 

@@ -44,7 +44,8 @@ class StageTwo:
         self._fetched: deque[Pending] = deque()
         self._after = ""
         self._with_pool = 0
-        self._described: list[tuple[Pending, tuple[Any, ...] | None]] = []
+        # By ID: after a lost lease the job begins anew, and files that are with the pool are asked about twice.
+        self._described: dict[str, tuple[Pending, tuple[Any, ...] | None]] = {}
         self._extracted = 0
         self.total = 0
 
@@ -100,7 +101,7 @@ class StageTwo:
     def _ask(self, together: list[Pending]) -> None:
         root, directory = _place(together[0])
         if root not in self._register.root_names:
-            self._described += [(one, None) for one in together]
+            self._described |= {one.id: (one, None) for one in together}
             return
         files = []
         for one in together:
@@ -120,7 +121,7 @@ class StageTwo:
     def _answered(self, together: list[Pending], answer: Answer) -> None:
         match answer:
             case Done(_, results):
-                self._described += zip(together, results, strict=True)
+                self._described |= {one.id: (one, result) for one, result in zip(together, results, strict=True)}
             case Lost(_, culprit, reason):
                 by_name = {opening.parts(one.path)[1]: one for one in together}
                 poison = by_name.pop(culprit, None)
@@ -132,7 +133,7 @@ class StageTwo:
                     else:
                         self._broken(one, reason)  # alone, and no file was touched: it is the directory
             case _:
-                self._described += [(one, None) for one in together]  # its directory is gone; so will be the entry
+                self._described |= {one.id: (one, None) for one in together}  # its directory is gone; so will be the entry
 
     def _broken(self, one: Pending, reason: str) -> None:
         """The file's extractor crashed or hung."""
@@ -155,7 +156,7 @@ class StageTwo:
             emit("job_failed", kind="describe", path=one.path, reason=reason, attempts=job.attempts)
 
     def _commit(self) -> None:
-        described, self._described = self._described, []
+        described, self._described = list(self._described.values()), {}
         trace("describe:after")
         entries = self._registry.by_id(one.id for one, _ in described)
         changes = []
