@@ -102,6 +102,20 @@ class Paused(AutoopsError):
     hint = "when the maintenance is over: rm {flag}"
 
 
+class Held(AutoopsError):
+    """The registry was edited while nobody worked on it, and the edit cannot be taken over: {detail}. Nothing is written to it."""
+
+    exit_code = 5
+    hint = "{remedy}"
+
+
+class CannotGoOn(AutoopsError):
+    """The worker is {status}"""
+
+    exit_code = 5
+    hint = "autoops maintenance status tells all of it"
+
+
 class StorageError(AutoopsError):
     """{database}: {detail}"""
 

@@ -5,8 +5,10 @@ queue/worker.sock            datagrams that wake the worker
 queue/cookies/               marks that `autoops wait-idle` sends through the event streams
 registry/registry.db         the truth, written by the worker alone
 registry/checkpoints.jsonl   one signed line for each burst of commits
+registry/seal.json           what registry.db was when the worker let go of it, see window/seal.py
 registry/worker.lock         held by the one worker
 registry/running.toml        the configuration that the worker runs with, for commands that are given none
+backups/                     copies of the registry, from before it was edited by hand
 ledger.key, ledger.pub       the key that signs the ledger (0600), and its public half, 64 hexadecimal digits
 .maintenance                 the flag: while it exists, nothing is written
 """
@@ -51,6 +53,16 @@ class State(NamedTuple):
     def running_config(self) -> Path:
         """What the worker runs with."""
         return self.directory / "registry" / "running.toml"
+
+    @property
+    def seal(self) -> Path:
+        """What the worker left."""
+        return self.directory / "registry" / "seal.json"
+
+    @property
+    def backups(self) -> Path:
+        """The directory of copies."""
+        return self.directory / "backups"
 
     @property
     def worker_lock(self) -> Path:

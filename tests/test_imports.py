@@ -18,7 +18,7 @@ PACKAGE = Path(autoops.__file__).parent
 
 VOCABULARY = {"errors", "model", "names", "trace", "clock", "journal", "log", "state", "config"}
 SHARED = {"store", "files", "describe", "runtime", "pool"}
-ROOMS = {"watch", "work", "prove"}
+ROOMS = {"watch", "work", "prove", "window"}
 MAY_KNOW: dict[str, set[str]] = {
     "core": set(),
     "store": {"core"},
@@ -26,7 +26,10 @@ MAY_KNOW: dict[str, set[str]] = {
     "describe": {"core"},
     "runtime": {"core"},
     "pool": {"core", "files", "describe"},
-    **{key: {"core", *SHARED} for key in ROOMS},
+    "watch": {"core", *SHARED},
+    "prove": {"core", *SHARED},
+    "window": {"core", *SHARED, "prove"},  # what an operator edited is admitted when it proves itself
+    "work": {"core", *SHARED, "window"},
     "cli": {"core", *SHARED, *ROOMS},
     "__main__": {"cli"},
 }

@@ -6,18 +6,23 @@ import time
 from collections.abc import Callable
 
 from autoops.cli.context import Context
+from autoops.errors import Paused
 from autoops.model import PRIORITY_OPERATOR, Work, path_key
+from autoops.runtime import maintenance
 from autoops.work.worker import Worker
 
 _RETRY_HORIZON_S = 10.0  # what is due later (a file that breaks its extractor) is not waited for
 
 
 def bring_up_to_date(context: Context, *, stage_two: bool, tell: Callable[[str], None]) -> Worker:
-    """Scan every root, work until nothing is left to do, and return the worker, closed."""
+    """Scan every root, work until nothing is left to do, and return the worker, closed. Raises Paused, Held."""
     config = context.checked_config()
+    if maintenance.is_set(context.state.flag):
+        raise Paused(flag=context.state.flag, why="")
     worker = Worker(context.checked_config, context.state, context.load_key, with_stage_two=stage_two)
     worker.open()
     try:
+        worker.resume(lambda: None, None)
         queue = context.queue()
         anew = {"cursor": None}  # what an interrupted scan has behind it may have changed since; null takes it away (RFC 7396)
         queue.enqueue([Work("scan", path_key(root.name, b""), PRIORITY_OPERATOR, anew) for root in config.roots])

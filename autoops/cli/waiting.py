@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from autoops import clock
 from autoops.cli.context import Context, require_state
-from autoops.errors import CannotTell, Paused
+from autoops.errors import CannotGoOn, CannotTell, Paused
 from autoops.runtime import maintenance
 from autoops.store.backlog import Backlog
 from autoops.store.operations import Heartbeats
@@ -33,13 +33,18 @@ class Waiting:
         self._describes = True
 
     def for_events(self, deadline_s: float) -> bool:
-        """Wait until every root's events up to now are enqueued. Raises CannotTell when watcher or worker do not run."""
+        """Wait until every root's events up to now are enqueued.
+
+        Raises CannotTell when watcher or worker do not run, CannotGoOn when the worker is held.
+        """
         beats = {beat.process: beat for beat in Heartbeats(self._database).list()}
         for name in ("watcher", "worker"):
             beat = beats.get(name)
             if beat is None or not clock.is_alive(beat.boot_id, beat.pid, beat.start):
                 remedy = f"start it: autoops up, or systemctl start autoops-{name}"
                 raise CannotTell(detail=f"whether everything is committed: autoops-{name} does not run", remedy=remedy)
+            if beat.state == "held":
+                raise CannotGoOn(status=beat.status)
         self._describes = bool(beats["worker"].facts.get("describes", True))
         return Hearing(self._database, self._state.cookies).up_to_now(beats["watcher"].facts.get("roots", ()), deadline_s)
 

@@ -11,12 +11,14 @@ def write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Replace a file's content: temporary file in the same directory, fsync, rename, fsync of the directory.
 
     One writer per file: the temporary file has one name, so that what a killed writer left is taken over by the next.
-    Raises OSError; then the old content stands and no temporary file is left.
+    Root's files belong to whom the directory belongs, so that a service can go on with them. Raises OSError; then the old content
+    stands and no temporary file is left.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(fd, "wb") as out:
+            give_to_owner_of(path.parent, fd)
             out.write(data)
             out.flush()
             os.fsync(fd)
@@ -26,6 +28,13 @@ def write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
             temporary.unlink()
         raise
     sync_directory(path.parent)
+
+
+def give_to_owner_of(directory: Path, fd: int) -> None:
+    """Give an open file to the owner of a directory, if we are root."""
+    if os.geteuid() == 0:
+        owner = directory.stat()
+        os.fchown(fd, owner.st_uid, owner.st_gid)
 
 
 def append_line(path: Path, line: bytes, *, mode: int = 0o600) -> None:

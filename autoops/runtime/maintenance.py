@@ -5,33 +5,76 @@ Guarantee: whatever is there pauses, readable or not, empty or nonsense. Reads t
 
 from __future__ import annotations
 
+import datetime
+import json
 import os
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from autoops import names
+from autoops import clock, names
+from autoops.errors import CannotTell
 
 MAX_BYTES = 65536
-KEYS = ("who", "since", "why", "until", "what")
+KEYS = ("who", "since", "why", "until", "what", "snapshot", "holder", "failed")
 
 
 class Maintenance(NamedTuple):
-    """What a flag says; "" for what it does not say. All text is fit to be shown."""
+    """What a flag says; "" for what it does not say. Raw, as its author wrote it: shown through `str` or names.show only."""
 
     who: str = ""
     since: str = ""
     why: str = ""
-    until: str = ""
-    what: tuple[str, ...] = ()  # the paths that are going to be edited
+    until: str = ""  # RFC 3339
+    what: tuple[str, ...] = ()  # what is going to be edited: paths, IDs, class:NAME
+    snapshot: str = ""  # name of the copy of the registry that was taken before
+    holder: str = ""  # boot, process and its start time: whoever holds the window open while a command runs
+    failed: str = ""  # how that command ended, when it did not end well
     fault: str = ""  # what is wrong with the flag itself
 
     def __str__(self) -> str:
         said = [self.why]
         said += [f"{word} {value}" for word, value in (("by", self.who), ("since", self.since), ("until", self.until)) if value]
+        if self.failed:
+            said.append(f"its command {self.failed}")
         if self.fault:
             said.append(f"the flag itself is faulty: {self.fault}")
-        return ", ".join(part for part in said if part)
+        return names.show(", ".join(part for part in said if part))
+
+    def alarm(self, now_s: float, is_alive: Callable[[str, int, int], bool] = clock.is_alive) -> str:
+        """Return why somebody should look after this window, "" when all is as it should be."""
+        end_s = time_of(self.until)
+        if self.failed:
+            return f"the command that held the window {names.show(self.failed)}"
+        if self.holder and not _lives(self.holder, is_alive):
+            return "the command that held the window has died"
+        return f"the window was to end at {names.show(self.until)}" if end_s is not None and now_s > end_s else ""
+
+
+def _lives(holder: str, is_alive: Callable[[str, int, int], bool]) -> bool:
+    boot, _, rest = holder.partition(":")
+    pid, _, start = rest.partition(":")
+    try:
+        return is_alive(boot, int(pid), int(start))
+    except ValueError:
+        return False
+    except CannotTell:  # /proc does not show us the processes of others
+        return True
+
+
+def this_process() -> str:
+    """Return the calling process as `holder` names it."""
+    pid = os.getpid()
+    return f"{clock.boot_id()}:{pid}:{clock.process_start(pid)}"
+
+
+def time_of(moment: str) -> float | None:
+    """Return an RFC 3339 time as seconds since 1970, None when it is none; without a zone it is local time."""
+    try:
+        return datetime.datetime.fromisoformat(moment).timestamp()
+    except ValueError:
+        return None
 
 
 def is_set(flag: Path) -> bool:
@@ -60,13 +103,23 @@ def parse(content: str) -> Maintenance:
     try:
         facts = tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
-        return Maintenance(fault=f"not TOML: {names.show(str(error))}")
-    unknown = [names.show(key) for key in facts if key not in KEYS]
-    fault = f"unknown key {', '.join(unknown)}; known: {', '.join(KEYS)}" if unknown else ""
+        return Maintenance(fault=f"not TOML: {error}")
+    faults = [f"unknown key {key}; known: {', '.join(KEYS)}" for key in facts if key not in KEYS]
+    until = facts.get("until", "")
+    until = until.isoformat() if isinstance(until, datetime.datetime) else str(until)
+    if until and time_of(until) is None:
+        faults.append(f"until = {until} is no time; write it as 2026-01-31T18:00:00+01:00")
     what = facts.get("what", [])
-    paths = tuple(names.show(str(path)) for path in (what if isinstance(what, list) else [what]))
-    who, since, why, until = (names.show(str(facts.get(key, ""))) for key in KEYS[:4])
-    return Maintenance(who, since, why, until, paths, fault)
+    paths = tuple(str(path) for path in (what if isinstance(what, list) else [what]))
+    who, since, why, snapshot, holder, failed = (str(facts.get(key, "")) for key in KEYS if key not in ("until", "what"))
+    return Maintenance(who, since, why, until, paths, snapshot, holder, failed, "; ".join(faults))
+
+
+def text(said: Maintenance) -> str:
+    """Return the content of a flag that says this."""
+    facts = {key: value for key, value in said._asdict().items() if key in KEYS and value}
+    # A JSON string without surrogates is a TOML basic string, and a list of them a TOML array (toml.io/en/v1.0.0).
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in facts.items())
 
 
 def _content(flag: Path) -> bytes:

@@ -37,6 +37,10 @@ _UPDATE = (
     " mtime_ns = ?, inode = ?, birth_ns = ?, sha256 = ?, mime = ?, described = ?, pending = ?, ctime_ns = coalesce(?, ctime_ns),"
     " verified_s = coalesce(?, verified_s) WHERE id = ?"
 )
+_RESTORE = (
+    "UPDATE entry SET rev = ?, sequence = ?, directory = ?, name = ?, status = ?, since_s = ?, kind = ?, size_bytes = ?,"
+    " mtime_ns = ?, inode = ?, birth_ns = ?, sha256 = ?, mime = ?, described = ?, pending = ? WHERE id = ?"
+)
 
 
 class Signing(Protocol):
@@ -56,6 +60,13 @@ class Why(NamedTuple):
     source: str  # the job: "scan:/srv/docs", "path:/srv/docs/a.txt", "patch:…"
     reason: str
     submission: str | None = None  # of a submitted patch: applied at most once
+
+
+class Restored(NamedTuple):
+    """A row as it has to be: the entry, and the commit that made it so."""
+
+    entry: Entry
+    sequence: int
 
 
 class Committed(NamedTuple):
@@ -97,8 +108,10 @@ class RegistryWriter(Registry):
         self._last_id = self.meta("last_id")
         self.total = self.count()
 
-    def commit(self, changes: Sequence[Change], why: Why, now_s: float) -> Committed:
+    def commit(self, changes: Sequence[Change], why: Why, now_s: float, *, restored: Sequence[Restored] = ()) -> Committed:
         """Commit changes as one ledger record. IDs of new entries are given here.
+
+        `restored`: rows that somebody wrote into past us, to be put back to what the ledger says before the changes are made.
 
         Raises PreconditionFailed when an entry is no longer at the revision its change was decided on, and StorageError; then
         nothing was changed.
@@ -110,6 +123,7 @@ class RegistryWriter(Registry):
         entry_ids = [change.after.id if change.before else next(supply) for change in changes]
         try:
             with self._db.transaction() as tx:
+                self._restore(tx, restored)
                 head = self._write(tx, changes, entry_ids, why, now_s)
                 if new:
                     tx.execute("INSERT OR REPLACE INTO meta VALUES ('last_id', ?)", (new[-1],))
@@ -151,13 +165,22 @@ class RegistryWriter(Registry):
             return
         _keep_history(tx, changes)
         moved = [change for change in changes if change.before and change.before[2:4] != change.after[2:4]]
-        # Parked under names that no file can have, so that two documents may swap their paths within one commit.
-        tx.execute_many("UPDATE entry SET name = ? WHERE id = ?", [(b"\0" + c.after.id.encode(), int(c.after.id)) for c in moved])
+        tx.execute_many("UPDATE entry SET name = ? WHERE id = ?", [(_parked(c.after), int(c.after.id)) for c in moved])
         rows = []
         for change in changes:
             witness = (change.ctime_ns, now_s) if change.ctime_ns else (None, None)  # was the content read for this change?
             rows.append((sequence, *self._columns(tx, change.after), *witness, int(change.after.id)))
         tx.execute_many(_UPDATE, rows)
+
+    def restore(self, restored: Sequence[Restored]) -> None:
+        """Put rows back to what the ledger says."""
+        with self._db.transaction() as tx:
+            self._restore(tx, restored)
+
+    def _restore(self, tx: Transaction, restored: Sequence[Restored]) -> None:
+        tx.execute_many("UPDATE entry SET name = ? WHERE id = ?", [(_parked(one.entry), int(one.entry.id)) for one in restored])
+        rows = [(one.entry.rev, one.sequence, *self._columns(tx, one.entry), int(one.entry.id)) for one in restored]
+        tx.execute_many(_RESTORE, rows)
 
     def _columns(self, tx: Transaction, entry: Entry) -> Row:
         _, _, root, path, seen, status, since_s, described = entry
@@ -273,14 +296,19 @@ class RegistryWriter(Registry):
             )
         self._directories.clear()
 
-    def checkpoint(self, *, least_bytes: int = _WAL_BYTES) -> Checkpoint | None:
+    def checkpoint(self, *, least_bytes: int = _WAL_BYTES, truncate: bool = False) -> Checkpoint | None:
         """Carry the WAL over into the database when it has grown; None when it has not."""
-        return self._db.checkpoint() if self._db.wal_bytes >= least_bytes else None
+        return self._db.checkpoint(truncate=truncate) if self._db.wal_bytes >= least_bytes else None
 
     @property
     def ledger_head(self) -> Head:
         """Where the ledger stands, without asking the database."""
         return self._head
+
+
+def _parked(entry: Entry) -> bytes:
+    """Return a name that no file can have, so that two documents may swap their paths within one transaction."""
+    return b"\0" + entry.id.encode()
 
 
 def _root_id(tx: Transaction, root: str) -> int:

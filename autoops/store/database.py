@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -28,6 +28,7 @@ Mode = Literal["ro", "rw", "create"]
 
 CACHE_KIB = 4096
 WAL_KEPT_BYTES = 16 << 20  # a WAL that a burst made larger is cut back to this when it begins anew
+_WATCHED_STEPS = 10_000  # of SQLite's virtual machine: about a millisecond
 _CHECKPOINT_BUSY_S = 1.0  # how long a checkpoint waits for readers, while every writer waits for it
 
 
@@ -189,6 +190,27 @@ class Database(Reader):
         return [text for (text,) in found if text != "ok"] + [
             f"row {row} of {table} points to nothing" for table, row, *_ in broken
         ]
+
+    def copy_to(self, path: Path) -> None:
+        """Copy one state of the database to a new file, in one step: writers go on, and are not in it. Not yet synced.
+
+        The copy is one file: it is in WAL mode only when somebody opens it for writing.
+        """
+        try:
+            with contextlib.closing(sqlite3.connect(path)) as target:
+                self._con.backup(target)
+                target.execute("PRAGMA journal_mode=DELETE").fetchall()
+        except sqlite3.Error as error:
+            reraise(error, path, self._busy_s)
+
+    @contextlib.contextmanager
+    def watched(self, alive: Callable[[], None]) -> Iterator[None]:
+        """Call `alive` again and again while statements run, the longest too."""
+        self._con.set_progress_handler(alive, _WATCHED_STEPS)
+        try:
+            yield
+        finally:
+            self._con.set_progress_handler(None, 0)
 
     def close(self) -> None:
         """Close without a checkpoint.

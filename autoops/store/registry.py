@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from autoops.core.canonical import described_from_json, entry_text, parse
-from autoops.core.digest import Tree, leaves_by_bucket
+from autoops.core.digest import Tree, bucket_of, leaves_by_bucket, members_of
 from autoops.errors import StorageCorrupt
 from autoops.model import JSON, UNDESCRIBED, Described, Entry, Observation
 from autoops.store.database import Database, Row, Schema
 from autoops.store.leaves import tree_of
 from autoops.store.records import Records, id_of, patches_of
+from autoops.store.schema import OBJECTS, strange
 
 SCHEMA = Schema("registry", 0x6175_7267, Path(__file__).with_name("registry.sql"))
 
@@ -261,6 +263,22 @@ class Registry(Records):
         """Yield (bucket number, members) of the stored Merkle leaves."""
         yield from self._reader.each("SELECT number, members FROM bucket ORDER BY number")
 
+    def leaves_in_parts(self, buckets: int) -> Iterator[list[Row]]:
+        """Yield the stored leaves in lists of so many buckets."""
+        part: list[Row] = []
+        for row in self.leaves():
+            part.append(row)
+            if len(part) == buckets:
+                yield part
+                part = []
+        if part:
+            yield part
+
+    def leaf(self, entry_id: str) -> bytes | None:
+        """Return the stored leaf of an entry."""
+        row = self._reader.one("SELECT members FROM bucket WHERE number = ?", (bucket_of(entry_id),))
+        return dict(members_of(row[0])).get(entry_id) if row else None
+
     def intents(self) -> list[tuple[str, bytes]]:
         """Return the renames that were begun: (ID, target path below the root)."""
         return [(f"{entry_id:016d}", target) for entry_id, target in self._reader.query("SELECT entry, target FROM intent")]
@@ -269,6 +287,20 @@ class Registry(Records):
         """Return what SQLite's own check finds wrong."""
         assert isinstance(self._reader, Database)
         return self._reader.check(quick=quick)
+
+    def strange_schema(self) -> list[str]:
+        """Return how tables, indexes, triggers and views differ from what they should be."""
+        return strange(self._reader.query(OBJECTS), SCHEMA)
+
+    def copy_to(self, path: Path) -> None:
+        """Copy one state of the registry to a new file. Raises StorageError."""
+        assert isinstance(self._reader, Database)
+        self._reader.copy_to(path)
+
+    def watched(self, alive: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call `alive` again and again while it is read."""
+        assert isinstance(self._reader, Database)
+        return self._reader.watched(alive)
 
     def close(self) -> None:
         """Close the connection."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -28,6 +28,7 @@ from autoops.store.guard import Guard
 from autoops.store.statements import Transaction
 
 BUSY_S = 10.0
+OBJECTS = "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite!_stat%' ESCAPE '!'"  # ANALYZE makes those
 
 
 class Schema(NamedTuple):
@@ -88,6 +89,19 @@ def migrate(path: Path, spec: Schema, *, busy_s: float = BUSY_S) -> int:
                 return before
         except sqlite3.Error as error:
             reraise(error, path, busy_s)
+
+
+def strange(rows: Iterable[tuple[str, str, str | None]], spec: Schema) -> list[str]:
+    """Return how tables, indexes and the like (type, name, SQL) differ from those of a schema, [] when they do not."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as con:
+        for statement in statements(spec.sql_file.read_text(encoding="utf-8")):
+            con.execute(statement)
+        wanted = {(kind, name): sql for kind, name, sql in con.execute(OBJECTS)}
+    found = {(kind, name): sql for kind, name, sql in rows}
+    missing = [f"{kind} {name} is missing" for kind, name in wanted.keys() - found.keys()]
+    added = [f"{kind} {name} was added" for kind, name in found.keys() - wanted.keys()]
+    other = [f"{kind} {name} is another one" for (kind, name), sql in found.items() if wanted.get((kind, name), sql) != sql]
+    return sorted(missing + added + other)
 
 
 def use_wal(con: sqlite3.Connection, path: Path) -> None:

@@ -16,6 +16,7 @@ from autoops import clock, log
 from autoops.files import mounts
 from autoops.files.ignore import Ignore
 from autoops.model import JSON
+from autoops.runtime.maintenance import Maintenance
 from autoops.watch.coverage import Identity, Scope, identity
 from autoops.watch.emitter import InotifyEmitter
 from autoops.watch.observer import Observer, Sink, Source
@@ -94,10 +95,13 @@ class Watcher:
         """Take over roots and settings; only what changed is watched anew."""
         self._adopt(self._load())
 
-    def pause(self) -> None:
+    def pause(self, window: Maintenance) -> None:
         """Go on: what happens during maintenance is enqueued, and waits for the worker."""
 
-    def resume(self) -> None:
+    def entered(self, window: Maintenance) -> None:
+        """Go on all the same."""
+
+    def resume(self, alive: Callable[[], None], was: Maintenance | None) -> None:
         """Nothing was stopped."""
 
     def close(self) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 
 from autoops.core import patch as patches
-from autoops.core.canonical import apply_patch
 from autoops.errors import NotFound, PreconditionFailed, Refused
 from autoops.log import emit
 from autoops.model import JSON, Change, Job
 from autoops.store.commit import RegistryWriter, Why
+from autoops.store.past import value_at
 from autoops.store.queue import Queue
-from autoops.store.records import id_of, patch_for, patches_of
+from autoops.store.records import id_of, patches_of
 from autoops.store.registry import Registry
 from autoops.work.register import Register
 
@@ -70,7 +70,7 @@ def undo(registry: Registry, what: str, actor: str, now_s: int) -> tuple[list[Ch
     if record is None:
         raise NotFound(what=f"commit {sequence}")
     touched = {id_of(patch): patch for patch in patches_of(record) if only in (None, id_of(patch))}
-    past = {entry_id: _before(registry, entry_id, sequence) for entry_id in touched}
+    past = {entry_id: value_at(registry, entry_id, sequence - 1)[0] for entry_id in touched}
     entries = registry.by_id(touched)
     changes = patches.undo(touched, entries, past, actor, sequence, now_s)
     return changes, f"rollback of commit {sequence}" + (f" for {only}" if only else "")
@@ -81,15 +81,3 @@ def _last_commit(registry: Registry, entry_id: str) -> int:
     if not history:
         raise NotFound(what=entry_id)
     return history[-1][1]
-
-
-def _before(registry: Registry, entry_id: str, sequence: int) -> JSON | None:
-    """Return an entry's JSON value before a commit, replayed from the ledger."""
-    value: JSON | None = None
-    for _, earlier in registry.history(entry_id):
-        if earlier >= sequence:
-            break
-        record = registry.record(earlier)
-        assert record is not None
-        value = apply_patch(value, dict(patch_for(record, entry_id)))
-    return value

@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 
 from autoops import names
 from autoops.config import Config, as_toml
-from autoops.core.signing import Signer
+from autoops.core.signing import Signer, Verifier
 from autoops.files import durable
 from autoops.log import emit
 from autoops.model import JSON, PRIORITY_DESCRIBE, Job, JobKind, Work, split_key
 from autoops.pool import asking
 from autoops.pool.pool import Pool
+from autoops.runtime.maintenance import Maintenance
 from autoops.runtime.wake import Sleeper
 from autoops.state import State
 from autoops.store.commit import RegistryWriter
@@ -26,6 +27,9 @@ from autoops.store.operations import DryRun, Findings, Gaps, Heartbeats
 from autoops.store.queue import SCHEMA as QUEUE
 from autoops.store.queue import Queue
 from autoops.trace import trace
+from autoops.window import seal
+from autoops.window.admit import NOTHING, Admission, Gate, take_over
+from autoops.window.inspect import Alive
 from autoops.work.checkpoints import Checkpoints
 from autoops.work.fresh import Fresh
 from autoops.work.hearing import Hearing
@@ -55,7 +59,7 @@ class Worker:
     ) -> None:
         self._load_config, self._state, self._load_key = load_config, state, load_key
         self._config = load_config()
-        self._may_describe, self._is_paused = with_stage_two, False
+        self._may_describe, self._is_open = with_stage_two, False  # the registry
         self._with_stage_two = with_stage_two and self._config.describe.enabled
         self.facts: JSON = {"describes": self._with_stage_two}  # for those who wait for it
         self._lock: WorkerLock | None = None
@@ -63,7 +67,7 @@ class Worker:
     # life
 
     def open(self) -> None:
-        """Take the lock, open the databases, and clear up after a worker that died. Raises AnotherWorker, StorageError."""
+        """Take the lock and open the queue. Raises AnotherWorker, StorageError."""
         self._lock = WorkerLock(self._state.worker_lock)
         queue = self._config.queue
         self._queue_db = Database.open(self._state.queue_db, QUEUE, synchronous="FULL", guard=True)
@@ -76,15 +80,26 @@ class Worker:
         self._sleeper = Sleeper(self._state.worker_socket)
         self._heartbeats = Heartbeats(self._queue_db)
         self._said, self._progress = "", Timer(_PROGRESS_S)
-        self._open_registry()
+        self._gate = Gate(self._state)
 
-    def _open_registry(self) -> None:
+    def resume(self, alive: Alive, was: Maintenance | None) -> None:
+        """Open the registry, take over what was edited in it by hand, and clear up after a worker that died.
+
+        Raises Held, StorageError.
+        """
         signer = Signer(self._load_key())
+        admission = self._gate.pass_through(Verifier(signer.public), alive, was)
+        self._open_registry(signer, admission)
+
+    def _open_registry(self, signer: Signer, admission: Admission) -> None:
         self._registry = RegistryWriter.open_for_writing(self._state.registry_db, signer)
         self._registry.require_key(signer.public.hex())
+        self._checkpoints = Checkpoints(self._state.checkpoints, self._registry, signer)
+        self._queue.enqueue(take_over(self._registry, admission))
+        seal.remove(self._state)
+        self._checkpoints.due = bool(admission.edits)
         durable.write(self._state.running_config, as_toml(self._config).encode())
         self._registry.place_roots({root.name: root.path for root in self._config.roots})
-        self._checkpoints = Checkpoints(self._state.checkpoints, self._registry, signer)
         notes = Notes(Findings(self._queue_db), time.time)
         self._roots = {root.name: root for root in self._config.roots}
         self._register = Register(
@@ -118,6 +133,7 @@ class Worker:
         self._wants_stage_two = self._with_stage_two and self._registry.pending_count() > 0
         self._register.renames.resume(self._register.commit)
         self._queue.rescue()
+        self._is_open = True
 
     def _want_stage_two(self) -> None:
         self._wants_stage_two = self._with_stage_two
@@ -126,14 +142,16 @@ class Worker:
         """Give back every job, write the last checkpoint, close the databases."""
         if self._lock is None:
             return
-        if not self._is_paused:
-            self._close_registry()
+        self._close_registry(None)
         self._sleeper.close()
         self._queue_db.close()
         self._lock.release()
         self._lock = None
 
-    def _close_registry(self) -> None:
+    def _close_registry(self, window: Maintenance | None) -> None:
+        if not self._is_open:
+            return
+        self._is_open = False
         self._scans.stop()
         for job in (*self._paths.let_go(), *self._stage_two.stop()):
             self._queue.release(job)
@@ -141,29 +159,28 @@ class Worker:
         self._describe_pool.close()
         self._checkpoints.write(time.time())
         self._registry.store_leaves()
-        self._registry.checkpoint(least_bytes=1)
+        self._registry.checkpoint(least_bytes=0, truncate=True)
         self._registry.close()
+        seal.write(self._state, window)
 
-    def pause(self) -> None:
+    def pause(self, window: Maintenance) -> None:
         """Let go of the registry, so that it can be edited."""
-        self._close_registry()
-        self._is_paused = True
+        self._close_registry(window)
 
-    def resume(self) -> None:
-        """Take up the registry again."""
-        self._is_paused = False
-        self._open_registry()
+    def entered(self, window: Maintenance) -> None:
+        """Remember for whom the registry lies open."""
+        seal.note_window(self._state, window)
 
     def reload(self) -> None:
         """Take over the configuration as it is now. Raises ConfigError."""
         config = self._load_config()
-        if not self._is_paused:  # else resume opens it
-            self._close_registry()
+        was_open = self._is_open  # else resume opens it
+        self._close_registry(None)
         self._config = config
         self._with_stage_two = self._may_describe and config.describe.enabled
         self.facts["describes"] = self._with_stage_two
-        if not self._is_paused:
-            self._open_registry()
+        if was_open:
+            self._open_registry(Signer(self._load_key()), NOTHING)
 
     def wake_fds(self) -> list[int]:
         """Wake up for enqueued jobs and for answers of the pool."""
@@ -171,6 +188,8 @@ class Worker:
 
     def status(self) -> str:
         """Say what it is doing."""
+        if not self._is_open:
+            return "the registry is closed"
         doing = "idle"
         if scan := self._scans.running:
             doing = f"scanning {scan.root}: {scan.totals.files:,} files, {scan.totals.directories:,} directories"

@@ -23,7 +23,7 @@ TINY = """
 import json, os, socket, sys, time
 from pathlib import Path
 from autoops import log
-from autoops.errors import AutoopsError, ConfigError, StorageBusy, StorageCorrupt
+from autoops.errors import AutoopsError, ConfigError, Held, StorageBusy, StorageCorrupt
 from autoops.files.inotify import NameWatch
 from autoops.runtime import service
 from autoops.runtime.service import run
@@ -58,10 +58,15 @@ class Tiny:
         say("reload")
         if (here / "bad").exists():
             raise ConfigError(count=1, faults="a.toml:1: x: unknown key")
-    def pause(self):
-        say("pause")
-    def resume(self):
-        say("resume")
+    def pause(self, window):
+        say(f"pause {window}".strip())
+    def entered(self, window):
+        say(f"entered {window}".strip())
+    def resume(self, alive, was):
+        alive()
+        if (here / "broken").exists():
+            raise Held(detail=(here / "broken").read_text(), remedy="mend it")
+        say(f"resume {was}" if was else "resume")
     def close(self):
         say("close")
     def wake_fds(self):
@@ -243,7 +248,7 @@ def test_a_watchdog_meant_for_another_process_is_not_ours(start: Start) -> None:
 def test_the_watchdog_is_fed_during_maintenance(start: Start, tmp_path: Path) -> None:
     (tmp_path / ".maintenance").touch()
     life = start(WATCHDOG_USEC="200000")
-    life.until("CALL=pause")
+    life.until("CALL=entered")
     life.until("WATCHDOG=1", times=3)
 
 
@@ -252,12 +257,12 @@ def test_no_step_begins_while_the_flag_exists(start: Start, tmp_path: Path) -> N
     flag.write_text('who = "ann"\nwhy = "new\\ndisk"\n')
     life = start('{"sleep_s": 0}')
     came = life.until("CALL=beat paused")
-    assert came[:2] == ["CALL=open", "CALL=pause"]
+    assert came[:2] == ["CALL=open", r"CALL=entered new\x0adisk, by ann"]
     assert r"STATUS=paused (new\x0adisk, by ann); 0 steps" in came[2]
     life.wake()
     flag.unlink()
     came = life.until("CALL=step begins")
-    assert came[0] == "CALL=resume"
+    assert came[:2] == ["EXTEND_TIMEOUT_USEC=60000000", r"CALL=resume new\x0adisk, by ann"]
     assert any(message.startswith("STATUS=0 steps") for message in came) or any(
         "beat running" in m for m in life.until("beat running")
     )
@@ -283,8 +288,29 @@ def test_a_flag_that_appears_pauses_once_before_the_next_step(start: Start, tmp_
     life.send(signal.SIGTERM)
     code, _ = life.end()
     assert code == 0
-    assert life.seen.count("CALL=pause") == 1
-    assert "CALL=resume" not in life.seen
+    assert sum(message.startswith("CALL=pause") for message in life.seen) == 1
+    assert [message for message in life.seen if message.startswith("CALL=resume")] == ["CALL=resume"], "the one at the start"
+
+
+def test_what_was_edited_and_is_broken_holds_the_service_until_it_is_mended(start: Start, tmp_path: Path) -> None:
+    life = start('{"bell": true, "sleep_s": 0.01}')
+    life.until("CALL=step ends")
+    (tmp_path / ".maintenance").write_text('why = "x"')
+    life.until("CALL=beat paused")
+    (tmp_path / "broken").write_text("a row\npoints nowhere")
+    (tmp_path / ".maintenance").unlink()
+    came = life.until("CALL=beat held")
+    assert any("STATUS=held" in message and r"a row\x0apoints nowhere" in message for message in came)
+    (tmp_path / "broken").unlink()
+    came = life.until("CALL=step ends")
+    assert "CALL=resume x" in came and "CALL=step begins" in came
+
+
+def test_a_service_that_finds_its_registry_broken_at_the_start_is_held_too(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "broken").write_text("x")
+    life = start()
+    came = life.until("CALL=beat held")
+    assert not any("step" in message for message in came) and any(message.startswith("READY=1") for message in came)
 
 
 def test_a_service_that_is_idle_notices_the_flag_by_itself(start: Start, tmp_path: Path) -> None:

@@ -27,12 +27,28 @@ def test_an_empty_flag_pauses_and_says_nothing(tmp_path: Path) -> None:
 
 
 def test_a_flag_says_who_since_why_until_and_what() -> None:
-    said = maintenance.parse('who = "ann"\nsince = 2026-01-02T03:04:05Z\nwhy = "disk"\nuntil = "noon"\nwhat = ["/a", "/b"]')
-    assert said == Maintenance("ann", "2026-01-02 03:04:05+00:00", "disk", "noon", ("/a", "/b"))
-    assert str(said) == "disk, by ann, since 2026-01-02 03:04:05+00:00, until noon"
+    said = maintenance.parse(
+        'who = "ann"\nsince = 2026-01-02T03:04:05Z\nwhy = "disk"\nuntil = 2026-01-02T04:00:00Z\nwhat = ["/a", "/b"]'
+    )
+    assert said == Maintenance("ann", "2026-01-02 03:04:05+00:00", "disk", "2026-01-02T04:00:00+00:00", ("/a", "/b"))
+    assert str(said) == "disk, by ann, since 2026-01-02 03:04:05+00:00, until 2026-01-02T04:00:00+00:00"
+    assert maintenance.parse(maintenance.text(said)) == said
 
 
-@pytest.mark.parametrize("content", ["why = ", "x", 'reason = "typed wrong"', "why = \x00"])
+def test_a_window_raises_an_alarm_when_it_is_past_its_end_or_whoever_held_it_is_gone() -> None:
+    end_s = 1767326400.0  # 2026-01-02T04:00:00Z
+    said = maintenance.parse("until = 2026-01-02T04:00:00Z")
+    assert said.alarm(end_s) == "" and "was to end at" in said.alarm(end_s + 1)
+    held = Maintenance(holder=maintenance.this_process())
+    assert (
+        held.alarm(0) == ""
+        and "has died" in held._replace(holder="0:1:2").alarm(0)
+        and "has died" in Maintenance(holder="x").alarm(0)
+    )
+    assert "ended with 3" in Maintenance(failed="ended with 3").alarm(0)
+
+
+@pytest.mark.parametrize("content", ["why = ", "x", 'reason = "typed wrong"', "why = \x00", 'until = "noon"'])
 def test_a_malformed_flag_pauses_and_says_what_is_wrong(tmp_path: Path, content: str) -> None:
     flag = tmp_path / ".maintenance"
     flag.write_text(content)

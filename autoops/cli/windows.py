@@ -1,0 +1,345 @@
+"""Commands around an edit by hand: pause, resume, maintenance status|snapshot|run."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import re
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autoops import clock, names
+from autoops.cli.context import Context, require_state
+from autoops.cli.options import DryRunOption, JsonOption, StateOption, context
+from autoops.cli.output import as_json, say, warn
+from autoops.core.canonical import canonical, changed_fields
+from autoops.core.ids import is_id
+from autoops.core.ledger import utc
+from autoops.core.signing import Verifier
+from autoops.errors import CannotTell, CheckFailed, NotFound, Refused, UsageError
+from autoops.log import emit
+from autoops.model import JSON, Change
+from autoops.runtime import maintenance
+from autoops.runtime.maintenance import Maintenance
+from autoops.store.operations import Heartbeat, Heartbeats
+from autoops.window import seal, snapshot
+from autoops.window.admit import WAY_BACK
+from autoops.window.declared import CLASS, is_declared
+from autoops.window.flag import change_flag, remove_flag, set_flag
+from autoops.window.inspect import Inspection, changed_by_hand, inspect
+
+_SERVICES = ("watcher", "worker")
+_LOOK_S = 0.02
+_SPAN = re.compile(r"(\d+)\s*(s|m|h|d)")
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SHOWN = 20
+
+maintenance_app = typer.Typer(help="Maintenance windows: look, copy, hold one while a command runs.", no_args_is_help=True)
+
+WhyOption = Annotated[str, typer.Option("--why", help="What for; goes into the ledger with what is edited.")]
+UntilOption = Annotated[
+    str,
+    typer.Option("--until", metavar="TIME", help="When it is to end: 2h, 30m, 2026-01-31T18:00. Then: an alarm, no end."),
+]
+DeclareOption = Annotated[
+    list[str] | None,
+    typer.Option("--declare", metavar="WHAT", help="What is going to be edited: a path, an ID, class:NAME; repeatable."),
+]
+NoSnapshotOption = Annotated[bool, typer.Option("--no-snapshot", help="Take no copy of the registry.")]
+TimeoutOption = Annotated[float, typer.Option("--timeout", metavar="S", help="How long to wait for the services.")]
+
+
+def pause(
+    state: StateOption = None,
+    why: WhyOption = "",
+    until: UntilOption = "",
+    declare: DeclareOption = None,
+    no_snapshot: NoSnapshotOption = False,
+    timeout: TimeoutOption = 30.0,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Open a maintenance window: wait until every service has let go of the registry, and take a copy of it."""
+    ctx = context(state)
+    window = _window(ctx, why, until, declare or ())
+    if dry_run:
+        _require_no_window(ctx)
+        say(f"would write {ctx.state.flag}:")
+        say(maintenance.text(window).rstrip().replace("\n", "; "))
+        return
+    _open_window(ctx, window, timeout, with_snapshot=not no_snapshot)
+    say(f"registry: {ctx.state.registry_db}; when you are done: autoops resume")
+
+
+def resume(
+    state: StateOption = None,
+    restore_snapshot: Annotated[
+        bool, typer.Option("--restore-snapshot", help="Drop what was edited: put the copy back that was taken before.")
+    ] = False,
+    snapshot_name: Annotated[str, typer.Option("--snapshot", metavar="NAME", help="Which one, with --restore-snapshot.")] = "",
+    timeout: TimeoutOption = 60.0,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Close the maintenance window: check what was edited, take it over, go on. 4: the edit is broken, and all stays as it is."""
+    ctx = context(state)
+    require_state(ctx.state)
+    window = maintenance.read(ctx.state.flag)
+    if window is None and _beat(ctx, "worker", "held") is None:
+        raise Refused(detail="no maintenance window is open")
+    if restore_snapshot:
+        _restore(ctx, snapshot_name or (window.snapshot if window else ""), dry_run=dry_run)
+    if dry_run:
+        _say_edits(ctx, _inspected(ctx), window or Maintenance())
+        return
+    _close_window(ctx, timeout)
+
+
+@maintenance_app.command("status")
+def status(state: StateOption = None, json: JsonOption = False) -> None:
+    """Show the window that is open, who has let go of the registry, and what has been edited so far. 1: something is wrong."""
+    ctx = context(state)
+    require_state(ctx.state)
+    window = maintenance.read(ctx.state.flag)
+    held = _beat(ctx, "worker", "held")
+    inspection = _inspected(ctx) if window or held else Inspection([], [])
+    alarm = window.alarm(time.time()) if window else held.status if held else ""
+    if json:
+        changes = _changes(ctx, inspection, window or Maintenance())
+        as_json(
+            {
+                "alarm": alarm,
+                "edits": [{"id": one.after.id, "set": changed_fields(one), **one.evidence} for one in changes],
+                "faults": inspection.faults,
+                "open": window is not None,
+                "services": {beat.process: beat.state for beat in _living(ctx)},
+                "snapshots": [path.name for path in snapshot.snapshots(ctx.state)],
+                "window": window._asdict() if window else None,
+            }
+        )
+    else:
+        say(f"a window is open: {window}" if window else "no window is open")
+        for beat in _living(ctx):
+            say(f"autoops-{beat.process}: {beat.state}")
+        if window and window.snapshot:
+            say(f"snapshot: {ctx.state.backups / window.snapshot}")
+        if window or held:
+            _say_edits(ctx, inspection, window or Maintenance())
+        if alarm:
+            say(f"ALARM: {alarm}")
+    raise typer.Exit(1 if alarm or inspection.faults else 0)
+
+
+@maintenance_app.command("snapshot")
+def take_snapshot(state: StateOption = None) -> None:
+    """Take a copy of the registry, in a window or not."""
+    ctx = context(state)
+    require_state(ctx.state)
+    _snapshot(ctx)
+
+
+@maintenance_app.command("run", context_settings={"allow_interspersed_args": False})
+def run(
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="After --: the command, with its arguments.")],
+    state: StateOption = None,
+    why: WhyOption = "",
+    until: UntilOption = "",
+    declare: DeclareOption = None,
+    no_snapshot: NoSnapshotOption = False,
+    timeout: TimeoutOption = 60.0,
+) -> None:
+    """Hold a window open while a command runs. If it ends badly, or this program dies, the window stays, and alarms."""
+    ctx = context(state)
+    window = _window(ctx, why or " ".join(command), until, declare or ())._replace(holder=maintenance.this_process())
+    window = _open_window(ctx, window, timeout, with_snapshot=not no_snapshot)
+    try:
+        code = subprocess.run(command, env={**os.environ, "AUTOOPS_WINDOW": str(ctx.state.flag)}, check=False).returncode
+        ended = "" if code == 0 else f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
+    except OSError as error:
+        ended = f"could not be started: {error.strerror}"
+    if ended:
+        change_flag(ctx.state.flag, window._replace(holder="", failed=ended))
+        emit("window_alarm", flag=str(ctx.state.flag), reason=f"the command that held the window {ended}")
+        raise CheckFailed(detail=f"the command {ended}; the window stays open until: autoops resume")
+    change_flag(ctx.state.flag, window._replace(holder=""))
+    _close_window(ctx, timeout)
+
+
+# opening
+
+
+def _window(ctx: Context, why: str, until: str, declare: Sequence[str]) -> Maintenance:
+    require_state(ctx.state)
+    what = tuple(_declared(ctx, one) for one in declare)
+    return Maintenance(os.environ.get("SUDO_USER") or getpass.getuser(), utc(time.time()), why, _end_of(until), what)
+
+
+def _end_of(until: str) -> str:
+    """Return a time, or a span from now, as the flag has it. Raises UsageError."""
+    span = _SPAN.fullmatch(until)
+    if span:
+        return utc(time.time() + int(span[1]) * _UNIT_S[span[2]])
+    end_s = maintenance.time_of(until)
+    if until and end_s is None:
+        raise UsageError(detail=f"--until {names.show(until)} is no time: write 2h, 30m, or 2026-01-31T18:00")
+    if end_s is not None and end_s < time.time():
+        raise UsageError(detail=f"--until {names.show(until)} is in the past")
+    return utc(end_s) if end_s is not None else ""
+
+
+def _declared(ctx: Context, what: str) -> str:
+    """Return what is declared in its stored form. Raises NotFound for an ID or a path that is not registered."""
+    if what.startswith(CLASS):
+        return what
+    with contextlib.closing(ctx.registry()) as registry:
+        if is_id(what):
+            if what not in registry.by_id([what]):
+                raise NotFound(what=what)
+            return what
+        places = registry.root_paths()
+        absolute = os.fsencode(Path(what).absolute())
+        for root, place in places.items():
+            below = absolute[len(place.rstrip(b"/")) + 1 :] if (absolute + b"/").startswith(place.rstrip(b"/") + b"/") else None
+            if below is not None and (registry.at(root, [below]) or registry.directory_id(root, below) is not None):
+                return names.text(absolute)
+    raise NotFound(what=names.show(what))
+
+
+def _require_no_window(ctx: Context) -> None:
+    window = maintenance.read(ctx.state.flag)
+    if window is not None:
+        raise Refused(detail=f"a maintenance window is open already{f' ({window})' if str(window) else ''}")
+
+
+def _open_window(ctx: Context, window: Maintenance, timeout_s: float, *, with_snapshot: bool) -> Maintenance:
+    set_flag(ctx.state.flag, window)
+    deadline = time.monotonic() + timeout_s
+    while late := [beat.process for beat in _living(ctx) if beat.state != "paused"]:
+        if time.monotonic() > deadline:
+            who = " and ".join(f"autoops-{name}" for name in late)
+            raise CheckFailed(detail=f"after {timeout_s:g} s {who} has not let go. The window is open, but do not edit yet")
+        time.sleep(_LOOK_S)
+    living = [f"autoops-{beat.process}" for beat in _living(ctx)]
+    say(f"paused: {', '.join(living)}" if living else "paused: no service runs")
+    if with_snapshot:
+        window = window._replace(snapshot=_snapshot(ctx).name)
+        change_flag(ctx.state.flag, window)
+    return window
+
+
+def _snapshot(ctx: Context) -> Path:
+    stamp = utc(time.time()).replace("-", "").replace(":", "").replace(".", "")
+    path = snapshot.take(ctx.state, stamp)
+    say(f"snapshot: {path}")
+    return path
+
+
+# closing
+
+
+def _close_window(ctx: Context, timeout_s: float) -> None:
+    inspection = _inspected(ctx)
+    if inspection.faults:
+        for fault in inspection.faults[:_SHOWN]:
+            warn(f"  {fault}")
+        raise Refused(detail=f"what was edited is broken, and the window stays open. Correct it, or go back: {WAY_BACK}")
+    with contextlib.closing(ctx.registry()) as registry:
+        before = registry.head().sequence
+    remove_flag(ctx.state.flag)
+    if not any(beat.process == "worker" for beat in _living(ctx)):
+        say("resumed; no worker runs, what was edited is taken over when it starts")
+        return
+    deadline = time.monotonic() + timeout_s
+    while _beat(ctx, "worker", "running") is None:
+        held = _beat(ctx, "worker", "held")
+        if held is not None and maintenance.read(ctx.state.flag) is None and time.monotonic() > deadline - timeout_s + 1:
+            raise Refused(detail=held.status)
+        if time.monotonic() > deadline:
+            raise CannotTell(detail="whether the worker went on: it has not said so", remedy="look at: autoops status")
+        time.sleep(_LOOK_S)
+    say("resumed")
+    _say_commit(ctx, before)
+
+
+def _say_commit(ctx: Context, before: int) -> None:
+    with contextlib.closing(ctx.registry()) as registry:
+        for record in registry.records(before):
+            if '"kind":"by-hand"' in record.text:
+                declared = record.text.count('"declared":true')
+                other = record.text.count('"declared":false')
+                say(f"edited by hand: {declared} declared, {other} not declared; commit {record.sequence}")
+
+
+def _restore(ctx: Context, name: str, *, dry_run: bool) -> None:
+    busy = [beat.process for beat in _living(ctx) if beat.process == "worker" and beat.state not in ("paused", "held")]
+    if busy:
+        raise Refused(detail="the worker has not let go of the registry yet")
+    chosen = snapshot.find(ctx.state, name)
+    if dry_run:
+        say(f"would put {chosen} in the place of {ctx.state.registry_db}, and keep that beside it")
+        raise typer.Exit
+    stamp = utc(time.time()).replace("-", "").replace(":", "").replace(".", "")
+    aside = snapshot.restore(ctx.state, chosen, Verifier(ctx.public_key()), stamp)
+    say(f"restored {chosen.name}; what was edited is kept in {aside}")
+
+
+# looking
+
+
+def _living(ctx: Context) -> list[Heartbeat]:
+    """Return the signs of life of the services that live, a service that `up` runs among them."""
+    with contextlib.closing(ctx.queue_db(writable=False)) as database:
+        beats = Heartbeats(database).list()
+    return [beat for beat in beats if beat.process in _SERVICES and clock.is_alive(beat.boot_id, beat.pid, beat.start)]
+
+
+def _beat(ctx: Context, process: str, state: str) -> Heartbeat | None:
+    return next((beat for beat in _living(ctx) if (beat.process, beat.state) == (process, state)), None)
+
+
+def _inspected(ctx: Context) -> Inspection:
+    """Look at what was edited; untouched since the worker let go of it, there is nothing to look at."""
+    left = seal.read(ctx.state)
+    if left is None or left.files == seal.stamp(ctx.state.registry_db):
+        return Inspection([], [])
+    return inspect(ctx.state, Verifier(ctx.public_key()))
+
+
+def _changes(ctx: Context, inspection: Inspection, window: Maintenance) -> list[Change]:
+    if not inspection.edits:
+        return []
+    with contextlib.closing(ctx.registry()) as registry:
+        places = registry.root_paths()
+    changes = []
+    for edit in inspection.edits:
+        after = changed_by_hand(edit, window.who or "unknown", int(time.time()))
+        if after is not None:
+            declared = is_declared(window.what, (edit.before, after), places)
+            changes.append(Change(edit.before, after, {"declared": declared, "path": names.text(edit.before.path)}))
+    return changes
+
+
+def _say_edits(ctx: Context, inspection: Inspection, window: Maintenance) -> None:
+    for fault in inspection.faults[:_SHOWN]:
+        say(f"BROKEN: {fault}")
+    if inspection.faults:
+        say(WAY_BACK)
+    for change in _changes(ctx, inspection, window)[:_SHOWN]:
+        fields: JSON = changed_fields(change)
+        what = ", ".join(f"{key} = {canonical(value)}" for key, value in fields.items())
+        say(f"edited{'' if change.evidence['declared'] else ', not declared'}: {change.after.id} {change.evidence['path']}: {what}")
+    if not inspection.faults and not inspection.edits:
+        say("nothing was edited")
+    elif len(inspection.edits) > _SHOWN:
+        say(f"... {len(inspection.edits)} entries in all")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command()(pause)
+    app.command()(resume)
+    app.add_typer(maintenance_app, name="maintenance")

@@ -1,0 +1,95 @@
+"""Before the worker writes again: was the registry written while it did not hold it, and if so, what becomes of that?
+
+Untouched: nothing. Edited, and whole: the edits become one commit. Broken: the worker is held, and says why and how to go back.
+Reads what `inspect` reads, and the seal; writes the registry through its writer.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from autoops.core.signing import Verifier
+from autoops.errors import Held
+from autoops.log import emit
+from autoops.model import JSON, Change, Work, path_key
+from autoops.runtime.maintenance import Maintenance
+from autoops.state import State
+from autoops.store.commit import RegistryWriter, Restored, Why
+from autoops.window import seal
+from autoops.window.declared import is_declared
+from autoops.window.inspect import Alive, Edit, changed_by_hand, inspect
+
+_NOBODY = Maintenance(who="unknown", why="edited while autoops did not run")
+
+
+class Admission(NamedTuple):
+    """What is to be taken over."""
+
+    edits: list[Edit]
+    window: Maintenance
+
+
+NOTHING = Admission([], _NOBODY)
+
+
+class Gate:
+    """What the worker passes before it opens the registry. Remembers what it refused, so as not to look at it again and again."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._refused: tuple[tuple[int, ...], Held] | None = None
+
+    def pass_through(self, verifier: Verifier, alive: Alive, window: Maintenance | None) -> Admission:
+        """Return what is to be taken over; `window` is what is known of the one that has just ended. Raises Held."""
+        left = seal.read(self._state)
+        found = seal.stamp(self._state.registry_db)
+        if left is None or left.files == found:
+            return NOTHING
+        if self._refused and self._refused[0] == found:
+            raise self._refused[1]
+        inspection = inspect(self._state, verifier, alive)
+        if inspection.faults:
+            more = f" (and {len(inspection.faults) - 1} more)" if len(inspection.faults) > 1 else ""
+            error = Held(detail=inspection.faults[0] + more, remedy=WAY_BACK)
+            self._refused = (found, error)
+            raise error
+        return Admission(inspection.edits, window or left.window or _NOBODY)
+
+
+WAY_BACK = "autoops maintenance status tells all of it; correct it, or go back: autoops resume --restore-snapshot"
+
+
+def take_over(registry: RegistryWriter, admission: Admission) -> list[Work]:
+    """Make one commit of what was edited by hand; return jobs to look at the files of it, for the disk is the truth.
+
+    Raises StorageError.
+    """
+    edits, window = admission
+    if not edits:
+        return []
+    now_s = time.time()
+    who = window.who or "unknown"
+    places = registry.root_paths()
+    changes = []
+    for edit in edits:
+        after = changed_by_hand(edit, who, int(now_s))
+        if after is not None:
+            declared = is_declared(window.what, (edit.before, after), places)
+            evidence: JSON = {"confidence": 100, "declared": declared, "kind": "by-hand"}
+            changes.append(Change(edit.before, after, evidence))
+    restored = [Restored(edit.before, edit.sequence) for edit in edits]
+    if not changes:
+        registry.restore(restored)
+        return []
+    why = Why(f"operator:{who}", f"window:{window.since}" if window.since else "window", _reason(window))
+    done = registry.commit(changes, why, now_s, restored=restored)
+    undeclared = sum(1 for change in changes if not change.evidence["declared"])
+    emit("edited_by_hand", sequence=done.head.sequence, entries=len(changes), undeclared=undeclared, who=who)
+    entries = (entry for change in changes for entry in (change.before, change.after) if entry)
+    return [Work("path", key) for key in sorted({path_key(entry.root, entry.path) for entry in entries})]
+
+
+def _reason(window: Maintenance) -> str:
+    declared = f"declared: {', '.join(window.what)}" if window.what else "nothing was declared"
+    return f"{window.why or 'edited by hand'}; {declared}"

@@ -1,0 +1,134 @@
+"""Can a registry that somebody else has written be taken over, and what did they change?
+
+Every part is compared with what the worker signed: database, schema, ledger, the tree of leaves, and each entry with its leaf. An
+entry that differs is an edit; anything else that differs is a fault, and then nothing is taken over. Constant memory.
+Reads registry.db and checkpoints.jsonl; writes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from autoops.core import digest, schema
+from autoops.core.canonical import canonical, entry_from_json, entry_json, entry_text
+from autoops.core.signing import Verifier
+from autoops.errors import StorageError
+from autoops.model import Entry
+from autoops.prove import verify
+from autoops.state import State
+from autoops.store.past import value_at, value_by_replay
+from autoops.store.registry import Registry
+
+_BUCKETS = 64  # looked at together: of a million entries a thousand
+_TOLD = 20  # faults; more would say nothing new
+
+Alive = Callable[[], None]
+
+
+class Edit(NamedTuple):
+    """An entry as the ledger has it, and as it was found; they may differ in nothing but the registry's own fields."""
+
+    before: Entry
+    sequence: int  # the commit that made `before`
+    found: Entry
+
+
+class Inspection(NamedTuple):
+    """What came of looking. With faults, the edits mean nothing."""
+
+    faults: list[str]
+    edits: list[Edit]
+
+
+def inspect(state: State, verifier: Verifier, alive: Alive = lambda: None) -> Inspection:
+    """Look through a registry that nobody writes. `alive` is called while it takes long."""
+    try:
+        registry = Registry.open(state.registry_db)
+    except StorageError as error:
+        return Inspection([str(error)], [])
+    faults: list[str] = []
+    edits: list[Edit] = []
+    try:
+        with registry.watched(alive):
+            for one in _looked_through(registry, state, verifier):
+                if isinstance(one, Edit):
+                    edits.append(one)
+                elif len(faults) < _TOLD:
+                    faults.append(one)
+    except StorageError as error:
+        faults.append(str(error))
+    finally:
+        registry.close()
+    return Inspection(faults, [] if faults else edits)
+
+
+def _looked_through(registry: Registry, state: State, verifier: Verifier) -> Iterator[str | Edit]:
+    broken = [*registry.check(), *registry.strange_schema()]
+    if not broken:  # else the rest would read what is damaged
+        proofs = (*verify.ledger(registry, verifier), *verify.checkpoints(state.checkpoints, registry, verifier))
+        broken = [fault.detail for fault in proofs]
+    yield from broken or _entries(registry)
+
+
+def _entries(registry: Registry) -> Iterator[str | Edit]:
+    head, tree = registry.head(), digest.Tree()
+    for part in _leaves(registry):
+        for number, members in part:
+            tree.set(number, members)
+    if tree.root() != head.digest:
+        yield f"the Merkle leaves were changed: they give {tree.root().hex()[:16]}, the signed digest is {head.digest.hex()[:16]}"
+        return
+    total = 0
+    edited: list[Entry] = []
+    for part in _leaves(registry):
+        wanted = dict(member for _, members in part for member in digest.members_of(members))
+        present = registry.by_id(wanted)
+        total += len(present)
+        for entry_id in wanted.keys() - present.keys():
+            yield f"entry {entry_id} was deleted: an entry is retired, never removed"
+        edited += [entry for entry in present.values() if digest.leaf_of(entry_text(entry)) != wanted[entry.id]]
+    if registry.count() != total:
+        yield "entries were added: only a scan registers files, and only the worker gives IDs"
+        return
+    for found in edited:
+        yield _edit(registry, found, head.sequence)
+
+
+def _leaves(registry: Registry) -> Iterator[list[tuple[int, bytes]]]:
+    """Yield (bucket, members) in parts, with those that lag behind after a burst that was cut."""
+    late = registry.late_leaves()
+    for part in registry.leaves_in_parts(_BUCKETS):
+        yield [(number, digest.with_members(members, late.pop(number, b""))) for number, members in part]
+    for number, pairs in late.items():
+        yield [(number, digest.with_members(b"", pairs))]
+
+
+def _edit(registry: Registry, found: Entry, until: int) -> str | Edit:
+    wrong = schema.fault(entry_json(found))
+    if wrong:
+        return f"entry {found.id}: {wrong}"
+    leaf = registry.leaf(found.id)
+    for past in (value_at, value_by_replay):  # by history first: it is quick, but an editor may have written into it too
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            value, sequence = past(registry, found.id, until)
+            if value is not None and digest.leaf_of(canonical(value)) == leaf:
+                return Edit(entry_from_json(value), sequence, found)
+    return f"entry {found.id}: the ledger does not give back what it was"
+
+
+def changed_by_hand(edit: Edit, actor: str, now_s: int) -> Entry | None:
+    """Return the entry that an edit makes, with the fields that are the registry's own in order; None: nothing was changed."""
+    before, found = edit.before, edit.found
+    after = found._replace(rev=before.rev, since_s=now_s if found.status != before.status else before.since_s)
+    if _value(after) == _value(before):
+        return None
+    described, old = after.described, before.described
+    if (described.class_name, described.tags) != (old.class_name, old.tags) and described.class_rule == old.class_rule:
+        described = described._replace(class_rule=f"operator:{actor}", confidence=100)  # or the next description undoes it
+    return after._replace(rev=before.rev + 1, described=described)
+
+
+def _value(entry: Entry) -> str:
+    return canonical(entry_json(entry))

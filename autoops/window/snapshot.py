@@ -1,0 +1,98 @@
+"""A copy of the registry from before an edit, and the way back to it.
+
+Guarantee: a copy has its name only when it is whole, on the disk, and at the ledger head of its original. Going back replaces
+registry.db at once or not at all, and keeps what was there beside it.
+Reads registry.db and checkpoints.jsonl; writes `backups/`, and for `restore` `registry/`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from autoops.core.signing import Verifier
+from autoops.errors import CheckFailed, NotFound
+from autoops.files import durable
+from autoops.prove import verify
+from autoops.state import State
+from autoops.store.registry import Registry
+
+PREFIX, SUFFIX = "window-", ".db"
+KEPT = 10  # of windows; what is older goes when a new one is taken
+
+
+def take(state: State, stamp: str) -> Path:
+    """Copy the registry to `backups/window-STAMP.db` and return its path. Raises StorageError, CheckFailed, OSError."""
+    state.backups.mkdir(mode=0o700, exist_ok=True)
+    target = state.backups / f"{PREFIX}{stamp}{SUFFIX}"
+    temporary = target.with_name(f".{target.name}.tmp")
+    with contextlib.closing(Registry.open(state.registry_db)) as registry:
+        head = registry.head()
+        temporary.unlink(missing_ok=True)
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+        registry.copy_to(temporary)
+    with contextlib.closing(Registry.open(temporary)) as copy:
+        faults = copy.check()
+        if faults or copy.head() != head:
+            raise CheckFailed(detail=f"the copy {temporary} is not what it was copied from: {faults[:1] or 'another ledger head'}")
+    _publish(temporary, target)
+    for old in snapshots(state)[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return target
+
+
+def _publish(temporary: Path, target: Path) -> None:
+    """Give a finished copy its name, durably; what a reader left beside it goes."""
+    for left in ("-wal", "-shm"):
+        temporary.with_name(temporary.name + left).unlink(missing_ok=True)
+    fd = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        durable.give_to_owner_of(target.parent, fd)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    temporary.replace(target)
+    durable.sync_directory(target.parent)
+
+
+def snapshots(state: State) -> list[Path]:
+    """Return the copies there are, the oldest first."""
+    return sorted(state.backups.glob(f"{PREFIX}*{SUFFIX}"))
+
+
+def find(state: State, name: str) -> Path:
+    """Return the copy of a name, or the newest one for "". Raises NotFound."""
+    there = {path.name: path for path in snapshots(state)}
+    if name and name in there:
+        return there[name]
+    if name or not there:
+        raise NotFound(what=f"the snapshot {name}" if name else "a snapshot; none was taken")
+    return there[max(there)]
+
+
+def restore(state: State, snapshot: Path, verifier: Verifier, stamp: str) -> Path:
+    """Put a copy in the registry's place, while nobody works on it; return where what was there is kept.
+
+    Raises CheckFailed when the copy is not whole, or older than the last checkpoint (then it would undo commits); StorageError.
+    """
+    with contextlib.closing(Registry.open(snapshot)) as copy:
+        faults = [*copy.check(), *copy.strange_schema()]
+        faults += [fault.detail for fault in verify.checkpoints(state.checkpoints, copy, verifier)]
+        faults += [] if faults else [fault.detail for fault in verify.entries(copy, copy.head())]
+        if faults:
+            raise CheckFailed(detail=f"{snapshot} cannot take the registry's place: {faults[0]}")
+        fresh = state.registry_db.with_name(".registry.db.restored")
+        fresh.unlink(missing_ok=True)
+        os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+        copy.copy_to(fresh)
+    aside = state.registry_db.with_name(f"registry.db.edited-{stamp}")
+    with contextlib.suppress(FileNotFoundError):
+        os.link(state.registry_db, aside)
+    # A WAL belongs to the file that was edited: beside another one it would be played into that.
+    for left in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            state.registry_db.with_name(state.registry_db.name + left).replace(aside.with_name(aside.name + left))
+    durable.sync_directory(aside.parent)
+    _publish(fresh, state.registry_db)
+    return aside

@@ -1,0 +1,347 @@
+"""Pause, snapshot, edit, resume: what an operator does to the registry by hand, with the real services and a real editor."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running import Suite, environment, program
+
+Make = Callable[..., Suite]
+CLASS = "UPDATE entry SET described = json_set(described, '$.class', 'mine') WHERE name = ?"
+
+
+@pytest.fixture
+def suite(make_suite: Make) -> Suite:
+    return started(make_suite())
+
+
+@pytest.fixture(scope="module")
+def whole(make_shared: Make) -> Suite:
+    """One suite for many broken edits: after each the way back makes it whole."""
+    return started(make_shared())
+
+
+def started(suite: Suite) -> Suite:
+    for name in ("a.txt", "b.txt", "c.txt"):
+        (suite.root / name).write_text(f"this is {name}\n")
+    suite.start()
+    suite.idle()
+    return suite
+
+
+def edit(suite: Suite, sql: str, *values: object) -> None:
+    """Do what an operator does with an editor of his own."""
+    with contextlib.closing(sqlite3.connect(suite.state / "registry" / "registry.db")) as con, con:
+        con.execute("PRAGMA foreign_keys = OFF")
+        con.execute(sql, values)
+
+
+def flag_of(suite: Suite) -> Path:
+    return suite.state / ".maintenance"
+
+
+def worker_state(suite: Suite) -> str:
+    with contextlib.closing(sqlite3.connect(suite.state / "queue" / "queue.db")) as con:
+        (state,) = con.execute("SELECT state FROM heartbeat WHERE process = 'worker'").fetchone()
+    return str(state)
+
+
+def remove_flag(suite: Suite, then: str = "running") -> None:
+    flag_of(suite).unlink()
+    suite.until(lambda: worker_state(suite) == then, f"the worker is {then}")
+
+
+def last_change(suite: Suite, name: str) -> dict[str, Any]:
+    return dict(suite.run("explain", suite.entry(name)["id"], "--json").json[-1])
+
+
+def test_a_window_is_opened_edited_in_and_closed_with_one_commit_of_what_was_edited(suite: Suite) -> None:
+    before = suite.entry("b.txt")
+    said = suite.run("pause", "--why", "tidy", "--until", "2h", "--declare", suite.root / "a.txt").out
+    assert "paused: autoops-watcher, autoops-worker" in said and "snapshot: " in said
+    (snapshot,) = (suite.state / "backups").iterdir()
+    assert snapshot.stat().st_mode & 0o777 == 0o600
+    edit(suite, CLASS, b"a.txt")
+    edit(suite, "UPDATE entry SET status = 'retired' WHERE name = ?", b"b.txt")
+    (suite.root / "d.txt").write_text("made meanwhile\n")
+    told = suite.run("maintenance", "status").out
+    assert "edited: " in told and "edited, not declared: " in told and "tidy, by " in told
+    assert "1 declared, 1 not declared" in suite.run("resume").out
+    change = last_change(suite, "a.txt")
+    assert change["set"] == {"class": "mine", "class_rule": change["actor"], "confidence": 100}
+    assert change["reason"].startswith("tidy; declared: ") and change["source"].startswith("window:20")
+    assert change["evidence"] == {"confidence": 100, "declared": True, "kind": "by-hand"}
+    assert {"confidence": 100, "declared": False, "kind": "by-hand"} in suite.evidence(before)
+    suite.idle()
+    suite.require_disk_registered()  # the file of the retired one is still there, so it is back
+    suite.require_proven()
+    (event,) = [one for one in suite.events("worker") if one["event"] == "edited_by_hand"]
+    assert (event["entries"], event["undeclared"]) == (2, 1)
+
+
+def test_a_flag_that_was_touched_and_removed_does_the_same(suite: Suite) -> None:
+    flag_of(suite).touch()
+    suite.until(lambda: worker_state(suite) == "paused", "it pauses")
+    edit(suite, CLASS, b"a.txt")
+    remove_flag(suite)
+    change = last_change(suite, "a.txt")
+    assert change["set"]["class"] == "mine" and change["evidence"]["declared"] is False
+    assert change["reason"] == "edited by hand; nothing was declared"
+    (suite.root / "a.txt").write_text("a new text is described anew, and the class stays\n")
+    suite.idle()
+    assert suite.entry("a.txt")["class"] == "mine"
+    suite.require_proven()
+
+
+def test_a_window_in_which_nothing_was_edited_leaves_no_commit(suite: Suite) -> None:
+    before = suite.run("status", "--json").json["sequence"]
+    suite.run("pause", "--no-snapshot")
+    assert not (suite.state / "backups").exists()
+    with contextlib.closing(sqlite3.connect(suite.state / "registry" / "registry.db")) as con:
+        con.execute("SELECT count(*) FROM entry").fetchall()
+    assert suite.run("resume").out == "resumed\n"
+    suite.idle()
+    assert suite.run("status", "--json").json["sequence"] == before
+
+
+def test_fields_that_are_the_registrys_own_are_put_back_without_a_commit(suite: Suite) -> None:
+    suite.run("pause")
+    edit(suite, "UPDATE entry SET rev = rev + 5, sequence = 1, since_s = 7 WHERE name = ?", b"a.txt")
+    assert suite.run("resume").out == "resumed\n"
+    suite.require_proven()
+
+
+def test_two_documents_may_swap_their_paths_by_hand(suite: Suite) -> None:
+    before = {name: suite.entry(name)["id"] for name in ("a.txt", "b.txt")}
+    suite.run("pause")
+    for new, old in ((b"x", b"a.txt"), (b"a.txt", b"b.txt"), (b"b.txt", b"x")):
+        edit(suite, "UPDATE entry SET name = ? WHERE name = ?", new, old)
+    assert "2 not declared" in suite.run("resume").out
+    suite.idle()
+    after = {name: suite.entry(name)["id"] for name in ("a.txt", "b.txt")}
+    assert after == before, "the files did not move: inode and birth time say which is which"
+    suite.require_proven()
+
+
+def test_a_directory_that_is_renamed_by_hand_moves_every_entry_in_it(suite: Suite) -> None:
+    (suite.root / "old").mkdir()
+    for number in range(40):
+        (suite.root / "old" / f"{number}").write_text(f"{number}\n")
+    suite.idle()
+    before = {name: entry["id"] for name, entry in suite.entries("old").items()}
+    suite.stop()
+    edit(suite, "UPDATE directory SET key = ? WHERE key = ?", b"new", b"old")
+    (suite.root / "old").rename(suite.root / "new")
+    suite.start()
+    suite.idle()
+    assert {name: entry["id"] for name, entry in suite.entries("new").items()} == before
+    assert suite.run("explain", before["7"], "--json").json[-1]["actor"] == "operator:unknown", "nobody had said that he would edit"
+    suite.require_proven()
+
+
+BROKEN = {
+    "a row deleted": ("DELETE FROM entry WHERE name = 'a.txt'", "was deleted"),
+    "a row added": (
+        "INSERT INTO entry SELECT id + 1000, 1, sequence, directory, CAST('new' AS BLOB), status, since_s, kind, size_bytes,"
+        " mtime_ns, inode, birth_ns, sha256, mime, described, ctime_ns, verified_s, pending FROM entry LIMIT 1",
+        "entries were added",
+    ),
+    "a class that is no text": ("UPDATE entry SET described = json_set(described, '$.class', 7)", "class"),
+    "a descriptor that is no JSON": ("UPDATE entry SET described = '{'", "cannot be read"),
+    "a directory that is not there": ("UPDATE entry SET directory = 999", "points to nothing"),
+    "a kind that does not exist": ("UPDATE entry SET kind = 'wish'", "kind"),
+    "an index dropped": ("DROP INDEX entry_path", "index entry_path is missing"),
+    "a trigger added": ("CREATE TRIGGER t AFTER UPDATE ON entry BEGIN SELECT 1; END", "trigger t was added"),
+    "a ledger record changed": ("UPDATE ledger SET record = replace(record, 'a.txt', 'z.txt') WHERE sequence = 1", "commit 1"),
+    "a ledger record removed": ("DELETE FROM ledger WHERE sequence = 1", "records are missing"),
+    "a leaf changed": ("UPDATE bucket SET members = zeroblob(48)", "Merkle"),
+    "a signature changed": ("UPDATE ledger SET signature = zeroblob(64) WHERE sequence = 1", "not signed"),
+}
+
+
+@pytest.mark.parametrize(("sql", "said"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_edit_keeps_the_window_open_says_why_and_there_is_a_way_back(whole: Suite, sql: str, said: str) -> None:
+    suite = whole
+    digest = suite.digest()
+    suite.run("pause")
+    edit(suite, sql.replace("'a.txt'", "CAST('a.txt' AS BLOB)") if "entry WHERE" in sql else sql)
+    told = suite.run("maintenance", "status", code=1).out
+    assert "BROKEN: " in told and said in told
+    refused = suite.run("resume", code=4)
+    assert said in refused.err and "autoops resume --restore-snapshot" in refused.err
+    assert flag_of(suite).exists() and worker_state(suite) == "paused"
+    answer = suite.run("resume", "--restore-snapshot")
+    assert "restored window-" in answer.out and "resumed" in answer.out
+    assert suite.digest() == digest
+    assert list((suite.state / "registry").glob("registry.db.edited-*"))
+
+
+def test_a_worker_that_is_held_goes_on_by_itself_when_the_edit_is_mended(suite: Suite) -> None:
+    suite.run("pause")
+    edit(suite, "CREATE TABLE notes (text TEXT)")
+    remove_flag(suite, then="held")
+    assert "table notes was added" in suite.run("status").out
+    assert "table notes was added" in suite.run("wait-idle", code=5).err
+    suite.kill("worker")
+    suite.start("worker", ready=False)
+    suite.until(lambda: worker_state(suite) == "held", "a new worker is held too")
+    edit(suite, "DROP TABLE notes")
+    suite.until(lambda: worker_state(suite) == "running", "it goes on")
+    suite.idle()
+    suite.require_proven()
+
+
+def test_a_registry_replaced_by_an_older_copy_is_refused(suite: Suite) -> None:
+    suite.run("pause")
+    (old,) = (suite.state / "backups").iterdir()
+    suite.run("resume")
+    (suite.root / "a.txt").write_text("a later state\n")
+    suite.idle()
+    suite.run("pause")
+    shutil.copyfile(old, suite.state / "registry" / "registry.db")
+    refused = suite.run("resume", code=4)
+    assert "replaced by an older copy" in refused.err
+    suite.run("resume", "--restore-snapshot", "--snapshot", old.name, code=1)
+    suite.run("resume", "--restore-snapshot")
+    suite.idle()
+    suite.require_disk_registered()
+    suite.require_proven()
+
+
+def test_what_is_asked_for_wrongly_is_refused_and_changes_nothing(suite: Suite) -> None:
+    assert "no maintenance window is open" in suite.run("resume", code=4).err
+    for wrong in (("--until", "noon"), ("--until", "2001-01-01"), ("--until", "-2h")):
+        assert "--until" in suite.run("pause", *wrong, code=2).err
+    for unknown in ("2026010101010001", suite.root / "nowhere.txt", "/etc"):
+        assert "Nothing in the registry answers to" in suite.run("pause", "--declare", unknown, code=1).err
+    assert "would write" in suite.run("pause", "--dry-run").out
+    assert not flag_of(suite).exists() and worker_state(suite) == "running"
+    suite.run("pause", "--why", "mine", "--no-snapshot")
+    again = suite.run("pause", code=4)
+    assert "is open already" in again.err and "mine, by " in again.err
+    assert "a snapshot; none was taken" in suite.run("resume", "--restore-snapshot", code=1).err
+    suite.run("resume")
+
+
+def test_a_flag_with_broken_toml_is_a_plain_flag_and_warned_of(suite: Suite) -> None:
+    flag_of(suite).write_text("why = disk")
+    suite.until(lambda: worker_state(suite) == "paused", "it pauses")
+    assert "the flag itself is faulty: not TOML" in suite.run("maintenance", "status").out
+    suite.run("resume")
+    suite.idle()
+
+
+def test_a_window_past_its_end_raises_an_alarm_and_stays(suite: Suite) -> None:
+    flag_of(suite).write_text("until = 2020-01-01T00:00:00Z")
+    suite.until(lambda: [one for one in suite.events("worker") if one["event"] == "window_alarm"], "it alarms")
+    assert "ALARM: the window was to end at 2020" in suite.run("maintenance", "status", code=1).out
+    assert worker_state(suite) == "paused"
+    assert "was to end at" in suite.run("status").out
+    suite.run("resume")
+
+
+def hold(suite: Suite, *command: str) -> subprocess.Popen[str]:
+    line = [*program(), "maintenance", "run", "--state", str(suite.state), "--why", "batch", "--", *command]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+
+
+def test_a_window_is_held_while_a_command_runs(suite: Suite) -> None:
+    script = f"import sqlite3, sys\nwith sqlite3.connect(sys.argv[1]) as con:\n    con.execute({CLASS!r}, (b'a.txt',))"
+    out, err = hold(suite, sys.executable, "-c", script, str(suite.state / "registry" / "registry.db")).communicate(timeout=60)
+    assert "resumed\nedited by hand: 0 declared, 1 not declared" in out, err
+    assert last_change(suite, "a.txt")["reason"].startswith("batch; ")
+
+
+def test_a_command_that_fails_leaves_the_window_open_and_alarmed(suite: Suite) -> None:
+    held = hold(suite, "sh", "-c", "exit 7")
+    _, err = held.communicate(timeout=60)
+    assert held.returncode == 1 and "the command ended with 7" in err
+    assert "ALARM: the command that held the window ended with 7" in suite.run("maintenance", "status", code=1).out
+    assert worker_state(suite) == "paused"
+    suite.run("resume")
+    assert "could not be started" in hold(suite, "/nowhere/at/all").communicate(timeout=60)[1]
+    suite.run("resume")
+
+
+def test_a_holder_that_is_killed_leaves_the_window_open_and_alarmed(suite: Suite) -> None:
+    held = hold(suite, "sleep", "60")
+    suite.until(lambda: worker_state(suite) == "paused", "it holds")
+    held.kill()
+    held.communicate()
+    suite.until(lambda: "has died" in suite.run("maintenance", "status", code=None).out, "it is told")
+    assert flag_of(suite).exists() and worker_state(suite) == "paused"
+    suite.run("resume")
+
+
+def test_pause_names_the_service_that_does_not_let_go(suite: Suite) -> None:
+    frozen = suite.processes["worker"].pid
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        late = suite.run("pause", "--timeout", 0.5, code=1)
+        assert "autoops-worker has not let go" in late.err and "watcher" not in late.err
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+    suite.until(lambda: worker_state(suite) == "paused", "it lets go after all")
+    suite.run("resume")
+
+
+def test_the_flag_and_the_edits_outlive_every_process(suite: Suite) -> None:
+    suite.run("pause", "--why", "before the reboot", "--declare", "class:document")
+    edit(suite, CLASS, b"a.txt")
+    suite.kill()
+    suite.start()
+    assert worker_state(suite) == "paused"
+    (suite.root / "d.txt").write_text("seen while paused\n")
+    suite.kill()
+    flag_of(suite).unlink()  # while nobody runs
+    suite.start()
+    suite.idle()
+    change = last_change(suite, "a.txt")
+    assert change["reason"].startswith("before the reboot; ") and change["evidence"]["declared"] is True
+    suite.require_disk_registered()
+    suite.require_proven()
+
+
+@pytest.mark.parametrize("point", ["commit:before", "commit:inside", "commit:after"])
+def test_a_worker_that_dies_while_it_takes_an_edit_over_takes_it_over_again(suite: Suite, point: str) -> None:
+    suite.run("pause", "--why", "x")
+    edit(suite, CLASS, b"a.txt")
+    edit(suite, CLASS, b"b.txt")
+    suite.kill("worker")
+    flag_of(suite).unlink()
+    suite.start("worker", trace=point, ready=False)
+    assert suite.died("worker") == -signal.SIGKILL
+    suite.start("worker")
+    suite.idle()
+    assert {suite.entry(name)["class"] for name in ("a.txt", "b.txt")} == {"mine"}
+    steps = suite.run("explain", suite.entry("a.txt")["id"], "--json").json
+    assert [step["evidence"]["kind"] for step in steps].count("by-hand") == 1
+    suite.require_proven()
+
+
+def test_the_worker_lets_go_quickly_even_while_it_scans(make_suite: Make) -> None:
+    suite = make_suite(tables={"worker": {"commit_files": 64}})
+    for number in range(3000):
+        (suite.root / f"{number % 7}").mkdir(exist_ok=True)
+        (suite.root / f"{number % 7}" / f"{number}").write_text(f"{number}\n")
+    suite.start(ready=False)
+    suite.until(lambda: suite.run("status", "--json", code=None).code == 0, "it is there")
+    suite.run("pause", "--timeout", 30)
+    began_s = time.monotonic()
+    with contextlib.closing(sqlite3.connect(suite.state / "registry" / "registry.db", timeout=0)) as con, con:
+        con.execute("BEGIN EXCLUSIVE")  # nobody else is in it
+    assert time.monotonic() - began_s < 60
+    suite.run("resume")
+    suite.idle()
+    suite.require_disk_registered()
