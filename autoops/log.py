@@ -65,6 +65,7 @@ EVENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "storage_suspect": ("critical", ("database", "detail")),
     "patch_refused": ("warning", ("key", "reason")),
     "rolled_back": ("info", ("sequence",)),
+    "unit_failed": ("error", ("unit", "result")),
 }
 
 _STRICT = "PYTEST_VERSION" in os.environ or os.environ.get("AUTOOPS_STRICT_EVENTS") == "1"

@@ -17,8 +17,8 @@ import autoops
 PACKAGE = Path(autoops.__file__).parent
 
 VOCABULARY = {"errors", "model", "names", "trace", "clock", "journal", "log", "state", "config"}
-SHARED = {"store", "files", "describe", "runtime", "pool"}
-ROOMS = {"watch", "work", "prove"}
+SHARED = {"store", "files", "describe", "runtime", "pool", "units"}
+ROOMS = {"watch", "work", "prove", "health"}
 MAY_KNOW: dict[str, set[str]] = {
     "core": set(),
     "store": {"core"},
@@ -26,6 +26,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "describe": {"core"},
     "runtime": {"core"},
     "pool": {"core", "files", "describe"},
+    "units": {"core"},
     **{key: {"core", *SHARED} for key in ROOMS},
     "cli": {"core", *SHARED, *ROOMS},
     "__main__": {"cli"},
