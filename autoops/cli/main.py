@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from autoops import __version__, log
-from autoops.cli import health, inspect, queue, report, run, settings, trust
+from autoops.cli import health, inspect, queue, report, roots, run, settings, trust
 from autoops.cli.failing import run as run_to_the_end
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 for module in (run, inspect, trust, report, health):
     module.register(app)
 app.add_typer(queue.app, name="queue")
+app.add_typer(roots.root_app, name="root")
 app.add_typer(settings.config_app, name="config")
 app.add_typer(settings.keys_app, name="keys")
 

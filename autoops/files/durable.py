@@ -17,6 +17,7 @@ def write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(fd, "wb") as out:
+            os.fchmod(fd, mode)  # whatever the umask is, and whatever a killed writer left
             out.write(data)
             out.flush()
             os.fsync(fd)
