@@ -21,6 +21,7 @@ from autoops.store.operations import Finding, Gap, Heartbeat
 from autoops.units.systemd import Shown
 
 UNIT_FAILED = "unit_failed"
+HEALTH_UNIT = "autoops-health.service"
 _GRAVE = ("root_replaced", UNIT_FAILED)  # a whole tree, or a whole service, is not looked after
 _NAMED = 3  # so many are named in a sentence
 
@@ -111,9 +112,9 @@ def recovered(
     """Return the units (subjects of `unit_failed` findings) that are well again.
 
     A unit is, when systemd says that it is active or that its last run ended well; a daemon also, when it lives and gave a sign
-    after it failed; and the unit that we run in, for it came as far as this.
+    after it failed; and the check itself, for it came as far as this: it fails by telling what is wrong, which is no second fault.
     """
-    well = {one["Id"] for one in shown if _is_well(one)} | {own_unit}
+    well = {one["Id"] for one in shown if _is_well(one)} | {own_unit, HEALTH_UNIT}
     lives = {f"autoops-{beat.process}.service": beat.at_s for beat, alive in beats if alive is not False}
     return [
         one.subject

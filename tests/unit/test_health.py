@@ -130,8 +130,9 @@ def test_without_systemd_a_daemon_has_recovered_when_it_gave_a_sign_after_it_fai
     assert services.recovered([failure("autoops-worker.service", 1000)], [], [(BEAT, True)], "") == []
 
 
-def test_the_unit_that_we_run_in_has_recovered() -> None:
-    assert services.recovered([failure("autoops-health.service")], [], [], "autoops-health.service")
+def test_the_unit_that_we_run_in_and_the_check_itself_have_recovered() -> None:
+    assert services.recovered([failure("a.service")], [], [], "a.service")
+    assert services.recovered([failure("autoops-health.service")], [], [], "")
     assert not services.recovered([failure("a.service")], [], [], "")
 
 
