@@ -1,4 +1,4 @@
-"""`autoops health` and `autoops note-failure`: is all well, and what has failed."""
+"""`autoops health`, `doctor` and `note-failure`: is all well, is all as it has to be, and what has failed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from autoops.cli.output import as_json, say
 from autoops.core.ledger import Head, utc
 from autoops.errors import CannotTell
 from autoops.health import report
+from autoops.health.doctor import exit_code
+from autoops.health.doctor import run as examine
+from autoops.health.result import Level
 from autoops.health.run import Settings, run
 from autoops.health.services import UNIT_FAILED
 from autoops.model import JSON
@@ -51,6 +54,23 @@ def health(
     raise typer.Exit(int(report.level_of(results)))
 
 
+def doctor(state: StateOption = None, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Check what autoops stands on: permissions, sandbox, databases, key, clock, limits. 0 good, 1 wrong, 3 cannot tell."""
+    ctx = context(state, config)
+    results = examine(Settings(ctx.state, ctx.running_config, validate))
+    if json:
+        as_json({**report.as_facts(results, utc(time.time())), "code": exit_code(results)})
+    else:
+        for result in results:
+            say(f"{_VERDICTS[result.level]:12} {result.name}: {result.text}")
+            if result.level != Level.OK and result.remedy:
+                say(f"{'':12} remedy: {result.remedy}")
+    raise typer.Exit(exit_code(results))
+
+
+_VERDICTS = {Level.OK: "good", Level.WARNING: "WRONG", Level.CRITICAL: "WRONG", Level.UNKNOWN: "cannot tell"}
+
+
 def note_failure(
     unit: Annotated[str, typer.Argument(help="The unit that failed.")],
     state: StateOption = None,
@@ -83,4 +103,5 @@ def failure_of(unit: str, environment: Mapping[str, str]) -> JSON:
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command()(health)
+    app.command()(doctor)
     app.command("note-failure")(note_failure)
