@@ -65,6 +65,12 @@ class NotFound(AutoopsError):
     hint = "autoops list shows what there is; a path is given as autoops list prints it, or as it is on the disk"
 
 
+class RootUnknown(NotFound):
+    """No root answers to {what}."""
+
+    hint = "the roots there are: {known} (autoops root list)"
+
+
 class CheckFailed(AutoopsError):
     """{detail}"""
 
@@ -75,6 +81,12 @@ class Refused(AutoopsError):
     """Refused: {detail}."""
 
     exit_code = 4
+
+
+class NotWritten(Refused):
+    """Refused: {file} cannot be written: {why}."""
+
+    hint = "run it as root, or as the owner of that file"
 
 
 class PreconditionFailed(Refused):

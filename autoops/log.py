@@ -68,6 +68,7 @@ EVENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "storage_suspect": ("critical", ("database", "detail")),
     "patch_refused": ("warning", ("key", "reason")),
     "rolled_back": ("info", ("sequence",)),
+    "unit_failed": ("error", ("unit", "result")),
 }
 
 _STRICT = "PYTEST_VERSION" in os.environ or os.environ.get("AUTOOPS_STRICT_EVENTS") == "1"
@@ -198,7 +199,7 @@ def _show(value: object) -> Any:
     return form if len(form) <= VALUE_LIMIT else f"{form[:VALUE_LIMIT]}… (cut, {len(form)} characters)"
 
 
-def _message(facts: dict[str, Any]) -> str:
+def sentence(facts: dict[str, Any]) -> str:
     """Return what a person reads: the event's words, then its facts; nothing in a value can look like another fact."""
     hidden = ("event", "level", "exception")
     said = ", ".join(f"{key}={_quoted(value)}" for key, value in facts.items() if key not in hidden)
@@ -219,7 +220,7 @@ def _writer(format: str, program: str, address: str) -> Callable[[dict[str, Any]
 
     def text(facts: dict[str, Any]) -> None:
         trace = "".join(f"\n    {line}" for line in facts.get("exception", "").splitlines())
-        _write(f"{time.strftime('%H:%M:%S')} {facts['level']:<8} {_message(facts)}{trace}")
+        _write(f"{time.strftime('%H:%M:%S')} {facts['level']:<8} {sentence(facts)}{trace}")
 
     def as_json(facts: dict[str, Any], prefix: str = "") -> None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
@@ -229,7 +230,7 @@ def _writer(format: str, program: str, address: str) -> Callable[[dict[str, Any]
     def to_journal(facts: dict[str, Any]) -> None:
         level = PRIORITIES[facts["level"]]
         own = {f"AUTOOPS_{key.upper()}": _field(value) for key, value in facts.items() if key != "level"}
-        message = f"{_message(facts)}\n{facts['exception']}" if "exception" in facts else _message(facts)
+        message = f"{sentence(facts)}\n{facts['exception']}" if "exception" in facts else sentence(facts)
         if not journal.send({"MESSAGE": message, "PRIORITY": str(level), "SYSLOG_IDENTIFIER": program} | own, address):
             as_json(facts, prefix=f"<{level}>")  # sd-daemon(3)
 

@@ -17,8 +17,8 @@ import autoops
 PACKAGE = Path(autoops.__file__).parent
 
 VOCABULARY = {"errors", "model", "names", "trace", "clock", "journal", "log", "state", "config"}
-SHARED = {"store", "files", "describe", "runtime", "pool"}
-ROOMS = {"watch", "work", "prove", "window"}
+SHARED = {"store", "files", "describe", "runtime", "pool", "units"}
+ROOMS = {"watch", "work", "prove", "window", "health"}
 MAY_KNOW: dict[str, set[str]] = {
     "core": set(),
     "store": {"core"},
@@ -26,8 +26,10 @@ MAY_KNOW: dict[str, set[str]] = {
     "describe": {"core"},
     "runtime": {"core"},
     "pool": {"core", "files", "describe"},
+    "units": {"core"},
     "watch": {"core", *SHARED},
     "prove": {"core", *SHARED},
+    "health": {"core", *SHARED},
     "window": {"core", *SHARED, "prove"},  # what an operator edited is admitted when it proves itself
     "work": {"core", *SHARED, "window"},
     "cli": {"core", *SHARED, *ROOMS},

@@ -7,7 +7,6 @@ configuration. Reads the file it is given, or /etc/autoops/autoops.toml when tha
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from autoops import names
 from autoops.config.check import Fault, find_lines, key_of, parse
+from autoops.config.edit import quoted
 from autoops.config.roots import check_roots, state_below
 from autoops.config.schema import (
     ClassConfig,
@@ -42,6 +42,7 @@ __all__ = [
     "as_toml",
     "check_roots",
     "load",
+    "parse_file",
     "state_below",
 ]
 
@@ -66,6 +67,14 @@ def load(path: Path | None, roots: Sequence[Path] = ()) -> Config:
     return config
 
 
+def parse_file(raw: bytes, source: Path) -> Config:
+    """Return the configuration that a file with this content would be. Raises ConfigError."""
+    config, faults = _parsed(raw)
+    if faults:
+        raise ConfigError(count=len(faults), faults="\n".join(fault.said(str(source)) for fault in faults))
+    return config
+
+
 def _read(source: Path, optional: bool) -> tuple[Config, list[Fault]]:
     try:
         raw = source.read_bytes()
@@ -73,6 +82,10 @@ def _read(source: Path, optional: bool) -> tuple[Config, list[Fault]]:
         if optional and isinstance(error, FileNotFoundError):
             return Config(), []
         return Config(), [Fault(0, "", f"cannot be read: {error.strerror}; is the path right, and may you read it?")]
+    return _parsed(raw)
+
+
+def _parsed(raw: bytes) -> tuple[Config, list[Fault]]:
     config, faults = parse(raw, Config)
     return config, sorted([*faults, *_contradictions(config, raw)])
 
@@ -123,16 +136,11 @@ def as_toml(config: Config) -> str:
 
 def _toml(value: Any, key: str) -> str:
     if isinstance(value, bytes):
-        return _quoted(names.text(value))
+        return quoted(names.text(value))
     if isinstance(value, str):
-        return _quoted(value)
+        return quoted(value)
     if key == "descriptor":
-        return "{ " + ", ".join(f"{_quoted(name)} = {_quoted(glob)}" for name, glob in value) + " }" if value else "{}"
+        return "{ " + ", ".join(f"{quoted(name)} = {quoted(glob)}" for name, glob in value) + " }" if value else "{}"
     if isinstance(value, tuple):
-        return "[" + ", ".join(_quoted(item) for item in value) + "]"
+        return "[" + ", ".join(quoted(item) for item in value) + "]"
     return str(value).lower() if isinstance(value, bool) else repr(value)
-
-
-def _quoted(text: str) -> str:
-    """Return a TOML basic string of one line in which everything prints (JSON's escapes but for what is beyond 16 bits)."""
-    return "".join(char if char.isprintable() else f"\\U{ord(char):08X}" for char in json.dumps(text, ensure_ascii=False))

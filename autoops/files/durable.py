@@ -19,6 +19,7 @@ def write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     try:
         with os.fdopen(fd, "wb") as out:
             give_to_owner_of(path.parent, fd)
+            os.fchmod(fd, mode)  # whatever the umask is, and whatever a killed writer left
             out.write(data)
             out.flush()
             os.fsync(fd)

@@ -21,6 +21,7 @@ class Mount(NamedTuple):
     kind: str  # file-system type: "ext4", "nfs4", "fuse.sshfs"
     source: bytes
     id: int
+    is_read_only: bool = False  # this mount of it; another one of the same file system may be writable
 
 
 # File systems whose files are the kernel talking: neither watched nor registered (opening.py has their numbers).
@@ -44,7 +45,8 @@ def parse(content: bytes) -> list[Mount]:
             continue
         major, _, minor = fields[2].partition(b":")
         device = os.makedev(int(major), int(minor))
-        found.append(Mount(_plain(fields[4]), device, more[0].decode("utf-8", "replace"), _plain(more[1]), int(fields[0])))
+        kind, source = more[0].decode("utf-8", "replace"), _plain(more[1])
+        found.append(Mount(_plain(fields[4]), device, kind, source, int(fields[0]), b"ro" in fields[5].split(b",")))
     return found
 
 
@@ -54,13 +56,19 @@ def kind_of(path: bytes) -> str:
 
 
 def holder(path: bytes, among: list[Mount]) -> str:
-    """Return the type of the deepest mount that holds the path; of two on one point, the later hides the earlier."""
+    """Return the type of the file system that holds the path, "" when none does."""
+    best = deepest(path, among)
+    return best.kind if best else ""
+
+
+def deepest(path: bytes, among: list[Mount]) -> Mount | None:
+    """Return the deepest mount that holds the path; of two on one point, the later hides the earlier."""
     best: Mount | None = None
     for mount in among:
         inside = path == mount.mount_point or path.startswith(mount.mount_point.rstrip(b"/") + b"/")
         if inside and (best is None or len(mount.mount_point) >= len(best.mount_point)):
             best = mount
-    return best.kind if best else ""
+    return best
 
 
 def below(root: bytes, among: list[Mount] | None = None) -> list[Mount]:

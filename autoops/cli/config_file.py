@@ -1,0 +1,84 @@
+"""The configuration file, and the drop-ins of units, as commands change them: whole, and so that what runs takes them over."""
+
+from __future__ import annotations
+
+import dataclasses
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from autoops import config as configuration
+from autoops.cli.context import Context
+from autoops.cli.output import say, warn
+from autoops.config import Config, RootConfig
+from autoops.errors import CannotTell, NotWritten, Refused, UsageError
+from autoops.files import durable
+from autoops.units import systemd
+
+
+class File(NamedTuple):
+    """The configuration file that is to be changed."""
+
+    path: Path  # without links, so that a link stays one
+    text: str
+    config: Config
+    is_system: bool  # the one that the units use
+
+
+def open_file(ctx: Context) -> File:
+    """Return the configuration file that a command is about. Raises UsageError, ConfigError."""
+    given = ctx.config_file or configuration.DEFAULT_FILE
+    if not ctx.config_file and not given.exists():
+        raise UsageError(detail=f"which configuration? There is no {given}; name one with --config FILE")
+    config = configuration.load(given)
+    path = given.resolve()
+    return File(path, path.read_text(), config, configuration.DEFAULT_FILE.parent in (given.parent, path.parent))
+
+
+def changed_config(file: File, text: str, wanted: tuple[RootConfig, ...]) -> Config:
+    """Return what the file will say with this text. Raises ConfigError, Refused when that is not what is wanted."""
+    changed = configuration.parse_file(text.encode(), file.path)
+    if changed != dataclasses.replace(file.config, roots=wanted):
+        raise Refused(detail=f"{file.path} is written in a way that this program does not change safely; edit it by hand")
+    return changed
+
+
+def write(files: Mapping[Path, str]) -> None:
+    """Write files whole, with the modes they have or 0644. Raises NotWritten."""
+    for path, text in files.items():
+        try:
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
+            durable.write(path, text.encode(), mode=mode)
+        except OSError as error:
+            raise NotWritten(file=path, why=error.strerror) from None
+
+
+def unlink(path: Path) -> None:
+    """Remove a file, and its directory when that is empty then. Raises NotWritten."""
+    try:
+        path.unlink()
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
+    except OSError as error:
+        raise NotWritten(file=path, why=error.strerror) from None
+
+
+def take_effect(file: File) -> None:
+    """Have the running services take it over, or say how."""
+    if not file.is_system:
+        say("what runs with this file takes it over when it is restarted, or at kill -HUP (autoops status tells the processes)")
+        return
+    try:
+        systemd.act("daemon-reload")
+        shown = systemd.show([systemd.TARGET, *systemd.DAEMONS], ("ActiveState",))
+        running = [one["Id"] for one in shown if one.get("ActiveState") in ("active", "activating", "reloading")]
+        restarted = systemd.DAEMONS if systemd.TARGET in running else tuple(unit for unit in systemd.DAEMONS if unit in running)
+        if restarted:
+            systemd.act("restart", *restarted)
+    except CannotTell as error:
+        how = "for it to take effect: systemctl daemon-reload; systemctl restart autoops-worker autoops-watcher"
+        warn(f"autoops: {error.facts['detail']}; {how}")
+        return
+    say(f"systemd: reloaded; restarted: {', '.join(restarted) or 'nothing, for nothing runs (systemctl start autoops.target)'}")

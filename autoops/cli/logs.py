@@ -1,0 +1,171 @@
+"""`autoops logs`: what the services reported, from the journal where systemd runs them, else from the files that `up` writes."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import heapq
+import json
+import os
+import re
+import shutil
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from autoops import log, names
+from autoops.cli.options import StateOption, context
+from autoops.errors import CannotTell, UsageError
+from autoops.units import systemd
+
+_SPAN = re.compile(r"(\d+)([smhd])")
+_SPAN_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SERVICE = re.compile(r"[a-z][a-z-]*")
+_LOOK_S = 0.3
+
+
+class Line(NamedTuple):
+    """One line of a log file."""
+
+    at: str  # ISO 8601 in UTC; "" when the line does not say
+    text: str  # as it is shown
+
+
+def logs(
+    service: Annotated[list[str] | None, typer.Argument(metavar="[worker|watcher|...]", help="Only of these services.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl+C.")] = False,
+    since: Annotated[str, typer.Option("--since", metavar="S", help="90s, 5m, 2h, 1d ago, or a time: 2026-01-31 12:00.")] = "",
+    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", help="At most the last so many lines.")] = 50,
+    state: StateOption = None,
+) -> None:
+    """Show what the services reported: from the journal, or from the state directory's log files."""
+    wanted = [name.removeprefix("autoops-").removesuffix(".service") for name in service or ()]
+    for name in wanted:
+        if not _SERVICE.fullmatch(name):
+            raise UsageError(detail=f"{names.show(name)} is not the name of a service, such as worker or watcher")
+    if state is None and _has_units():
+        command = journal_command(wanted, follow=follow, since=since, lines=lines)
+        os.execvp(command[0], command)  # does not return
+    directory = context(state).state.directory / "log"
+    files = [directory / f"{name}.log" for name in wanted] or sorted(directory.glob("*.log"))
+    missing = [str(path) for path in files if not path.exists()]
+    if missing or not files:
+        raise CannotTell(
+            detail=f"what the services reported: there is no {missing[0] if missing else directory / '*.log'}",
+            remedy="`autoops up` writes them; services that you started by hand write to their own standard error",
+        )
+    _show(files, after=since_time(since, datetime.datetime.now(datetime.UTC)), lines=lines)
+    if follow:
+        with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+            _follow(files)
+
+
+def _has_units() -> bool:
+    with contextlib.suppress(CannotTell):
+        return systemd.is_booted() and shutil.which("journalctl") is not None and bool(systemd.installed())
+    return False
+
+
+def journal_command(wanted: Sequence[str], *, follow: bool, since: str, lines: int) -> list[str]:
+    """Return the journalctl command that shows what is wanted: of all units of ours, or of these services."""
+    units = [f"autoops-{name}.service" for name in wanted] or [systemd.OURS]
+    command = ["journalctl", *(f"--unit={unit}" for unit in units), f"--lines={lines}"]
+    if since:
+        command.append(f"--since={'-' if _SPAN.fullmatch(since) else ''}{since}")
+    return [*command, "--follow"] if follow else command
+
+
+def since_time(text: str, now: datetime.datetime) -> str:
+    """Return from when on, in UTC as the log files have it; "" for always. Raises UsageError."""
+    if not text:
+        return ""
+    span = _SPAN.fullmatch(text)
+    if span:
+        return _iso(now - datetime.timedelta(seconds=int(span[1]) * _SPAN_S[span[2]]))
+    try:
+        return _iso(datetime.datetime.fromisoformat(text).astimezone(datetime.UTC))
+    except (ValueError, OverflowError):
+        raise UsageError(detail=f"--since {names.show(text)} is neither a span such as 90s, 5m, 2h, 1d nor a time") from None
+
+
+def _iso(at: datetime.datetime) -> str:
+    return at.isoformat(timespec="milliseconds")
+
+
+def rendered(raw: bytes, service: str) -> Line:
+    """Return one line of a service's log file for a person; what is no record is shown as it is."""
+    text = raw.decode("utf-8", "surrogateescape")
+    try:
+        facts = json.loads(text)
+        at, level = str(facts.pop("timestamp")), str(facts.pop("level"))
+        facts.pop("program", None)
+        said = log.sentence(facts)
+        when = datetime.datetime.fromisoformat(at).astimezone().strftime("%b %d %H:%M:%S")
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        return Line("", names.show(f"{service}: {text}"))
+    trace = "".join(f"\n    {names.show(line)}" for line in str(facts.get("exception", "")).splitlines())
+    return Line(at, names.show(f"{when} {service} {level}: {said}") + trace)
+
+
+def _show(files: Sequence[Path], *, after: str, lines: int) -> None:
+    """Print the last lines of all files together, in the order of their times."""
+    last = deque(_merged(files, after), maxlen=max(0, lines))
+    for line in last:
+        print(line.text)
+
+
+def _merged(files: Sequence[Path], after: str) -> Iterator[Line]:
+    """Yield the lines of all files by time; one that does not say its time stays behind the one before it."""
+
+    def timed(path: Path) -> Iterator[tuple[str, Line]]:
+        at = ""
+        with path.open("rb") as source:
+            for raw in source:
+                line = rendered(raw.rstrip(b"\n"), path.stem)
+                at = line.at or at
+                if at >= after:
+                    yield at, line
+
+    for _, line in heapq.merge(*map(timed, files), key=lambda pair: pair[0]):
+        yield line
+
+
+class Tail:
+    """The end of one file as it grows; begun anew when it is cut or replaced."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._source = path.open("rb")
+        self._source.seek(0, os.SEEK_END)
+        self._rest = b""
+
+    def new_lines(self) -> list[bytes]:
+        """Return the whole lines that have come."""
+        *whole, self._rest = (self._rest + self._source.read()).split(b"\n")
+        with contextlib.suppress(FileNotFoundError):  # between two files
+            there, ours = self._path.stat(), os.fstat(self._source.fileno())
+            if (there.st_ino, there.st_dev) != (ours.st_ino, ours.st_dev):
+                self._source.close()
+                self._source, self._rest = self._path.open("rb"), b""
+            elif ours.st_size < self._source.tell():
+                self._source.seek(0)
+                self._rest = b""
+        return whole
+
+
+def _follow(files: Sequence[Path]) -> None:
+    tails = [(path.stem, Tail(path)) for path in files]
+    while True:
+        for name, tail in tails:
+            for raw in tail.new_lines():
+                print(rendered(raw, name).text, flush=True)
+        time.sleep(_LOOK_S)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the program."""
+    app.command()(logs)

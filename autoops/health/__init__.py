@@ -1,0 +1,1 @@
+"""Whether autoops is well, and whether this host is good for it."""

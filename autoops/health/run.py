@@ -1,0 +1,276 @@
+"""One run of every check. Each is on its own: what one of them meets never keeps another from its answer.
+
+Reads the state directory, the configuration, /proc and systemd; writes queue/health.json (registry.py), and closes `unit_failed`
+findings of units that are well again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from autoops import clock
+from autoops.config import Config
+from autoops.errors import AutoopsError, CannotTell, ConfigError, StorageBusy, StorageError
+from autoops.health import place, registry, services
+from autoops.health.registry import Validate
+from autoops.health.result import Level, Result
+from autoops.log import emit
+from autoops.runtime import maintenance
+from autoops.runtime.maintenance import Maintenance
+from autoops.state import State
+from autoops.store.backlog import Backlog
+from autoops.store.database import Database
+from autoops.store.operations import Findings, Gaps, Heartbeat, Heartbeats
+from autoops.store.queue import SCHEMA as QUEUE
+from autoops.store.registry import Registry
+from autoops.units import systemd
+
+BUSY_S = 2.0  # a check must answer, not wait
+_DAEMONS = ("watcher", "worker")
+_PROPERTIES = ("ActiveState", "SubState", "Result", "ExecMainStartTimestampMonotonic")
+_BY_DEFAULT_HEARTBEAT_S = 30.0
+_WAITING = ("paused", "held")
+
+
+class Settings(NamedTuple):
+    """What a run needs to be told."""
+
+    state: State
+    load_config: Callable[[], Config]
+    validate: Validate
+
+
+class Sources:
+    """What the checks look at, each opened once and only when asked for; an error is met again by everyone who asks."""
+
+    def __init__(self, settings: Settings, opened: contextlib.ExitStack) -> None:
+        self.settings, self._opened = settings, opened
+        self.state = settings.state
+
+    @functools.cached_property
+    def opened_queue(self) -> Database | StorageError:
+        """queue.db for reading, or why it cannot be read."""
+        try:
+            return self._opened.enter_context(Database.open(self.state.queue_db, QUEUE, mode="ro", busy_s=BUSY_S))
+        except StorageError as error:
+            return error
+
+    @property
+    def queue_db(self) -> Database:
+        """queue.db for reading. Raises CannotTell: why, the check "database" says, once for all."""
+        if isinstance(self.opened_queue, StorageError):
+            raise CannotTell(detail="queue.db cannot be read", remedy="see the check: database")
+        return self.opened_queue
+
+    @functools.cached_property
+    def registry(self) -> Registry:
+        """registry.db for reading. Raises StorageError."""
+        return self._opened.enter_context(contextlib.closing(Registry.open(self.state.registry_db, busy_s=BUSY_S)))
+
+    @functools.cached_property
+    def beats(self) -> dict[str, tuple[Heartbeat, bool | None]]:
+        """The last sign of life of each daemon, and whether it lives. Raises StorageError."""
+        return {beat.process: (beat, lives(beat)) for beat in Heartbeats(self.queue_db).list()}
+
+    @functools.cached_property
+    def window(self) -> Maintenance | None:
+        """The maintenance window."""
+        return maintenance.read(self.state.flag)
+
+    @functools.cached_property
+    def config(self) -> Config | None:
+        """The configuration, None when it is faulty."""
+        with contextlib.suppress(ConfigError):  # which has a check of its own
+            return self.settings.load_config()
+        return None
+
+    @functools.cached_property
+    def units(self) -> list[systemd.Shown]:
+        """What systemd says about our services and timers. Raises CannotTell."""
+        return systemd.show(systemd.installed(), _PROPERTIES)
+
+
+def lives(beat: Heartbeat) -> bool | None:
+    """Return whether the process that gave a sign of life lives; None when it is hidden from us.
+
+    A unit with ProtectProc=invisible and PrivateUsers=yes does not see the other daemons in /proc, though it may signal them.
+    """
+    try:
+        if clock.is_alive(beat.boot_id, beat.pid, beat.start):
+            return True
+        return None if beat.boot_id == clock.boot_id() and _is_hidden(beat.pid) else False
+    except CannotTell:
+        return None
+
+
+def _is_hidden(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return clock.process_start(pid) is None and not _has_stat(pid)
+
+
+def _has_stat(pid: int) -> bool:
+    return os.path.lexists(f"/proc/{pid}")  # a zombie has one
+
+
+def silent_s(beat: Heartbeat) -> float | None:
+    """Return how long ago a sign of life was given, None when that was before this boot."""
+    return max(0.0, (clock.boottime_ns() - beat.boottime_ns) / 1e9) if beat.boot_id == clock.boot_id() else None
+
+
+# the checks
+
+
+def check_daemon(name: str, sources: Sources) -> Result:
+    """Is this daemon alive?"""
+    config = sources.config
+    beat, alive = sources.beats.get(name, (None, None))
+    silent = silent_s(beat) if beat else None
+    heartbeat_s = config.service.heartbeat_s if config else _BY_DEFAULT_HEARTBEAT_S
+    return services.daemon(name, beat, alive, silent, heartbeat_s, has_roots=config is None or bool(config.roots))
+
+
+def check_database(sources: Sources) -> Result:
+    """Can queue.db be read?"""
+    if isinstance(sources.opened_queue, StorageError):
+        raise sources.opened_queue
+    sources.opened_queue.query("SELECT count(*) FROM heartbeat")
+    return Result("database", Level.OK, "queue.db answers")
+
+
+def check_queue(sources: Sources) -> Result:
+    """Does the queue move?"""
+    backlog = Backlog(sources.queue_db)
+    return services.queue(backlog.counts(), backlog.oldest_s(), paused=sources.window is not None)
+
+
+def check_registry(sources: Sources) -> Result:
+    """Is the registry what its ledger says?"""
+    if sources.window is not None:
+        return Result("registry", Level.OK, "not looked at while a maintenance window is open")
+    if not sources.state.registry_db.exists() and sources.config is not None and not sources.config.roots:
+        return Result("registry", Level.OK, "there is none yet: no root is configured")
+    memory = sources.state.queue_db.with_name("health.json")
+    return registry.check(sources.registry, sources.state.registry_db, memory, sources.settings.validate, time.time())
+
+
+def check_coverage(sources: Sources) -> Result:
+    """Is everything watched?"""
+    return services.coverage(Gaps(sources.queue_db).open_gaps())
+
+
+def check_findings(sources: Sources) -> Result:
+    """Does anything need a person?"""
+    with contextlib.suppress(StorageError):  # the finding stays, and is told
+        _close_recovered(sources)
+    return services.findings(Findings(sources.queue_db).counts())
+
+
+def check_units(sources: Sources) -> Result:
+    """Has a unit failed?"""
+    try:
+        return services.units(sources.units)
+    except CannotTell as error:  # in a sandbox without a bus the findings `unit_failed` tell
+        return Result("units", Level.OK, f"not asked: {error.facts['detail']}")
+
+
+def check_configuration(sources: Sources) -> Result:
+    """Is the configuration good?"""
+    try:
+        config = sources.settings.load_config()
+    except ConfigError as error:
+        faults = "; ".join(str(error).splitlines()[1:])
+        return Result("configuration", Level.WARNING, f"faulty: {faults}", remedy="autoops config check")
+    return Result("configuration", Level.OK, f"{len(config.roots)} root(s)")
+
+
+def check_maintenance(sources: Sources) -> Result:
+    """Is a maintenance window as it should be?"""
+    held = None
+    if sources.window is None:
+        with contextlib.suppress(AutoopsError):  # a database that cannot be read has a check of its own
+            waiting = [beat for beat, alive in sources.beats.values() if alive is not False and beat.state in _WAITING]
+            held = next(((beat.state, beat.status) for beat in waiting), None)
+    return place.maintenance(sources.window, datetime.datetime.now().astimezone(), held)
+
+
+def check_disk(sources: Sources) -> Result:
+    """Is there room?"""
+    return place.disk(place.room(sources.state.directory))
+
+
+def check_permissions(sources: Sources) -> Result:
+    """Are key and databases their owner's alone?"""
+    return place.permissions(*place.seen(sources.state))
+
+
+def check_suspect(sources: Sources) -> Result:
+    """Has a read or write of a database failed?"""
+    return place.suspect(place.suspects(sources.state.directory))
+
+
+Check = Callable[[Sources], Result]
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("database", check_database),
+    *((name, functools.partial(check_daemon, name)) for name in _DAEMONS),
+    ("queue", check_queue),
+    ("registry", check_registry),
+    ("coverage", check_coverage),
+    ("findings", check_findings),
+    ("units", check_units),
+    ("configuration", check_configuration),
+    ("maintenance", check_maintenance),
+    ("disk", check_disk),
+    ("permissions", check_permissions),
+    ("suspect", check_suspect),
+)
+
+
+def run(settings: Settings, checks: Iterable[tuple[str, Check]] = CHECKS) -> list[Result]:
+    """Return what every check found."""
+    with contextlib.ExitStack() as opened:
+        sources = Sources(settings, opened)
+        return [guarded(name, check, sources) for name, check in checks]
+
+
+def guarded(name: str, check: Check, sources: Sources) -> Result:
+    """Return what a check found, or what kept it from finding anything."""
+    try:
+        return check(sources)
+    except StorageBusy as error:
+        return Result(name, Level.UNKNOWN, str(error), remedy=error.advice)
+    except StorageError as error:
+        return Result(name, Level.CRITICAL, str(error), remedy=error.advice)
+    except AutoopsError as error:
+        return Result(name, Level.UNKNOWN, str(error), remedy=error.advice)
+    except OSError as error:
+        return Result(name, Level.UNKNOWN, f"{error.strerror}: {error.filename}")
+    except Exception as error:  # noqa: BLE001  # a bug in one check must not silence the others; it is told as what it is
+        return Result(name, Level.UNKNOWN, f"the check itself failed: {type(error).__name__}: {error}")
+
+
+def _close_recovered(sources: Sources) -> None:
+    failures = Findings(sources.queue_db).list(services.UNIT_FAILED)
+    if not failures:
+        return
+    well = services.recovered(failures, list(_asked(sources)), sources.beats.values(), systemd.own_unit())
+    if well:
+        with Database.open(sources.state.queue_db, QUEUE, guard=True, busy_s=BUSY_S) as database:
+            Findings(database).close([(services.UNIT_FAILED, subject) for subject in well], int(time.time()))
+        for subject in well:
+            emit("finding_closed", kind=services.UNIT_FAILED, path=subject)
+
+
+def _asked(sources: Sources) -> Iterator[systemd.Shown]:
+    with contextlib.suppress(CannotTell):
+        yield from sources.units

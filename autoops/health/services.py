@@ -1,0 +1,142 @@
+"""Are the daemons alive, are the units well, does the queue move? Pure: values in, results out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from autoops.health.limits import (
+    DEAD_LETTERS_CRITICAL,
+    DEAD_LETTERS_WARNING,
+    DEPTH_CRITICAL,
+    DEPTH_WARNING,
+    OLDEST_DUE_S_CRITICAL,
+    OLDEST_DUE_S_WARNING,
+    SILENT_BEATS_CRITICAL,
+    SILENT_BEATS_WARNING,
+    SILENT_LEAST_S,
+)
+from autoops.health.result import Figure, Level, Result, judge, worst
+from autoops.model import JobState
+from autoops.store.operations import Finding, Gap, Heartbeat
+from autoops.units.systemd import Shown
+
+UNIT_FAILED = "unit_failed"
+HEALTH_UNIT = "autoops-health.service"
+_GRAVE = ("root_replaced", UNIT_FAILED)  # a whole tree, or a whole service, is not looked after
+_NAMED = 3  # so many are named in a sentence
+
+
+def daemon(
+    name: str, beat: Heartbeat | None, lives: bool | None, silent_s: float | None, heartbeat_s: float, *, has_roots: bool
+) -> Result:
+    """Judge one daemon by its last sign of life.
+
+    lives: whether the very process lives, None when it is hidden from us; silent_s: how long ago it gave the sign, None when that
+    was before this boot; has_roots: without a root the daemons have nothing to do, and do not run.
+    """
+    remedy = f"systemctl status autoops-{name}, or autoops logs {name}"
+    if beat is None or silent_s is None or lives is False:
+        if not has_roots:
+            return Result(name, Level.OK, "not running: no root is configured (autoops root add DIR)")
+        when = (
+            f"its last sign of life was {age(silent_s)} ago" if silent_s is not None else "it gave no sign of life since the boot"
+        )
+        return Result(name, Level.CRITICAL, f"does not run; {when}", remedy=remedy)
+    slow_s = max(SILENT_LEAST_S, SILENT_BEATS_WARNING * heartbeat_s)
+    dead_s = max(SILENT_LEAST_S * SILENT_BEATS_CRITICAL / SILENT_BEATS_WARNING, SILENT_BEATS_CRITICAL * heartbeat_s)
+    level = judge(silent_s, slow_s, dead_s)
+    figures = (Figure(f"{name}_silent", silent_s, "s", slow_s, dead_s),)
+    if level == Level.OK:
+        return Result(name, level, f"{beat.state}: {beat.status}", figures)
+    said = f"process {beat.pid} gave no sign of life for {age(silent_s)}: it hangs or was stopped"
+    return Result(name, level, said, figures, f"ps -o stat= -p {beat.pid}; {remedy}")
+
+
+def queue(counts: Mapping[JobState, int], oldest_s: float, *, paused: bool) -> Result:
+    """Judge how much waits, since when, and what was given up. While paused, waiting is as it should be."""
+    depth, dead = counts["queued"] + counts["failed"] + counts["running"], counts["dead_letter"]
+    figures = (
+        Figure("queue_depth", depth, "", DEPTH_WARNING, DEPTH_CRITICAL),
+        Figure("queue_oldest_due", oldest_s, "s", OLDEST_DUE_S_WARNING, OLDEST_DUE_S_CRITICAL),
+        Figure("dead_letters", dead, "", DEAD_LETTERS_WARNING, DEAD_LETTERS_CRITICAL),
+    )
+    of_dead = judge(dead, DEAD_LETTERS_WARNING, DEAD_LETTERS_CRITICAL)
+    of_age = Level.OK if paused else judge(oldest_s, OLDEST_DUE_S_WARNING, OLDEST_DUE_S_CRITICAL)
+    of_depth = Level.OK if paused else judge(depth, DEPTH_WARNING, DEPTH_CRITICAL)
+    said, remedies = [f"{depth} to do"], []
+    if of_age or of_depth:
+        said.append(f"the oldest has been due for {age(oldest_s)}")
+        remedies.append("RUNBOOK, 'The queue grows'")
+    if of_dead:
+        said.append(f"{dead} given up")
+        remedies.append("autoops queue list --in-state dead_letter")
+    return Result("queue", worst((of_dead, of_age, of_depth)), ", ".join(said), figures, "; ".join(remedies))
+
+
+def coverage(gaps: Sequence[Gap]) -> Result:
+    """Judge what is not watched. A second name of a watched directory ("alias") is known, not a fault."""
+    missing = [gap for gap in gaps if gap.reason != "alias"]
+    figures = (Figure("gaps", len(missing), "", 1, None),)
+    if not missing:
+        return Result("coverage", Level.OK, "everything is watched", figures)
+    whole = [gap.root for gap in missing if not gap.path]
+    level = Level.CRITICAL if whole else Level.WARNING
+    where = f", among them all of {_some(whole)}" if whole else ""
+    reasons = _some(sorted({gap.reason for gap in missing}))
+    return Result("coverage", level, f"{len(missing)} place(s) not watched ({reasons}){where}", figures, "autoops coverage")
+
+
+def findings(counts: Mapping[str, int]) -> Result:
+    """Judge what needs a person."""
+    total = sum(counts.values())
+    figures = (Figure("findings", total, "", 1, None),)
+    if not total:
+        return Result("findings", Level.OK, "none", figures)
+    level = Level.CRITICAL if any(counts.get(kind) for kind in _GRAVE) else Level.WARNING
+    said = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    return Result("findings", level, said, figures, "autoops findings; RUNBOOK has an entry for each")
+
+
+def units(shown: Sequence[Shown]) -> Result:
+    """Judge what systemd says about our units: ActiveState and Result of each."""
+    failed = [f"{one['Id']} ({one.get('Result', '?')})" for one in shown if one.get("ActiveState") == "failed"]
+    if not failed:
+        return Result("units", Level.OK, f"{len(shown)} units, none failed", (Figure("failed_units", 0, "", None, 1),))
+    remedy = "systemctl status 'autoops-*'; autoops logs; then systemctl restart or reset-failed"
+    return Result("units", Level.CRITICAL, f"failed: {_some(failed)}", (Figure("failed_units", len(failed), "", None, 1),), remedy)
+
+
+def recovered(
+    failures: Iterable[Finding], shown: Sequence[Shown], beats: Iterable[tuple[Heartbeat, bool | None]], own_unit: str
+) -> list[bytes]:
+    """Return the units (subjects of `unit_failed` findings) that are well again.
+
+    A unit is, when systemd says that it is active or that its last run ended well; a daemon also, when it lives and gave a sign
+    after it failed; and the check itself, for it came as far as this: it fails by telling what is wrong, which is no second fault.
+    """
+    well = {one["Id"] for one in shown if _is_well(one)} | {own_unit, HEALTH_UNIT}
+    lives = {f"autoops-{beat.process}.service": beat.at_s for beat, alive in beats if alive is not False}
+    return [
+        one.subject
+        for one in failures
+        if (name := one.subject.decode(errors="replace")) in well or lives.get(name, 0) > one.last_seen_s
+    ]
+
+
+def _is_well(shown: Shown) -> bool:
+    state, result = shown.get("ActiveState", ""), shown.get("Result", "")
+    ran = shown.get("ExecMainStartTimestampMonotonic", "0") not in ("", "0")
+    return state in ("active", "reloading") or (state == "inactive" and result == "success" and ran)
+
+
+def age(seconds: float) -> str:
+    """Return a span of time as people say it."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _some(values: Sequence[str]) -> str:
+    more = f" and {len(values) - _NAMED} more" if len(values) > _NAMED else ""
+    return ", ".join(values[:_NAMED]) + more

@@ -1,0 +1,1 @@
+"""systemd: what it says about our units, and what is written for it."""

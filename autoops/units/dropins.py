@@ -1,0 +1,98 @@
+"""How far the sandbox of the two daemons is opened for one root, and why: drop-ins of their units. Pure.
+
+The units see the whole system read-only, but for home directories (ProtectHome=yes) and /tmp (PrivateTmp=yes), which they do not
+see at all. The watcher only reads. The worker reads, and writes in a root whose files it renames or marks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from autoops import names
+from autoops.units import quoting
+
+DIRECTORY = Path("/etc/systemd/system")
+UNITS = ("autoops-watcher.service", "autoops-worker.service")
+_HOMES = (b"/home", b"/root", b"/run/user")
+_TEMPORARY = (b"/tmp", b"/var/tmp")
+
+Lines = Iterator[tuple[str, str]]  # (reason, setting)
+
+
+class Opening(NamedTuple):
+    """One root, and what the services need for it."""
+
+    name: str
+    path: bytes  # absolute, without links
+    writes: bool = False  # policy "rename", or worker.xattr_id
+    read_all: bool = False  # read what its owners let nobody read
+    group: str = ""  # a group that may read it
+
+
+def place_of(path: bytes) -> str:
+    """Return "home" or "tmp" for what the units do not see, else ""."""
+    for kind, tops in (("home", _HOMES), ("tmp", _TEMPORARY)):
+        if any(path == top or path.startswith(top + b"/") for top in tops):
+            return kind
+    return ""
+
+
+def files(opening: Opening) -> dict[Path, str]:
+    """Return the drop-ins that a root needs, by file; none for a root that the units can read as they are.
+
+    Raises RootRefused when its path cannot be written into a unit file.
+    """
+    return {file_of(opening.name, unit): text for unit in UNITS if (text := _text(opening, unit))}
+
+
+def file_of(name: str, unit: str) -> Path:
+    """Return where the drop-in of a root for a unit is."""
+    return DIRECTORY / f"{unit}.d" / f"root-{quoting.file_name(name)}.conf"
+
+
+def _text(opening: Opening, unit: str) -> str:
+    lines = list(_lines(opening, writes=opening.writes and unit == "autoops-worker.service"))
+    if not lines:
+        return ""
+    said = "".join(f"\n# {reason}\n{setting}\n" for reason, setting in lines)
+    shown, where = names.show(opening.name), names.show(opening.path)
+    return (
+        f"# Opens the sandbox of {unit} for one root, as far as that root needs.\n"
+        f"# Root: {shown} in {where} (real path).\n"
+        "# Written by `autoops root add`; `autoops root remove` takes it away again.\n"
+        f"\n[Service]{said}"
+    )
+
+
+def _lines(opening: Opening, *, writes: bool) -> Lines:
+    place = place_of(opening.path)
+    if place == "home":
+        yield (
+            "Home directories are hidden. With tmpfs they still are, but for what is bound into the empty ones.",
+            "ProtectHome=tmpfs",
+        )
+    if place:
+        kind = "BindPaths" if writes else "BindReadOnlyPaths"
+        what = "the worker renames or marks files in it" if writes else "read-only: files in it are looked at, never changed"
+        reason = f"The root lies where the service sees nothing; {what}."
+        yield reason, f"{kind}={quoting.path(opening.path)}"
+    elif writes:
+        reason = "Everything but the service's own state is read-only; in this root the worker renames or marks files."
+        yield reason, f"ReadWritePaths={quoting.path(opening.path)}"
+    if opening.group:
+        yield (
+            "Asked for with --group: its members may read the root, so the service is one.",
+            f"SupplementaryGroups={opening.group}",
+        )
+    if opening.read_all:
+        yield (
+            "Asked for with --read-all: read every file, whatever its permissions. It cannot write by this.",
+            ("CapabilityBoundingSet=CAP_DAC_READ_SEARCH"),
+        )
+        yield (
+            "The service is not root, so it is given the capability rather than keeping it.",
+            ("AmbientCapabilities=CAP_DAC_READ_SEARCH"),
+        )
+        yield "In a user namespace of its own the capability would count for nothing.", "PrivateUsers=no"
