@@ -1,7 +1,7 @@
 """Which boot this is, how far into it we are, and whether a process that was seen once still lives.
 
 Wall-clock time jumps and process numbers are reused; the boot, the time since it (suspend included) and a process's start time
-do not lie. Reads /proc/PID/stat and the kernel's boot id; writes nothing.
+do not lie. Reads /proc/PID/stat and the kernel's boot id, and sends signal 0; writes nothing.
 """
 
 from __future__ import annotations
@@ -58,5 +58,22 @@ def process_start(pid: int) -> int | None:
 
 
 def is_alive(boot: str, pid: int, start: int) -> bool:
-    """Say whether the very process lives that was seen in boot `boot` with number `pid` and start time `start`."""
-    return boot == boot_id() and process_start(pid) == start
+    """Say whether the very process lives that was seen in boot `boot` with number `pid` and start time `start`.
+
+    Where /proc hides it (a unit with ProtectProc=invisible), a process that took over the number passes for it.
+    """
+    if boot != boot_id():
+        return False
+    found = process_start(pid)
+    return found == start if found is not None else exists(pid) and not Path(f"/proc/{pid}").exists()
+
+
+def exists(pid: int) -> bool:
+    """Say whether there is a process of this number, a zombie included, also one that /proc hides (kill(2) with signal 0)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it is another user's
+    return True

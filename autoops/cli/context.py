@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 from autoops import config as configuration
 from autoops import log, names
+from autoops.cli import keys
 from autoops.config import Config
-from autoops.core import signing
 from autoops.errors import CannotTell, ConfigError, LedgerKeyMissing, RootRefused, StorageMissing, StorageOutdated, UsageError
-from autoops.files import durable
 from autoops.runtime.wake import Waker
 from autoops.state import State
 from autoops.store.database import Database, migrate
@@ -21,6 +20,8 @@ from autoops.store.queue import SCHEMA as QUEUE
 from autoops.store.queue import Queue
 from autoops.store.registry import SCHEMA as REGISTRY
 from autoops.store.registry import Registry
+
+SYSTEM_STATE = Path("/var/lib/autoops")  # where the package keeps it
 
 _CREDENTIAL = "ledger-key"
 
@@ -75,12 +76,14 @@ class Context(NamedTuple):
         Waker(self.state.worker_socket).wake()
 
     def load_key(self) -> bytes:
-        """Return the private ledger key: systemd's credential, else the state directory's. Raises CannotTell."""
+        """Return the private ledger key: systemd's credential, else the state directory's. Raises LedgerKeyMissing, CannotTell."""
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
         path = Path(credentials, _CREDENTIAL) if credentials else self.state.private_key
         try:
             return path.read_bytes()
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and (known := keys.published(self.state)):
+                raise LedgerKeyMissing(path=path, known=known) from None
             remedy = "run: autoops migrate (it makes one if there is none)"
             raise CannotTell(detail=f"the ledger key {path} cannot be read ({error.strerror})", remedy=remedy) from None
 
@@ -117,14 +120,19 @@ def _sentence(error: RootRefused) -> str:
     return f"{error}; {error.advice}" if error.advice else str(error)
 
 
-def default_state() -> Path:
-    """Return the state directory when none is given: systemd's, else `.autoops` here if it is one, else the user's own."""
+def default_state(system: Path = SYSTEM_STATE) -> Path:
+    """Return the state directory when none is given.
+
+    That is systemd's, else `.autoops` here if it is one, else the installed service's if we may enter it, else the user's own.
+    """
     given = os.environ.get("STATE_DIRECTORY")
     if given:
         return Path(given.split(":")[0])
     here = Path(".autoops").absolute()
     if here.is_dir():
         return here
+    if os.access(system, os.R_OK | os.X_OK):
+        return system
     return Path.home() / ".local" / "state" / "autoops"
 
 
@@ -139,27 +147,16 @@ def make_ready(state: State) -> list[str]:
                 f"{path.name}: version {before} -> {schema.version}" if before else f"{path.name}: made, version {schema.version}"
             )
     state.cookies.mkdir(mode=0o700, exist_ok=True)
-    if not state.private_key.exists() and not os.environ.get("CREDENTIALS_DIRECTORY"):
-        _refuse_second_key(state)
-        key = signing.new_key()
-        durable.write(state.private_key, key)
-        done.append("ledger.key: made")
-    if not state.public_key.exists() and state.private_key.exists():
-        public = signing.Signer(state.private_key.read_bytes()).public.hex()
-        durable.write(state.public_key, f"{public}\n".encode(), mode=0o644)
-        done.append(f"ledger.pub: {public}")
+    if not _key_is_elsewhere(state):
+        done += keys.make(state, state.private_key)
     return done
 
 
-def _refuse_second_key(state: State) -> None:
-    """Raise LedgerKeyMissing when the ledger is signed by a key already: a second one would prove nothing."""
-    registry = Registry.open(state.registry_db)
-    try:
-        known = registry.meta("public_key")
-    finally:
-        registry.close()
-    if known is not None:
-        raise LedgerKeyMissing(path=state.private_key, known=known)
+def _key_is_elsewhere(state: State) -> bool:
+    """Tell whether the private key was made in another place (`autoops keys make --key FILE`), maybe out of our sight."""
+    if os.environ.get("CREDENTIALS_DIRECTORY"):
+        return True
+    return state.public_key.exists() and not state.private_key.exists()
 
 
 def pending_migrations(state: State) -> list[str]:
@@ -170,8 +167,8 @@ def pending_migrations(state: State) -> list[str]:
             Database.open(path, schema, mode="ro").close()
         except (StorageMissing, StorageOutdated) as error:
             lines.append(f"{path.name}: {error}")
-    if not state.private_key.exists():
-        lines.append("ledger.key: would be made")
+    if not _key_is_elsewhere(state):
+        lines += keys.make(state, state.private_key, dry_run=True)
     return lines or ["nothing to do"]
 
 

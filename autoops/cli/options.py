@@ -17,7 +17,7 @@ StateOption = Annotated[
         "--state",
         metavar="DIR",
         readable=False,
-        help="The state directory. Default: $STATE_DIRECTORY, ./.autoops, ~/.local/state/autoops.",
+        help="The state directory. Default: $STATE_DIRECTORY, ./.autoops, /var/lib/autoops, ~/.local/state/autoops.",
     ),
 ]
 ConfigOption = Annotated[

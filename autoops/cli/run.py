@@ -32,6 +32,7 @@ def up(
     settings = ctx.checked_config()
     for done in make_ready(ctx.state):
         say(done)
+    ctx.load_key()  # here its absence is told better than by a program that ends
     if once:
         from autoops import log
         from autoops.cli.once import bring_up_to_date

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from autoops import config as configuration
-from autoops.cli.options import ConfigOption, RootOption, StateOption, context
+from autoops.cli import keys
+from autoops.cli.options import ConfigOption, DryRunOption, RootOption, StateOption, context
 from autoops.cli.output import say
 from autoops.core.ledger import utc
-from autoops.errors import CheckFailed
+from autoops.errors import CheckFailed, ConditionFailed, NothingToWatch, UsageError
 
 config_app = typer.Typer(help="The configuration: check it, show it.", no_args_is_help=True)
 keys_app = typer.Typer(help="The key that signs the ledger.", no_args_is_help=True)
 
 
 @config_app.command()
-def check(config: ConfigOption = None, state: StateOption = None, root: RootOption = None) -> None:
+def check(
+    config: ConfigOption = None,
+    state: StateOption = None,
+    root: RootOption = None,
+    need_root: Annotated[
+        bool, typer.Option("--need-root", help="For ExecCondition= of a unit: 1 when there is no root, 255 when there is a fault.")
+    ] = False,
+) -> None:
     """Check the configuration and its roots; every fault at once, with its line. 0 when it is good, 2 when not."""
     ctx = context(state, config, root)
-    settings = ctx.config()
-    if settings.roots:
-        ctx.checked_config()
+    try:
+        settings = ctx.config()
+        if settings.roots:
+            ctx.checked_config()
+    except UsageError as error:
+        if not need_root:
+            raise
+        raise ConditionFailed(detail=str(error), remedy=error.advice) from None
+    if need_root and not settings.roots:
+        raise NothingToWatch
     say(f"the configuration is good: {len(settings.roots)} root(s), {len(settings.classes)} classification rule(s)")
 
 
@@ -41,3 +59,24 @@ def show_keys(state: StateOption = None) -> None:
         raise CheckFailed(detail=f"the registry knows another key: {known}")
     if ctx.state.public_key.exists():
         say(f"in {ctx.state.public_key}, since {utc(ctx.state.public_key.stat().st_mtime)}")
+
+
+@keys_app.command("make")
+def make_keys(
+    state: StateOption = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", metavar="FILE", readable=False, help="The private key. Default: ledger.key in the state."),
+    ] = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Make the key that signs the ledger, if there is none, and write its public half, ledger.pub, into the state directory.
+
+    Never a second one: exit 6 when the ledger is signed by a key already, and that one is not here.
+    """
+    ctx = context(state)
+    if not dry_run:
+        ctx.state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private = key.absolute() if key else ctx.state.private_key
+    for line in keys.make(ctx.state, private, dry_run=dry_run) or ["nothing to do"]:
+        say(line)

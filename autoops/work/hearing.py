@@ -35,7 +35,8 @@ class Hearing:
     def tidy(self) -> None:
         """Remove what killed askers left behind."""
         for cookie in self._directory.iterdir():
-            if not os.path.exists(f"/proc/{cookie.name.partition('-')[0]}"):
+            asker = cookie.name.partition("-")[0]
+            if not (asker.isdecimal() and len(asker) < 10 and clock.exists(int(asker))):
                 cookie.unlink(missing_ok=True)
 
     def listener(self) -> Listener | None:

@@ -58,6 +58,14 @@ def test_a_process_with_a_hostile_name_is_read_right() -> None:
         child.kill()
 
 
+def test_a_process_exists_until_it_was_waited_for_whoever_owns_it() -> None:
+    child = subprocess.Popen(["true"])
+    assert clock.exists(1) and clock.exists(os.getpid())
+    assert clock.exists(child.pid)
+    child.wait()
+    assert not clock.exists(child.pid)
+
+
 def test_our_own_start_is_before_now() -> None:
     start = clock.process_start(os.getpid())
     assert start is not None
