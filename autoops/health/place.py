@@ -5,7 +5,6 @@ The functions that judge are pure; `seen` and `room` look at the disk. Writes no
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import stat
@@ -15,7 +14,6 @@ from typing import NamedTuple
 
 from autoops.health.limits import DISK_CRITICAL, DISK_WARNING
 from autoops.health.result import Figure, Level, Result, judge, worst
-from autoops.health.services import age
 from autoops.runtime.maintenance import Maintenance
 from autoops.state import State
 
@@ -120,15 +118,16 @@ def suspect(flags: Sequence[tuple[str, str]]) -> Result:
     return Result("suspect", Level.CRITICAL, f"{flag}: {said}", remedy="RUNBOOK, 'The database is suspect'")
 
 
-def maintenance(found: Maintenance | None, now: datetime.datetime, held: tuple[str, str] | None = None) -> Result:
-    """Judge a maintenance window: one that is open is as it should be, one past its `until` is not.
+def maintenance(found: Maintenance | None, now_s: float, held: tuple[str, str] | None = None) -> Result:
+    """Judge a maintenance window: one that is open is as it should be, one past its `until` or left by its holder is not.
 
     held: state and status of a daemon that does not work although there is no flag, None when there is none such.
     """
     if found is None:
         return _closed(held)
-    level, said = _of_until(found, now)
-    said = f"a window is open{f': {found}' if str(found) else ''}{said}"
+    alarm = found.alarm(now_s)
+    level = Level.CRITICAL if alarm else Level.WARNING if found.fault else Level.OK
+    said = f"a window is open{f': {found}' if str(found) else ''}{f'; {alarm}' if alarm else ''}"
     return Result("maintenance", level, said, remedy="when it is over: autoops resume" if level else "")
 
 
@@ -138,21 +137,3 @@ def _closed(held: tuple[str, str] | None) -> Result:
     state, status = held
     level = Level.WARNING if state == "paused" else Level.CRITICAL  # paused: it may be about to go on
     return Result("maintenance", level, f"the flag is gone, but: {status}", remedy="autoops maintenance status")
-
-
-def _of_until(found: Maintenance, now: datetime.datetime) -> tuple[Level, str]:
-    if found.fault or not found.until:
-        return (Level.WARNING if found.fault else Level.OK), ""
-    until = parse_time(found.until)
-    if until is None:
-        return Level.WARNING, "; its `until` is not a time"
-    late_s = (now - until).total_seconds()
-    return (Level.CRITICAL, f"; that was {age(late_s)} ago") if late_s > 0 else (Level.OK, "")
-
-
-def parse_time(text: str) -> datetime.datetime | None:
-    """Return a time as a flag has it (TOML's or ISO 8601; without a zone: this host's), None when it is none."""
-    try:
-        return datetime.datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError, OSError):  # the year 1 has no local time
-        return None

@@ -7,7 +7,6 @@ findings of units that are well again.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import functools
 import os
 import time
@@ -201,7 +200,7 @@ def check_maintenance(sources: Sources) -> Result:
         with contextlib.suppress(AutoopsError):  # a database that cannot be read has a check of its own
             waiting = [beat for beat, alive in sources.beats.values() if alive is not False and beat.state in _WAITING]
             held = next(((beat.state, beat.status) for beat in waiting), None)
-    return place.maintenance(sources.window, datetime.datetime.now().astimezone(), held)
+    return place.maintenance(sources.window, time.time(), held)
 
 
 def check_disk(sources: Sources) -> Result:

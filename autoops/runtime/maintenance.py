@@ -73,7 +73,7 @@ def time_of(moment: str) -> float | None:
     """Return an RFC 3339 time as seconds since 1970, None when it is none; without a zone it is local time."""
     try:
         return datetime.datetime.fromisoformat(moment).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError, OSError):  # the year 1 has no local time
         return None
 
 

@@ -13,7 +13,7 @@ from autoops.health.place import Room, Seen
 from autoops.health.registry import Verdict, is_due
 from autoops.health.report import as_facts, headline, line, problems
 from autoops.health.result import Figure, Level, Result, worst
-from autoops.runtime.maintenance import Maintenance
+from autoops.runtime.maintenance import Maintenance, parse, time_of
 from autoops.store.operations import Finding, Gap, Heartbeat
 
 BEAT = Heartbeat("worker", 7, "b", 1, 0, 1000, "running", "idle", {})
@@ -177,22 +177,23 @@ def test_permissions_are_those_of_key_and_databases(key_mode: int, mode: int, ui
         (Maintenance(until="2026-05-01T12:00:01Z"), Level.OK),
         (Maintenance(until="2026-05-01 11:59:00+00:00"), Level.CRITICAL),
         (Maintenance(until="2026-04-01"), Level.CRITICAL),
-        (Maintenance(until="noon"), Level.WARNING),
+        (parse('until = "noon"'), Level.WARNING),
+        (Maintenance(until="2026-05-01T12:00:01Z", failed="ended with 3"), Level.CRITICAL),
         (Maintenance(fault="not TOML"), Level.WARNING),
     ],
 )
 def test_a_window_is_well_until_its_end(window: Maintenance | None, level: Level) -> None:
-    assert place.maintenance(window, NOW).level == level
+    assert place.maintenance(window, NOW.timestamp()).level == level
 
 
 def test_a_daemon_that_does_not_work_without_a_flag_is_told() -> None:
-    assert place.maintenance(None, NOW, ("held", "the edit broke it")).level == Level.CRITICAL
-    assert place.maintenance(None, NOW, ("paused", "paused; idle")).level == Level.WARNING
+    assert place.maintenance(None, NOW.timestamp(), ("held", "the edit broke it")).level == Level.CRITICAL
+    assert place.maintenance(None, NOW.timestamp(), ("paused", "paused; idle")).level == Level.WARNING
 
 
-@pytest.mark.parametrize("text", ["", "noon", "99:99", "2026-13-01", "1e9"])
+@pytest.mark.parametrize("text", ["", "noon", "99:99", "2026-13-01", "1e9", "0001-01-01T00:00:00"])
 def test_what_is_no_time_is_none(text: str) -> None:
-    assert place.parse_time(text) is None
+    assert time_of(text) is None
 
 
 # registry
