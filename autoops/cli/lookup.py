@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from autoops.cli.context import Context
 from autoops.core.ids import is_id
 from autoops.errors import NotFound
 from autoops.model import Entry
+from autoops.window.declared import CLASS
 
 
 def find_entry(context: Context, what: str) -> Entry:
@@ -28,4 +30,24 @@ def find_entry(context: Context, what: str) -> Entry:
             entries = registry.at(root, paths)
             if entries:
                 return entries[0]
+    raise NotFound(what=names.show(what))
+
+
+def find_declared(context: Context, what: str) -> str:
+    """Return what a window declares, an ID, a path or class:NAME, in its stored form. Raises NotFound."""
+    if what.startswith(CLASS):
+        return what
+    with contextlib.closing(context.registry()) as registry:
+        if is_id(what):
+            if what not in registry.by_id([what]):
+                raise NotFound(what=what)
+            return what
+        absolute = os.fsencode(Path(what).absolute())
+        for root, place in registry.root_paths().items():
+            base = place.rstrip(b"/") + b"/"
+            below = absolute[len(base) :]
+            if (absolute + b"/").startswith(base) and (
+                registry.at(root, [below]) or registry.directory_id(root, below) is not None
+            ):
+                return names.text(absolute)
     raise NotFound(what=names.show(what))

@@ -14,31 +14,28 @@ from typing import Annotated
 
 import typer
 
-from autoops import clock, names
+from autoops import names
 from autoops.cli.context import Context, require_state
+from autoops.cli.edits import SHOWN, changes_of, inspected, say_edits
+from autoops.cli.lookup import find_declared
 from autoops.cli.options import DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, warn
-from autoops.core.canonical import canonical, changed_fields
-from autoops.core.ids import is_id
+from autoops.core.canonical import changed_fields
 from autoops.core.ledger import utc
 from autoops.core.signing import Verifier
-from autoops.errors import CannotTell, CheckFailed, NotFound, Refused, UsageError
+from autoops.errors import CannotTell, CheckFailed, Refused, UsageError
 from autoops.log import emit
-from autoops.model import JSON, Change
 from autoops.runtime import maintenance
 from autoops.runtime.maintenance import Maintenance
-from autoops.store.operations import Heartbeat, Heartbeats
-from autoops.window import seal, snapshot
+from autoops.store.operations import Heartbeat
+from autoops.window import snapshot
 from autoops.window.admit import WAY_BACK
-from autoops.window.declared import CLASS, is_declared
 from autoops.window.flag import change_flag, remove_flag, set_flag
-from autoops.window.inspect import Inspection, changed_by_hand, inspect
+from autoops.window.inspect import Inspection
+from autoops.window.services import gone_on, living, still_working, worker
 
-_SERVICES = ("watcher", "worker")
-_LOOK_S = 0.02
 _SPAN = re.compile(r"(\d+)\s*(s|m|h|d)")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_SHOWN = 20
 
 maintenance_app = typer.Typer(help="Maintenance windows: look, copy, hold one while a command runs.", no_args_is_help=True)
 
@@ -89,12 +86,12 @@ def resume(
     ctx = context(state)
     require_state(ctx.state)
     window = maintenance.read(ctx.state.flag)
-    if window is None and _beat(ctx, "worker", "held") is None:
+    if window is None and _held(ctx) is None:
         raise Refused(detail="no maintenance window is open")
     if restore_snapshot:
         _restore(ctx, snapshot_name or (window.snapshot if window else ""), dry_run=dry_run)
     if dry_run:
-        _say_edits(ctx, _inspected(ctx), window or Maintenance())
+        say_edits(ctx, inspected(ctx), window or Maintenance())
         return
     _close_window(ctx, timeout)
 
@@ -105,30 +102,30 @@ def status(state: StateOption = None, json: JsonOption = False) -> None:
     ctx = context(state)
     require_state(ctx.state)
     window = maintenance.read(ctx.state.flag)
-    held = _beat(ctx, "worker", "held")
-    inspection = _inspected(ctx) if window or held else Inspection([], [])
+    held = _held(ctx)
+    inspection = inspected(ctx) if window or held else Inspection([], [])
     alarm = window.alarm(time.time()) if window else held.status if held else ""
     if json:
-        changes = _changes(ctx, inspection, window or Maintenance())
+        changes = changes_of(ctx, inspection, window or Maintenance())
         as_json(
             {
                 "alarm": alarm,
                 "edits": [{"id": one.after.id, "set": changed_fields(one), **one.evidence} for one in changes],
                 "faults": inspection.faults,
                 "open": window is not None,
-                "services": {beat.process: beat.state for beat in _living(ctx)},
+                "services": {beat.process: beat.state for beat in living(ctx.state)},
                 "snapshots": [path.name for path in snapshot.snapshots(ctx.state)],
                 "window": window._asdict() if window else None,
             }
         )
     else:
         say(f"a window is open: {window}" if window else "no window is open")
-        for beat in _living(ctx):
+        for beat in living(ctx.state):
             say(f"autoops-{beat.process}: {beat.state}")
         if window and window.snapshot:
             say(f"snapshot: {ctx.state.backups / window.snapshot}")
         if window or held:
-            _say_edits(ctx, inspection, window or Maintenance())
+            say_edits(ctx, inspection, window or Maintenance())
         if alarm:
             say(f"ALARM: {alarm}")
     raise typer.Exit(1 if alarm or inspection.faults else 0)
@@ -174,7 +171,7 @@ def run(
 
 def _window(ctx: Context, why: str, until: str, declare: Sequence[str]) -> Maintenance:
     require_state(ctx.state)
-    what = tuple(_declared(ctx, one) for one in declare)
+    what = tuple(find_declared(ctx, one) for one in declare)
     return Maintenance(os.environ.get("SUDO_USER") or getpass.getuser(), utc(time.time()), why, _end_of(until), what)
 
 
@@ -191,24 +188,6 @@ def _end_of(until: str) -> str:
     return utc(end_s) if end_s is not None else ""
 
 
-def _declared(ctx: Context, what: str) -> str:
-    """Return what is declared in its stored form. Raises NotFound for an ID or a path that is not registered."""
-    if what.startswith(CLASS):
-        return what
-    with contextlib.closing(ctx.registry()) as registry:
-        if is_id(what):
-            if what not in registry.by_id([what]):
-                raise NotFound(what=what)
-            return what
-        places = registry.root_paths()
-        absolute = os.fsencode(Path(what).absolute())
-        for root, place in places.items():
-            below = absolute[len(place.rstrip(b"/")) + 1 :] if (absolute + b"/").startswith(place.rstrip(b"/") + b"/") else None
-            if below is not None and (registry.at(root, [below]) or registry.directory_id(root, below) is not None):
-                return names.text(absolute)
-    raise NotFound(what=names.show(what))
-
-
 def _require_no_window(ctx: Context) -> None:
     window = maintenance.read(ctx.state.flag)
     if window is not None:
@@ -217,14 +196,12 @@ def _require_no_window(ctx: Context) -> None:
 
 def _open_window(ctx: Context, window: Maintenance, timeout_s: float, *, with_snapshot: bool) -> Maintenance:
     set_flag(ctx.state.flag, window)
-    deadline = time.monotonic() + timeout_s
-    while late := [beat.process for beat in _living(ctx) if beat.state != "paused"]:
-        if time.monotonic() > deadline:
-            who = " and ".join(f"autoops-{name}" for name in late)
-            raise CheckFailed(detail=f"after {timeout_s:g} s {who} has not let go. The window is open, but do not edit yet")
-        time.sleep(_LOOK_S)
-    living = [f"autoops-{beat.process}" for beat in _living(ctx)]
-    say(f"paused: {', '.join(living)}" if living else "paused: no service runs")
+    late = still_working(ctx.state, timeout_s)
+    if late:
+        who = " and ".join(f"autoops-{name}" for name in late)
+        raise CheckFailed(detail=f"after {timeout_s:g} s {who} has not let go. The window is open, but do not edit yet")
+    let_go = [f"autoops-{beat.process}" for beat in living(ctx.state)]
+    say(f"paused: {', '.join(let_go)}" if let_go else "paused: no service runs")
     if with_snapshot:
         window = window._replace(snapshot=_snapshot(ctx).name)
         change_flag(ctx.state.flag, window)
@@ -242,25 +219,22 @@ def _snapshot(ctx: Context) -> Path:
 
 
 def _close_window(ctx: Context, timeout_s: float) -> None:
-    inspection = _inspected(ctx)
+    inspection = inspected(ctx)
     if inspection.faults:
-        for fault in inspection.faults[:_SHOWN]:
+        for fault in inspection.faults[:SHOWN]:
             warn(f"  {fault}")
         raise Refused(detail=f"what was edited is broken, and the window stays open. Correct it, or go back: {WAY_BACK}")
     with contextlib.closing(ctx.registry()) as registry:
         before = registry.head().sequence
     remove_flag(ctx.state.flag)
-    if not any(beat.process == "worker" for beat in _living(ctx)):
+    if worker(ctx.state) is None:
         say("resumed; no worker runs, what was edited is taken over when it starts")
         return
-    deadline = time.monotonic() + timeout_s
-    while _beat(ctx, "worker", "running") is None:
-        held = _beat(ctx, "worker", "held")
-        if held is not None and maintenance.read(ctx.state.flag) is None and time.monotonic() > deadline - timeout_s + 1:
-            raise Refused(detail=held.status)
-        if time.monotonic() > deadline:
-            raise CannotTell(detail="whether the worker went on: it has not said so", remedy="look at: autoops status")
-        time.sleep(_LOOK_S)
+    beat = gone_on(ctx.state, timeout_s)
+    if beat is None:
+        raise CannotTell(detail="whether the worker went on: it has not said so", remedy="look at: autoops status")
+    if beat.state == "held":
+        raise Refused(detail=beat.status)
     say("resumed")
     _say_commit(ctx, before)
 
@@ -275,8 +249,8 @@ def _say_commit(ctx: Context, before: int) -> None:
 
 
 def _restore(ctx: Context, name: str, *, dry_run: bool) -> None:
-    busy = [beat.process for beat in _living(ctx) if beat.process == "worker" and beat.state not in ("paused", "held")]
-    if busy:
+    beat = worker(ctx.state)
+    if beat is not None and beat.state not in ("paused", "held"):
         raise Refused(detail="the worker has not let go of the registry yet")
     chosen = snapshot.find(ctx.state, name)
     if dry_run:
@@ -287,55 +261,9 @@ def _restore(ctx: Context, name: str, *, dry_run: bool) -> None:
     say(f"restored {chosen.name}; what was edited is kept in {aside}")
 
 
-# looking
-
-
-def _living(ctx: Context) -> list[Heartbeat]:
-    """Return the signs of life of the services that live, a service that `up` runs among them."""
-    with contextlib.closing(ctx.queue_db(writable=False)) as database:
-        beats = Heartbeats(database).list()
-    return [beat for beat in beats if beat.process in _SERVICES and clock.is_alive(beat.boot_id, beat.pid, beat.start)]
-
-
-def _beat(ctx: Context, process: str, state: str) -> Heartbeat | None:
-    return next((beat for beat in _living(ctx) if (beat.process, beat.state) == (process, state)), None)
-
-
-def _inspected(ctx: Context) -> Inspection:
-    """Look at what was edited; untouched since the worker let go of it, there is nothing to look at."""
-    left = seal.read(ctx.state)
-    if left is None or left.files == seal.stamp(ctx.state.registry_db):
-        return Inspection([], [])
-    return inspect(ctx.state, Verifier(ctx.public_key()))
-
-
-def _changes(ctx: Context, inspection: Inspection, window: Maintenance) -> list[Change]:
-    if not inspection.edits:
-        return []
-    with contextlib.closing(ctx.registry()) as registry:
-        places = registry.root_paths()
-    changes = []
-    for edit in inspection.edits:
-        after = changed_by_hand(edit, window.who or "unknown", int(time.time()))
-        if after is not None:
-            declared = is_declared(window.what, (edit.before, after), places)
-            changes.append(Change(edit.before, after, {"declared": declared, "path": names.text(edit.before.path)}))
-    return changes
-
-
-def _say_edits(ctx: Context, inspection: Inspection, window: Maintenance) -> None:
-    for fault in inspection.faults[:_SHOWN]:
-        say(f"BROKEN: {fault}")
-    if inspection.faults:
-        say(WAY_BACK)
-    for change in _changes(ctx, inspection, window)[:_SHOWN]:
-        fields: JSON = changed_fields(change)
-        what = ", ".join(f"{key} = {canonical(value)}" for key, value in fields.items())
-        say(f"edited{'' if change.evidence['declared'] else ', not declared'}: {change.after.id} {change.evidence['path']}: {what}")
-    if not inspection.faults and not inspection.edits:
-        say("nothing was edited")
-    elif len(inspection.edits) > _SHOWN:
-        say(f"... {len(inspection.edits)} entries in all")
+def _held(ctx: Context) -> Heartbeat | None:
+    beat = worker(ctx.state)
+    return beat if beat is not None and beat.state == "held" else None
 
 
 def register(app: typer.Typer) -> None:

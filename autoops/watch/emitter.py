@@ -36,7 +36,9 @@ ENDED_KEPT = 10_000  # beyond, a scan of the directory costs a little and is rig
 PAIR_S = 0.001  # within which the second half of a rename follows the first
 BUSY_WINDOW_S = 0.05
 BUSY_EVENTS = 100  # in one window; above, reading pauses a little, so that one read takes many events
-BUSY_PAUSE_S = 0.01  # the kernel's queue holds 16,384 events: 1.6 million a second
+BUSY_PAUSE_S = 0.03  # the kernel's queue holds 16,384 events: half a million a second
+RUSH_EVENTS = 1000  # in one window; above, it pauses for less
+RUSH_PAUSE_S = 0.01
 
 
 class BatchReady(FileSystemEvent):
@@ -165,7 +167,7 @@ class InotifyEmitter(EventEmitter):
         if now_s - self._window_s > BUSY_WINDOW_S:
             self._window_s, self._seen = now_s, 0
         elif self._seen > BUSY_EVENTS:
-            time.sleep(BUSY_PAUSE_S)
+            time.sleep(BUSY_PAUSE_S if self._seen < RUSH_EVENTS else RUSH_PAUSE_S)
 
     def _flush(self, now_s: float, changes: list[Change] | None = None, cookies: list[bytes] | None = None) -> None:
         """Hand over what is known; files just created, and directories on their way, are held a moment unless a cookie asks."""

@@ -7,6 +7,7 @@ Reads what `inspect` reads, and the seal; writes the registry through its writer
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from autoops.core.signing import Verifier
@@ -60,6 +61,18 @@ class Gate:
 WAY_BACK = "autoops maintenance status tells all of it; correct it, or go back: autoops resume --restore-snapshot"
 
 
+def changes_by_hand(edits: Sequence[Edit], window: Maintenance, places: Mapping[str, bytes], now_s: int) -> list[Change]:
+    """Return the changes that edits make, each with whether the window declares it; `places` says where the roots are."""
+    changes = []
+    for edit in edits:
+        after = changed_by_hand(edit, window.who or "unknown", now_s)
+        if after is not None:
+            declared = is_declared(window.what, (edit.before, after), places)
+            evidence: JSON = {"confidence": 100, "declared": declared, "kind": "by-hand"}
+            changes.append(Change(edit.before, after, evidence))
+    return changes
+
+
 def take_over(registry: RegistryWriter, admission: Admission) -> list[Work]:
     """Make one commit of what was edited by hand; return jobs to look at the files of it, for the disk is the truth.
 
@@ -70,14 +83,7 @@ def take_over(registry: RegistryWriter, admission: Admission) -> list[Work]:
         return []
     now_s = time.time()
     who = window.who or "unknown"
-    places = registry.root_paths()
-    changes = []
-    for edit in edits:
-        after = changed_by_hand(edit, who, int(now_s))
-        if after is not None:
-            declared = is_declared(window.what, (edit.before, after), places)
-            evidence: JSON = {"confidence": 100, "declared": declared, "kind": "by-hand"}
-            changes.append(Change(edit.before, after, evidence))
+    changes = changes_by_hand(edits, window, registry.root_paths(), int(now_s))
     restored = [Restored(edit.before, edit.sequence) for edit in edits]
     if not changes:
         registry.restore(restored)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from autoops import names
 from autoops.core.ids import is_id
@@ -11,12 +11,12 @@ from autoops.model import Entry
 CLASS = "class:"
 
 
-def is_declared(what: Sequence[str], entries: Sequence[Entry], places: dict[str, bytes]) -> bool:
+def is_declared(what: Sequence[str], entries: Sequence[Entry], places: Mapping[str, bytes]) -> bool:
     """Tell whether an entry, before or after its edit, is among what was declared; `places` says where the roots are."""
     return any(_covers(one, entry, places) for one in what for entry in entries)
 
 
-def _covers(declared: str, entry: Entry, places: dict[str, bytes]) -> bool:
+def _covers(declared: str, entry: Entry, places: Mapping[str, bytes]) -> bool:
     if is_id(declared):
         return declared == entry.id
     if declared.startswith(CLASS):
