@@ -15,8 +15,6 @@ from autoops.cli.output import as_json, say
 from autoops.core.ledger import Head, utc
 from autoops.errors import CannotTell
 from autoops.health import report
-from autoops.health.doctor import exit_code
-from autoops.health.doctor import run as examine
 from autoops.health.result import Level
 from autoops.health.run import Settings, run
 from autoops.health.services import UNIT_FAILED
@@ -56,16 +54,19 @@ def health(
 
 def doctor(state: StateOption = None, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Check what autoops stands on: permissions, sandbox, databases, key, clock, limits. 0 good, 1 wrong, 3 cannot tell."""
+    from autoops.health import doctor as examination
+
     ctx = context(state, config)
-    results = examine(Settings(ctx.state, ctx.running_config, validate))
+    results = examination.run(Settings(ctx.state, ctx.running_config, validate))
+    code = examination.exit_code(results)
     if json:
-        as_json({**report.as_facts(results, utc(time.time())), "code": exit_code(results)})
+        as_json({**report.as_facts(results, utc(time.time())), "code": code})
     else:
         for result in results:
             say(f"{_VERDICTS[result.level]:12} {result.name}: {result.text}")
             if result.level != Level.OK and result.remedy:
                 say(f"{'':12} remedy: {result.remedy}")
-    raise typer.Exit(exit_code(results))
+    raise typer.Exit(code)
 
 
 _VERDICTS = {Level.OK: "good", Level.WARNING: "WRONG", Level.CRITICAL: "WRONG", Level.UNKNOWN: "cannot tell"}

@@ -1,12 +1,13 @@
-"""Commands that read: list, show, explain, export, status, coverage, queue-status."""
+"""Commands that read: list, show, explain, export, coverage, findings, queue-status."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, get_args
 
 import typer
 
-from autoops import clock, names
+from autoops import names
 from autoops.cli import export as exporting
 from autoops.cli.explaining import explain_entry
 from autoops.cli.lookup import find_entry
@@ -14,9 +15,9 @@ from autoops.cli.options import ConfigOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, stream, table
 from autoops.core.canonical import canonical, entry_json
 from autoops.errors import NotFound
-from autoops.model import Entry, JobState
+from autoops.model import JSON, Entry, JobState
 from autoops.store.backlog import Backlog
-from autoops.store.operations import Findings, Gaps, Heartbeats
+from autoops.store.operations import Finding, Findings, Gap, Gaps
 
 WhatArgument = Annotated[str, typer.Argument(metavar="ID|PATH", help="A document's ID, or its path.")]
 _STATES: tuple[JobState, ...] = get_args(JobState)
@@ -106,54 +107,12 @@ def queue_status(state: StateOption = None, json: JsonOption = False) -> None:
         say(f"  {name}: {counts[name]}")
 
 
-def status(state: StateOption = None, json: JsonOption = False) -> None:
-    """Show what runs, what is registered, what waits, and what is wrong."""
-    ctx = context(state)
-    registry = ctx.registry()
-    with ctx.queue_db(writable=False) as database:
-        beats = Heartbeats(database).list()
-        backlog = Backlog(database)
-        counts, described = backlog.counts(), backlog.counter("described")
-        findings = Findings(database).counts()
-        gaps = Gaps(database).open_gaps()
-    head = registry.head()
-    processes = {
-        beat.process: {
-            "alive": clock.is_alive(beat.boot_id, beat.pid, beat.start),
-            "pid": beat.pid,
-            "state": beat.state,
-            "status": beat.status,
-        }
-        for beat in beats
-    }
-    facts = {
-        "described_total": described,
-        "digest": head.digest.hex(),
-        "entries": registry.counts(),
-        "findings": findings,
-        "gaps": len(gaps),
-        "processes": processes,
-        "queue": counts,
-        "sequence": head.sequence,
-        "to_describe": registry.pending_count(),
-    }
-    if json:
-        as_json(facts)
-        return
-    for name, process in processes.items():
-        say(f"{name}: {'running' if process['alive'] else 'not running'} (process {process['pid']}); {process['status']}")
-    say("entries: " + ", ".join(f"{count} {name}" for name, count in registry.counts().items()))
-    say(f"commit {head.sequence}, registry hash {head.digest.hex()[:16]}..., {registry.pending_count()} to describe")
-    say("queue: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
-    say(f"not watched: {len(gaps)} place(s) (autoops coverage); findings: {sum(findings.values())} (autoops findings)")
-
-
 def coverage(state: StateOption = None, json: JsonOption = False) -> None:
     """Show what is not watched now, since when and why."""
     with context(state).queue_db(writable=False) as database:
         gaps = Gaps(database).open_gaps()
     if json:
-        as_json([gap._asdict() | {"path": names.text(gap.path)} for gap in gaps])
+        as_json(gap_facts(gaps))
         return
     if not gaps:
         say("everything is watched")
@@ -164,6 +123,16 @@ def coverage(state: StateOption = None, json: JsonOption = False) -> None:
             *((_utc(gap.since_s), gap.root, names.text(gap.path), _why(gap.reason, gap.detail)) for gap in gaps),
         ]
     )
+
+
+def gap_facts(gaps: Iterable[Gap]) -> list[JSON]:
+    """Return gaps as JSON."""
+    return [gap._asdict() | {"path": names.text(gap.path)} for gap in gaps]
+
+
+def finding_facts(found: Iterable[Finding]) -> list[JSON]:
+    """Return findings as JSON."""
+    return [{**one._asdict(), "subject": names.text(one.subject.replace(b"\0", b"/"))} for one in found]
 
 
 def _why(reason: str, detail: str) -> str:
@@ -181,7 +150,7 @@ def findings(state: StateOption = None, json: JsonOption = False) -> None:
     with context(state).queue_db(writable=False) as database:
         found = Findings(database).list()
     if json:
-        as_json([{**one._asdict(), "subject": names.text(one.subject.replace(b"\0", b"/"))} for one in found])
+        as_json(finding_facts(found))
         return
     if not found:
         say("no findings")
@@ -201,6 +170,5 @@ def register(app: typer.Typer) -> None:
     app.command()(explain)
     app.command()(export)
     app.command("queue-status")(queue_status)
-    app.command()(status)
     app.command()(coverage)
     app.command()(findings)

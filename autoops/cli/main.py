@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from autoops import __version__, log
-from autoops.cli import health, inspect, logs, queue, report, roots, run, settings, trust, windows
+from autoops.cli import collect, health, inspect, logs, queue, report, roots, run, settings, status, trust, windows
 from autoops.cli.failing import run as run_to_the_end
 
 app = typer.Typer(
@@ -15,7 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (run, inspect, trust, report, health, logs, windows):
+for module in (run, inspect, status, trust, report, health, logs, collect, windows):
     module.register(app)
 app.add_typer(queue.app, name="queue")
 app.add_typer(roots.root_app, name="root")

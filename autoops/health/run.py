@@ -32,7 +32,9 @@ from autoops.units import systemd
 
 BUSY_S = 2.0  # a check must answer, not wait
 _DAEMONS = ("watcher", "worker")
-_PROPERTIES = ("ActiveState", "SubState", "Result", "ExecMainStartTimestampMonotonic")
+_PROPERTIES = (
+    "ActiveState", "SubState", "Result", "ExecMainStartTimestampMonotonic", "NextElapseUSecRealtime", "LastTriggerUSec",
+)  # fmt: skip
 _BY_DEFAULT_HEARTBEAT_S = 30.0
 _WAITING = ("paused", "held")
 
@@ -43,6 +45,7 @@ class Settings(NamedTuple):
     state: State
     load_config: Callable[[], Config]
     validate: Validate
+    may_write: bool = True  # False: look, validate nothing, close no finding
 
 
 class Sources:
@@ -83,11 +86,17 @@ class Sources:
         return maintenance.read(self.state.flag)
 
     @functools.cached_property
-    def config(self) -> Config | None:
-        """The configuration, None when it is faulty."""
-        with contextlib.suppress(ConfigError):  # which has a check of its own
+    def loaded_config(self) -> Config | ConfigError:
+        """The configuration, or what is wrong with it."""
+        try:
             return self.settings.load_config()
-        return None
+        except ConfigError as error:
+            return error
+
+    @property
+    def config(self) -> Config | None:
+        """The configuration, None when it is faulty, which has a check of its own."""
+        return None if isinstance(self.loaded_config, ConfigError) else self.loaded_config
 
     @functools.cached_property
     def units(self) -> list[systemd.Shown]:
@@ -160,7 +169,12 @@ def check_registry(sources: Sources) -> Result:
     if not sources.state.registry_db.exists() and sources.config is not None and not sources.config.roots:
         return Result("registry", Level.OK, "there is none yet: no root is configured")
     memory = sources.state.queue_db.with_name("health.json")
-    return registry.check(sources.registry, sources.state.registry_db, memory, sources.settings.validate, time.time())
+    if sources.settings.may_write:
+        return registry.check(sources.registry, sources.state.registry_db, memory, sources.settings.validate, time.time())
+    head, last = sources.registry.head(), registry.recall(memory)
+    if last is None:
+        return Result("registry", Level.OK, f"commit {head.sequence}; not validated yet")
+    return registry.judged(last, head, time.time())
 
 
 def check_coverage(sources: Sources) -> Result:
@@ -170,8 +184,9 @@ def check_coverage(sources: Sources) -> Result:
 
 def check_findings(sources: Sources) -> Result:
     """Does anything need a person?"""
-    with contextlib.suppress(StorageError):  # the finding stays, and is told
-        _close_recovered(sources)
+    if sources.settings.may_write:
+        with contextlib.suppress(StorageError):  # the finding stays, and is told
+            _close_recovered(sources)
     return services.findings(Findings(sources.queue_db).counts())
 
 
@@ -185,10 +200,9 @@ def check_units(sources: Sources) -> Result:
 
 def check_configuration(sources: Sources) -> Result:
     """Is the configuration good?"""
-    try:
-        config = sources.settings.load_config()
-    except ConfigError as error:
-        faults = "; ".join(str(error).splitlines()[1:])
+    config = sources.loaded_config
+    if isinstance(config, ConfigError):
+        faults = "; ".join(str(config).splitlines()[1:])
         return Result("configuration", Level.WARNING, f"faulty: {faults}", remedy="autoops config check")
     return Result("configuration", Level.OK, f"{len(config.roots)} root(s)")
 
@@ -238,8 +252,12 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 def run(settings: Settings, checks: Iterable[tuple[str, Check]] = CHECKS) -> list[Result]:
     """Return what every check found."""
     with contextlib.ExitStack() as opened:
-        sources = Sources(settings, opened)
-        return [guarded(name, check, sources) for name, check in checks]
+        return examined(Sources(settings, opened), checks)
+
+
+def examined(sources: Sources, checks: Iterable[tuple[str, Check]] = CHECKS) -> list[Result]:
+    """Return what every check found, of sources that the caller opened and may ask more of."""
+    return [guarded(name, check, sources) for name, check in checks]
 
 
 def guarded(name: str, check: Check, sources: Sources) -> Result:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -41,6 +40,8 @@ def ask(*arguments: str) -> str:
     program = shutil.which("systemctl")
     if program is None or not is_booted():
         raise CannotTell(detail="what systemd knows: it does not run here", remedy="")
+    import subprocess  # 10 ms, where there is somebody to ask
+
     command = [program, "--no-pager", *arguments]
     try:
         run = subprocess.run(
@@ -64,7 +65,7 @@ def show(units: Sequence[str], properties: Iterable[str]) -> list[Shown]:
     """Return these properties of each unit, in the order given; [] for no units. Raises CannotTell."""
     if not units:
         return []
-    return parse_shown(ask("show", "--property", ",".join(["Id", *properties]), "--", *units))
+    return parse_shown(ask("show", "--timestamp=unix", "--property", ",".join(["Id", *properties]), "--", *units))
 
 
 def parse_shown(text: str) -> list[Shown]:
@@ -74,6 +75,12 @@ def parse_shown(text: str) -> list[Shown]:
         lines = (line.partition("=") for line in block.split("\n") if "=" in line)
         found.append({name: value for name, _, value in lines})
     return [shown for shown in found if shown]
+
+
+def seconds(value: str) -> int | None:
+    """Return a point in time that `show` told, in seconds since 1970; None for never."""
+    found = re.fullmatch(r"@(\d+)", value)
+    return int(found[1]) if found else None
 
 
 def installed(pattern: str = OURS) -> list[str]:

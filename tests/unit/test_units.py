@@ -227,6 +227,11 @@ def test_what_systemctl_shows_is_a_mapping_for_each_unit() -> None:
     assert systemd.parse_shown("") == systemd.parse_shown("\n") == []
 
 
+def test_a_point_in_time_is_seconds_or_never() -> None:
+    assert systemd.seconds("@1764042000") == 1764042000
+    assert systemd.seconds("") is systemd.seconds("n/a") is systemd.seconds("0") is None
+
+
 def test_templates_are_no_units() -> None:
     listed = "autoops-failed@.service static -\nautoops-worker.service enabled enabled\nautoops.target enabled enabled\n\n"
     assert systemd.parse_names(listed) == ["autoops-worker.service", "autoops.target"]

@@ -1,0 +1,40 @@
+"""Taking secrets out of text that leaves the house: values of keys that name one, passwords in URLs, private keys. Pure.
+
+What it does not know it cannot find: a secret in a file's name or under a harmless key stays. It removes rather too much. Its time
+grows with the length of the text, whatever is in it.
+"""
+
+from __future__ import annotations
+
+import re
+
+REMOVED = "(removed)"
+
+_WORDS = "password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|credential|authorization|private[_-]?key|webhook"
+_KEY = rf"""(?<![\w.-])(?P<key>[\w.-]{{0,64}}(?:{_WORDS})[\w.-]{{0,64}}\\?["']?\s*[:=]\s*)"""
+_VALUES = (
+    r'"""(?s:.*?)"""',
+    r"'''(?s:.*?)'''",
+    r'"(?:[^"\\\n]|\\.)*"',
+    r"'(?:[^'\\\n]|\\.)*'",
+    r'\\".*?\\"',  # inside of a quoted text
+    r"\[[^\]]*\]",
+    r"\{[^}]*\}",
+    r"(?:bearer|basic)\s+[^\s\"']+",
+    r"[^\s,;}\]\"']+",
+)
+_NAMED = re.compile(f"{_KEY}(?P<value>{'|'.join(_VALUES)})", re.IGNORECASE)
+_IN_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]{0,20}://)[^\s/@\"'<>]{1,500}@", re.IGNORECASE)
+_PEM = re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", re.DOTALL)
+
+
+def redact(text: str) -> str:
+    """Return text with whatever looks like a secret replaced by "(removed)"."""
+    text = _PEM.sub(REMOVED, text)
+    text = _IN_URL.sub(rf"\g<scheme>{REMOVED}@", text)
+    return _NAMED.sub(lambda found: found["key"] + _in_place_of(found["value"]), text)
+
+
+def _in_place_of(value: str) -> str:
+    quote = {'"': '"', "'": "'", "[": '"', "{": '"', "\\": r"\""}.get(value[0], "")
+    return f"{quote}{REMOVED}{quote}"

@@ -1,0 +1,95 @@
+"""`autoops status`: one screen, and the same as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from running import Suite
+
+from autoops.cli.status import lines
+
+Make = Callable[..., Suite]
+
+
+@pytest.fixture(scope="module")
+def shared(make_shared: Make) -> Suite:
+    suite = make_shared()
+    (suite.root / "a.txt").write_text("a\n")
+    suite.start()
+    suite.idle()
+    return suite
+
+
+def test_one_screen_says_what_runs_waits_and_is_wrong(shared: Suite) -> None:
+    out = shared.run("status").out.splitlines()
+    assert [line.split(":")[0].split(",")[0] for line in out] == [
+        "watcher",
+        "worker",
+        "entries",
+        f"commit {shared.run('status', '--json').json['sequence']}",
+        "queue",
+        "not watched",
+        "maintenance",
+        "health",
+    ]
+    assert out[-1] == "health: OK" and out[-2] == "maintenance: no window is open"
+
+
+def test_json_keeps_what_it_had_and_has_more(shared: Suite) -> None:
+    found = shared.run("status", "--json").json
+    before = {"described_total", "digest", "entries", "findings", "gaps", "processes", "queue", "sequence", "to_describe"}
+    assert found.keys() == before | {"health", "maintenance", "timers", "units"}
+    assert found["processes"]["worker"]["alive"] is True and found["health"] == {"level": "OK", "problems": {}}
+
+
+def test_a_window_is_told_with_its_reason(make_suite: Make) -> None:
+    suite = make_suite()
+    suite.once()
+    flag = suite.state / ".maintenance"
+    flag.write_text('why = "disk\\nswap"\nuntil = 2026-01-01T00:00:00Z\nwhat = ["/a"]\n')
+    out = suite.run("status").out
+    assert r"maintenance: a window is open: disk\x0aswap, until 2026-01-01" in out
+    window = suite.run("status", "--json").json["maintenance"]
+    assert (window["open"], window["what"]) == (True, ["/a"])
+    assert "maintenance" in suite.run("status", "--json").json["health"]["problems"]
+    flag.unlink()
+
+
+def test_looking_changes_nothing(make_suite: Make) -> None:
+    suite = make_suite()
+    suite.once()
+    suite.run("note-failure", "autoops-worker.service")
+    before = {path: path.stat().st_mtime_ns for path in suite.state.rglob("*") if path.is_file() and not path.name.endswith("-shm")}
+    for _ in range(2):
+        suite.run("status")
+    after = {path: path.stat().st_mtime_ns for path in suite.state.rglob("*") if path.is_file() and not path.name.endswith("-shm")}
+    assert after == before and suite.findings("unit_failed")
+
+
+def test_timers_and_units_are_lines_of_their_own() -> None:
+    facts = {
+        "processes": {},
+        "units": {"autoops-worker.service": "active", "autoops.target": "active"},
+        "timers": [
+            {"unit": "autoops-health.timer", "active": "active", "next": "2026-05-01T12:05:00.000Z", "last": None},
+            {"unit": "autoops-verify.timer", "active": "inactive", "next": None, "last": "2026-05-01T03:00:00.000Z"},
+        ],
+        "entries": {},
+        "sequence": 1,
+        "digest": "00",
+        "to_describe": 0,
+        "queue": {},
+        "gaps": 0,
+        "findings": {"unreadable": 2},
+        "maintenance": {"open": False},
+        "health": {"level": "WARNING", "problems": {"findings": "2 unreadable"}},
+    }
+    told = lines(facts)
+    assert told[:3] == [
+        "units: autoops-worker active, autoops.target active",
+        "timer: autoops-health next 2026-05-01T12:05:00.000Z, last never",
+        "timer: autoops-verify no next run (inactive), last 2026-05-01T03:00:00.000Z",
+    ]
+    assert told[-2:] == ["health: WARNING", "  findings: 2 unreadable"]
+    assert any("findings: 2: 2 unreadable" in line for line in told)
