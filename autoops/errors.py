@@ -83,13 +83,6 @@ class NothingToWatch(CheckFailed):
     hint = "autoops root add DIR, then: systemctl start autoops.target"
 
 
-class ConditionFailed(AutoopsError):
-    """{detail}"""
-
-    exit_code = 255  # of an ExecCondition=: 1 to 254 would skip the unit in silence (systemd.service(5))
-    hint = "{remedy}"
-
-
 class Refused(AutoopsError):
     """Refused: {detail}."""
 
