@@ -13,7 +13,7 @@ import typer
 from typer._completion_shared import get_completion_script
 
 from autoops import __version__
-from autoops.cli.main import app
+from autoops.cli.main import program
 
 COMPLETIONS = {"bash": "bash/autoops", "zsh": "zsh/_autoops", "fish": "fish/autoops.fish"}
 EXIT_STATUS = {
@@ -35,7 +35,7 @@ SEE_ALSO = "autoops-watcher(8), autoops-worker(8), systemctl(1), journalctl(1); 
 
 
 def main(directory: Path) -> None:
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(program())
     (directory / "autoops.1").write_text("\n".join(page(command)) + "\n")
     for shell, name in COMPLETIONS.items():
         path = directory / name

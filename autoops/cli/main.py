@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import sys
+
 import typer
 
 from autoops import __version__, log
-from autoops.cli import collect, health, inspect, logs, queue, report, roots, run, settings, status, trust, windows
 from autoops.cli.failing import run as run_to_the_end
 
-app = typer.Typer(
-    name="autoops",
-    help="A signed, self-proving registry of every file in the trees it watches.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for module in (run, inspect, status, trust, report, health, logs, collect, windows):
-    module.register(app)
-app.add_typer(queue.app, name="queue")
-app.add_typer(roots.root_app, name="root")
-app.add_typer(settings.config_app, name="config")
-app.add_typer(settings.keys_app, name="keys")
+# Which module has which commands, in the order of the help. Only the one that is wanted is loaded: all of them take three times as
+# long to load as most commands take to run. A test holds this table and the modules together.
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "run": ("up", "start-watcher", "start-worker", "migrate", "scan", "wait-idle"),
+    "inspect": ("list", "show", "explain", "export", "queue-status", "coverage", "findings"),
+    "status": ("status",),
+    "trust": ("validate-registry", "verify", "submit", "rollback"),
+    "report": ("report",),
+    "health": ("health", "doctor", "note-failure"),
+    "logs": ("logs",),
+    "collect": ("collect",),
+    "windows": ("pause", "resume", "maintenance"),
+    "queue": ("queue",),
+    "roots": ("root",),
+    "settings": ("config", "keys"),
+}
+
+
+def program(wanted: str = "") -> typer.Typer:
+    """Return the program: with the module of one command, or, for what is none, with all."""
+    app = typer.Typer(
+        name="autoops",
+        help="A signed, self-proving registry of every file in the trees it watches.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    modules = [name for name, commands in COMMANDS.items() if wanted in commands] or list(COMMANDS)
+    for name in modules:
+        importlib.import_module(f"autoops.cli.{name}").register(app)
+    return app
 
 
 def _version(wanted: bool) -> None:
@@ -29,7 +51,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Say which version."),
 ) -> None:
@@ -39,4 +60,5 @@ def _options(
 def main() -> None:
     """Run `autoops`."""
     log.configure("warning", "auto", "autoops")  # the services set up their own
-    run_to_the_end(app)
+    completes = "_AUTOOPS_COMPLETE" in os.environ
+    run_to_the_end(program(sys.argv[1] if len(sys.argv) > 1 and not completes else ""))

@@ -14,7 +14,7 @@ from autoops.errors import UsageError
 from autoops.model import split_key
 from autoops.store.backlog import Backlog, Listed
 
-app = typer.Typer(help="The jobs: list, retry, rescue, purge.", no_args_is_help=True)
+queue_app = typer.Typer(help="The jobs: list, retry, rescue, purge.", no_args_is_help=True)
 
 _STATES = ("queued", "running", "failed", "dead_letter")
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -36,7 +36,7 @@ def _about(job: Listed) -> str:
     return names.text(job.key) or "everything pending"
 
 
-@app.command("list")
+@queue_app.command("list")
 def list_jobs(
     state: StateOption = None,
     in_state: StateFilter = None,
@@ -54,13 +54,13 @@ def list_jobs(
     table([("job", "kind", "state", "tries", "due in", "about", "reason"), *rows])
 
 
-@app.command()
+@queue_app.command()
 def retry(ids: IdsArgument = None, state: StateOption = None, in_state: StateFilter = None, dry_run: DryRunOption = False) -> None:
     """Queue failed jobs and dead letters again, from the start: those named, or all in one state."""
     _change("retry", ids, state, _checked(in_state), dry_run)
 
 
-@app.command()
+@queue_app.command()
 def purge(ids: IdsArgument = None, state: StateOption = None, in_state: StateFilter = None, dry_run: DryRunOption = False) -> None:
     """Delete jobs, never running ones: those named, or all in one state. A scan finds again what was not really done."""
     _change("purge", ids, state, _checked(in_state), dry_run)
@@ -81,7 +81,7 @@ def _change(verb: str, ids: list[int] | None, state: object, in_state: JobState 
     say(f"{verb}: {count} job(s)")
 
 
-@app.command()
+@queue_app.command()
 def rescue(
     state: StateOption = None,
     older_than: Annotated[
@@ -100,3 +100,8 @@ def _seconds(text: str) -> float:
     if not match:
         raise UsageError(detail=f"{text!r} is not a time such as 90s, 5m or 2h")
     return float(match[1]) * _UNITS_S[match[2]]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.add_typer(queue_app, name="queue")

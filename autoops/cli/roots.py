@@ -227,3 +227,8 @@ def _show_plan(file: File, addition: str, planned: Mapping[Path, str]) -> None:
     for path, text in planned.items():
         say(f"would write {path}:")
         print(text)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.add_typer(root_app, name="root")

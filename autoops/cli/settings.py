@@ -87,3 +87,9 @@ def make_keys(
     private = key.absolute() if key else ctx.state.private_key
     for line in keys.make(ctx.state, private, dry_run=dry_run) or ["nothing to do"]:
         say(line)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.add_typer(config_app, name="config")
+    app.add_typer(keys_app, name="keys")

@@ -12,8 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
+import typer
 from running import DEADLINE_S, Suite, environment, program
+
+from autoops.cli import main
 
 Make = Callable[..., Suite]
 
@@ -336,3 +340,14 @@ def test_a_reader_that_stops_reading_is_no_error(shared: Suite) -> None:
     command = f"'{sys.executable}' -m autoops export --format ledger --state '{shared.state}' | head -c 1; echo ${{PIPESTATUS[0]}}"
     run = subprocess.run(["bash", "-c", command], env=environment(), capture_output=True, text=True, check=False)
     assert run.stdout == "{0\n" and run.stderr == ""
+
+
+def test_each_command_is_found_in_the_module_that_has_it() -> None:
+    whole = typer.main.get_command(main.program())
+    assert isinstance(whole, click.Group)
+    table = [name for names in main.COMMANDS.values() for name in names]
+    assert sorted(whole.commands) == sorted(table)
+    for name in table:
+        alone = typer.main.get_command(main.program(name))
+        assert isinstance(alone, click.Group) and name in alone.commands
+        assert set(alone.commands) < set(whole.commands)
