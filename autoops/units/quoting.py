@@ -15,9 +15,9 @@ def path(raw: bytes, *, bind: bool = False) -> str:
     """Return an absolute path as a value of ReadWritePaths= and the like, or of BindPaths= and BindReadOnlyPaths= (`bind`).
 
     A backslash makes nothing of the character after it but that character; %% is one %.
-    Raises RootRefused for what systemd cannot carry. A unit file is UTF-8, and a newline, a carriage return or NUL ends its lines. A
-    unit that binds a path with a quotation mark or a control character does not start ("Failed to deserialize": seen with systemd
-    257, where every other character went through).
+    Raises RootRefused for what systemd cannot carry. A unit file is UTF-8, and a newline, a carriage return or NUL ends its lines.
+    And a unit that binds a path with a quotation mark or a control character does not start ("Failed to deserialize": seen with
+    systemd 257, where every other character went through).
     """
     shown = names.show(raw)
     try:
