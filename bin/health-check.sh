@@ -24,18 +24,21 @@ for argument; do
     esac
 done
 
-said=$("$program" health "$@" 2>&1)
+said=$("$program" health "$@")
 code=$?
-if [ "$code" -gt 3 ]; then # not an answer of the checks: killed, or broken
-    printf '%s\n' "UNKNOWN health-check: $program ended with status $code" "$said"
+case $code in
+0 | 1 | 2 | 3) ;;
+*) # not an answer of the checks: killed, or broken
+    echo "UNKNOWN health-check: $program ended with status $code"
     exit 3
-fi
+    ;;
+esac
 if [ -n "$loud" ]; then
     printf '%s\n' "$said"
 elif [ "$code" -ne 0 ]; then
     case $said in
     "AUTOOPS "*) printf '%s\n' "$said" | sed 1d ;; # its first line is for monitoring systems
-    *) printf '%s\n' "UNKNOWN health-check: autoops health did not answer" "$said" && exit 3 ;;
+    *) echo "UNKNOWN health-check: autoops health did not answer" && exit 3 ;;
     esac
 fi
 exit "$code"

@@ -76,6 +76,7 @@ def take_effect(file: File) -> None:
         running = [one["Id"] for one in shown if one.get("ActiveState") in ("active", "activating", "reloading")]
         restarted = systemd.DAEMONS if systemd.TARGET in running else tuple(unit for unit in systemd.DAEMONS if unit in running)
         if restarted:
+            systemd.act("reset-failed", *restarted)  # one that has failed too often may try again: its reason may be gone
             systemd.act("restart", *restarted)
     except CannotTell as error:
         how = "for it to take effect: systemctl daemon-reload; systemctl restart autoops-worker autoops-watcher"

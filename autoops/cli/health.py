@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import typer
 
-from autoops import log, names
+from autoops import journal, log, names
 from autoops.cli.options import ConfigOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say
 from autoops.core.ledger import Head, utc
@@ -40,7 +41,8 @@ def health(
     json: JsonOption = False,
 ) -> None:
     """Check everything. Exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; the first line is a monitoring plugin's."""
-    log.configure("info", "auto", "autoops-health")
+    if journal.is_journal(os.environ.get("JOURNAL_STREAM", ""), sys.stderr):  # elsewhere what is printed says it all
+        log.configure("info", "journal", "autoops-health")
     ctx = context(state, config)
     results = run(Settings(ctx.state, ctx.running_config, validate))
     if json:

@@ -115,8 +115,8 @@ def add(
             say(f"written: {path}")
     trouble = _trouble(opening) if file.is_system else ""
     if trouble:
-        warn(f"autoops: the services cannot read it: {trouble}")
-        warn("  hint: two ways: --group G, a group whose members may; or --read-all, which lets them read every file")
+        warn(f"autoops: the services cannot use it yet: {trouble}")
+        warn(f"  hint: {access.ways_out(opening, trouble)}")
     if not dry_run:
         take_effect(file)
 

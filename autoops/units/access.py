@@ -14,6 +14,7 @@ from autoops import names
 from autoops.units.dropins import Opening, place_of
 
 USER = "autoops"
+NOT_WRITABLE = f"user {USER} may not write"
 
 
 class Step(NamedTuple):
@@ -56,7 +57,7 @@ def why_closed(opening: Opening, way: Sequence[Step], who: Who) -> str:
     """
     top = way[-1]
     if opening.writes and not _may(top, who, 0o3):
-        return f"user {USER} may not write {names.show(top.path)}, and policy rename and xattr_id need that"
+        return f"{NOT_WRITABLE} {names.show(top.path)}, and policy rename and xattr_id need that"
     if opening.read_all:
         return ""
     passed = way[:-1] if not place_of(opening.path) else [step for step in way[:-1] if step.path == b"/root"]
@@ -66,6 +67,13 @@ def why_closed(opening: Opening, way: Sequence[Step], who: Who) -> str:
     if not _may(top, who, 0o5):
         return f"user {USER} may not list {names.show(top.path)} (mode {top.mode:o})"
     return ""
+
+
+def ways_out(opening: Opening, trouble: str) -> str:
+    """Return what can be done about why a root is closed."""
+    if opening.writes and trouble.startswith(NOT_WRITABLE):
+        return f"setfacl -m u:{USER}:rwx {names.show(opening.path)}, or --group G with a group that may write it"
+    return "two ways: --group G, a group whose members may; or --read-all, which lets the services read every file"
 
 
 def _may(step: Step, who: Who, wanted: int) -> bool:

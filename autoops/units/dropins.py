@@ -77,7 +77,7 @@ def _lines(opening: Opening, *, writes: bool) -> Lines:
         kind = "BindPaths" if writes else "BindReadOnlyPaths"
         what = "the worker renames or marks files in it" if writes else "read-only: files in it are looked at, never changed"
         reason = f"The root lies where the service sees nothing; {what}."
-        yield reason, f"{kind}={quoting.path(opening.path)}"
+        yield reason, f"{kind}={quoting.path(opening.path, bind=True)}"
     elif writes:
         reason = "Everything but the service's own state is read-only; in this root the worker renames or marks files."
         yield reason, f"ReadWritePaths={quoting.path(opening.path)}"

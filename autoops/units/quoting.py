@@ -11,11 +11,13 @@ _NAME_CHARACTERS = 200  # of a file name; 255 bytes with what stands before and 
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./-+@,=~^")
 
 
-def path(raw: bytes) -> str:
-    """Return an absolute path as a value of BindPaths=, ReadWritePaths= and the like.
+def path(raw: bytes, *, bind: bool = False) -> str:
+    """Return an absolute path as a value of ReadWritePaths= and the like, or of BindPaths= and BindReadOnlyPaths= (`bind`).
 
-    Raises RootRefused for what no unit file can carry: a unit file is UTF-8, its lines end at a newline, a carriage return or NUL,
-    and in these settings a backslash makes nothing of the character after it but that character.
+    A backslash makes nothing of the character after it but that character; %% is one %.
+    Raises RootRefused for what systemd cannot carry. A unit file is UTF-8, and a newline, a carriage return or NUL ends its lines.
+    And a unit that binds a path with a quotation mark or a control character does not start ("Failed to deserialize": seen with
+    systemd 257, where every other character went through).
     """
     shown = names.show(raw)
     try:
@@ -24,6 +26,8 @@ def path(raw: bytes) -> str:
         raise _refused(shown, "its name is not UTF-8, and a unit file is") from None
     if any(char in text for char in "\n\r\0"):
         raise _refused(shown, "its name holds the end of a line, and a unit file cannot")
+    if bind and any(char in "\"'" or ord(char) < 32 or ord(char) == 127 for char in text):
+        raise _refused(shown, "its name holds a quotation mark or a control character, and systemd cannot bind that")
     text = text.replace("%", "%%")
     if _PLAIN.issuperset(text.replace("%%", "")):
         return text

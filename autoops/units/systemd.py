@@ -6,6 +6,7 @@ and /proc/self/cgroup; changes something only in `act`.
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ OURS = "autoops*"
 DAEMONS = ("autoops-worker.service", "autoops-watcher.service")
 TARGET = "autoops.target"
 _TIMEOUT_S = 10.0
-_PLAIN = {"LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": "", "SYSTEMD_URLIFY": "0"}
+_PLAIN = {"LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": "", "SYSTEMD_URLIFY": "0", "TZ": "UTC"}
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]+\.[a-z]+")  # systemd.unit(5)
 
 Shown = Mapping[str, str]  # property: value, as `systemctl show` has them
@@ -51,7 +52,7 @@ def ask(*arguments: str) -> str:
         raise CannotTell(detail=f"what systemd knows: {error}", remedy="systemctl status") from None
     if run.returncode != 0:
         said = run.stderr.decode(errors="replace").strip().splitlines()
-        reason = said[-1] if said else f"systemctl ended with {run.returncode}"
+        reason = said[0] if said else f"systemctl ended with {run.returncode}"
         raise CannotTell(detail=f"what systemd knows: {reason}", remedy="ask as root, outside of a sandbox")
     return run.stdout.decode(errors="surrogateescape")
 
@@ -65,7 +66,7 @@ def show(units: Sequence[str], properties: Iterable[str]) -> list[Shown]:
     """Return these properties of each unit, in the order given; [] for no units. Raises CannotTell."""
     if not units:
         return []
-    return parse_shown(ask("show", "--timestamp=unix", "--property", ",".join(["Id", *properties]), "--", *units))
+    return parse_shown(ask("show", "--property", ",".join(["Id", *properties]), "--", *units))
 
 
 def parse_shown(text: str) -> list[Shown]:
@@ -78,9 +79,9 @@ def parse_shown(text: str) -> list[Shown]:
 
 
 def seconds(value: str) -> int | None:
-    """Return a point in time that `show` told, in seconds since 1970; None for never."""
-    found = re.fullmatch(r"@(\d+)", value)
-    return int(found[1]) if found else None
+    """Return a point in time as `ask` has it ("Wed 2026-11-25 03:55:19 UTC"), in seconds since 1970; None for never."""
+    found = re.fullmatch(r"\w+ (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC", value)
+    return int(datetime.datetime.fromisoformat(f"{found[1]}+00:00").timestamp()) if found else None
 
 
 def installed(pattern: str = OURS) -> list[str]:

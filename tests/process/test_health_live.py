@@ -232,12 +232,12 @@ def test_the_script_with_a_broken_program_is_unknown(tmp_path: Path, ending: str
     alone = tmp_path / "health-check.sh"
     alone.write_bytes((PROJECT / "bin" / "health-check.sh").read_bytes())
     run = subprocess.run(["sh", alone], env={"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}, capture_output=True, text=True)
-    assert run.returncode == UNKNOWN and "broken" in run.stdout
+    assert run.returncode == UNKNOWN and "broken" in run.stderr and run.stdout.startswith("UNKNOWN health-check: ")
 
 
 def test_the_script_refuses_an_unknown_option_loudly(tmp_path: Path) -> None:
     run = script(tmp_path, "--frobnicate")
-    assert run.returncode == UNKNOWN and "frobnicate" in run.stdout
+    assert run.returncode == UNKNOWN and "frobnicate" in run.stderr and run.stdout.startswith("UNKNOWN health-check: ")
 
 
 # note-failure

@@ -10,7 +10,7 @@ import pytest
 
 from autoops.errors import RootRefused
 from autoops.units import dropins, quoting, systemd
-from autoops.units.access import Step, Who, steps, why_closed
+from autoops.units.access import Step, Who, steps, ways_out, why_closed
 from autoops.units.dropins import Opening
 
 WATCHER, WORKER = dropins.UNITS
@@ -131,6 +131,13 @@ def test_a_path_that_no_unit_file_can_carry_is_refused_with_a_reason(path: bytes
     assert dropins.files(Opening("d", path)) == {}, "where nothing has to be written, nothing is wrong"
 
 
+@pytest.mark.parametrize("name", [b'q"', b"it's", b"\t", b"\x01", b"\x7f"])
+def test_what_systemd_cannot_bind_is_refused_where_it_would_be_bound(name: bytes) -> None:
+    with pytest.raises(RootRefused, match="cannot bind"):
+        dropins.files(Opening("d", b"/home/" + name))
+    assert settings(Opening("d", b"/srv/" + name, writes=True), WORKER)
+
+
 @pytest.mark.parametrize("name", ["/srv/papers", "a-b", ".hidden", "a b", "é", "a\\b", "x.y_z:1", "", "-"])
 def test_a_file_name_is_what_systemd_escape_makes_of_it(name: str) -> None:
     if shutil.which("systemd-escape") is None:
@@ -149,7 +156,7 @@ def test_long_names_are_cut_and_told_apart() -> None:
 def test_what_is_written_pleases_systemd_analyze(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
-    path = "/home/a b%c\"q\\w:x'é".encode()
+    path = "/home/a b%c\\w:xé".encode()
     texts = dropins.files(Opening("it's 100%", path, writes=True, read_all=True, group="root")).values()
     for number, text in enumerate((*texts, dropins.files(Opening("x", b"/srv/" + path[6:], writes=True)).popitem()[1])):
         unit = tmp_path / f"u{number}.service"
@@ -190,6 +197,12 @@ def test_a_capability_reads_everything_but_writes_nothing() -> None:
     assert why_closed(Opening("d", b"/d", writes=True), way(0o755, 0o757), WHO) == ""
 
 
+def test_the_ways_out_are_those_of_reading_or_of_writing() -> None:
+    opening = Opening("d", b"/d", writes=True)
+    assert "setfacl" in ways_out(opening, why_closed(opening, way(0o755, 0o755), WHO))
+    assert "--read-all" in ways_out(opening, why_closed(opening, way(0o700, 0o757), WHO))
+
+
 def test_what_is_bound_into_a_hidden_home_needs_no_way_but_for_roots() -> None:
     def at(path: bytes) -> list[Step]:
         parts = path.split(b"/")[1:]
@@ -228,7 +241,7 @@ def test_what_systemctl_shows_is_a_mapping_for_each_unit() -> None:
 
 
 def test_a_point_in_time_is_seconds_or_never() -> None:
-    assert systemd.seconds("@1764042000") == 1764042000
+    assert systemd.seconds("Wed 2026-11-25 03:55:19 UTC") == 1795578919
     assert systemd.seconds("") is systemd.seconds("n/a") is systemd.seconds("0") is None
 
 
