@@ -57,9 +57,11 @@ def read(state: State) -> Seal | None:
 
 
 def note_window(state: State, window: Maintenance) -> None:
-    """Add to a seal the window that was opened after it was made."""
+    """Add to the seal the window that was opened after it was made; where a crash left none, make one of what is there now."""
     seal = read(state)
-    if seal is not None:
+    if seal is None:
+        write(state, window)
+    else:
         durable.write(state.seal, json.dumps({"files": seal.files, "window": window._asdict()}).encode())
 
 
