@@ -2,6 +2,7 @@
 
 queue/queue.db               operational state, written by every executable
 queue/worker.sock            datagrams that wake the worker
+queue/health.json            what the last validation of the registry found
 queue/cookies/               marks that `autoops wait-idle` sends through the event streams
 registry/registry.db         the truth, written by the worker alone
 registry/checkpoints.jsonl   one signed line for each burst of commits
@@ -33,6 +34,11 @@ class State(NamedTuple):
     def worker_socket(self) -> Path:
         """The worker's bell."""
         return self.directory / "queue" / "worker.sock"
+
+    @property
+    def verdict(self) -> Path:
+        """What the last validation of the registry found."""
+        return self.directory / "queue" / "health.json"
 
     @property
     def cookies(self) -> Path:

@@ -2,7 +2,7 @@
 # health-check.sh [--verbose] [--json] [--state DIR] [--config FILE]: `autoops health` for cron. Cron mails whatever a job prints,
 # so it is silent when all is well; otherwise it prints one line for each problem.
 #
-#   */5 * * * * autoops /usr/share/autoops/health-check.sh
+#   */15 * * * * autoops /usr/lib/autoops/health-check.sh
 #
 # Exit code: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. --verbose prints every check, --json one document, in any case.
 set -u

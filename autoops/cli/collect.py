@@ -35,7 +35,7 @@ from autoops.core.redact import redact
 from autoops.errors import AutoopsError, NotWritten, Refused
 from autoops.health import doctor, host, report
 from autoops.health import run as checks
-from autoops.health.run import Settings
+from autoops.health.sources import Settings
 from autoops.store.backlog import Backlog, Listed
 from autoops.store.operations import Findings, Gaps
 from autoops.store.version import sqlite_version

@@ -17,8 +17,9 @@ from autoops.core.ledger import Head, utc
 from autoops.errors import CannotTell
 from autoops.health import report
 from autoops.health.result import Level
-from autoops.health.run import Settings, run
+from autoops.health.run import run
 from autoops.health.services import UNIT_FAILED
+from autoops.health.sources import Settings
 from autoops.model import JSON
 from autoops.prove import verify as proofs
 from autoops.store.operations import Findings

@@ -15,7 +15,8 @@ from autoops.cli.output import as_json, say
 from autoops.core.ledger import utc
 from autoops.errors import CannotTell
 from autoops.health import report
-from autoops.health.run import Settings, Sources, examined
+from autoops.health.run import examined
+from autoops.health.sources import Settings, Sources
 from autoops.model import JSON
 from autoops.runtime.maintenance import Maintenance
 from autoops.store.backlog import Backlog

@@ -17,7 +17,8 @@ from autoops.core.signing import Signer
 from autoops.errors import CannotTell, StorageError
 from autoops.health import host, place, sandbox
 from autoops.health.result import Level, Result
-from autoops.health.run import Check, Settings, Sources, guarded
+from autoops.health.run import Check, guarded
+from autoops.health.sources import Settings, Sources
 from autoops.state import State
 from autoops.store.filesystem import mount_kind
 from autoops.store.operations import Gaps

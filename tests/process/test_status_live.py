@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from running import Suite
 
 from autoops.cli.status import lines
+from autoops.health import place
+from autoops.health.limits import DISK_WARNING
 
 Make = Callable[..., Suite]
+
+pytestmark = pytest.mark.skipif(
+    place.room(Path(tempfile.gettempdir())).used >= DISK_WARNING,
+    reason="the disk that the tests use is too full to be called healthy",
+)
 
 
 @pytest.fixture(scope="module")
