@@ -58,10 +58,11 @@ def logs(
             detail=f"what the services reported: there is no {missing[0] if missing else directory / '*.log'}",
             remedy="`autoops up` writes them; services that you started by hand write to their own standard error",
         )
-    _show(files, after=since_time(since, datetime.datetime.now(datetime.UTC)), lines=lines)
+    tails = [Tail(path) for path in files]  # first, so that no line falls between what is shown and what is followed
+    _show(tails, after=since_time(since, datetime.datetime.now(datetime.UTC)), lines=lines)
     if follow:
         with contextlib.suppress(KeyboardInterrupt):  # the way to end it
-            _follow(files)
+            _follow(tails)
 
 
 def _has_units() -> bool:
@@ -111,26 +112,25 @@ def rendered(raw: bytes, service: str) -> Line:
     return Line(at, names.show(f"{when} {service} {level}: {said}") + trace)
 
 
-def _show(files: Sequence[Path], *, after: str, lines: int) -> None:
+def _show(tails: Sequence[Tail], *, after: str, lines: int) -> None:
     """Print the last lines of all files together, in the order of their times."""
-    last = deque(_merged(files, after), maxlen=max(0, lines))
+    last = deque(_merged(tails, after), maxlen=max(0, lines))
     for line in last:
-        print(line.text)
+        print(line.text, flush=True)
 
 
-def _merged(files: Sequence[Path], after: str) -> Iterator[Line]:
+def _merged(tails: Sequence[Tail], after: str) -> Iterator[Line]:
     """Yield the lines of all files by time; one that does not say its time stays behind the one before it."""
 
-    def timed(path: Path) -> Iterator[tuple[str, Line]]:
+    def timed(tail: Tail) -> Iterator[tuple[str, Line]]:
         at = ""
-        with path.open("rb") as source:
-            for raw in source:
-                line = rendered(raw.rstrip(b"\n"), path.stem)
-                at = line.at or at
-                if at >= after:
-                    yield at, line
+        for raw in tail.lines_before():
+            line = rendered(raw, tail.name)
+            at = line.at or at
+            if at >= after:
+                yield at, line
 
-    for _, line in heapq.merge(*map(timed, files), key=lambda pair: pair[0]):
+    for _, line in heapq.merge(*map(timed, tails), key=lambda pair: pair[0]):
         yield line
 
 
@@ -138,10 +138,24 @@ class Tail:
     """The end of one file as it grows; begun anew when it is cut or replaced."""
 
     def __init__(self, path: Path) -> None:
+        self.name = path.stem
         self._path = path
         self._source = path.open("rb")
-        self._source.seek(0, os.SEEK_END)
+        self._begin = self._source.seek(0, os.SEEK_END)
         self._rest = b""
+
+    def lines_before(self) -> Iterator[bytes]:
+        """Yield the lines up to where the tail begins; a last one that is still being written belongs to the tail."""
+        read = 0
+        with self._path.open("rb") as source:
+            for raw in source:
+                read += len(raw)
+                if read > self._begin:
+                    return
+                if raw.endswith(b"\n"):
+                    yield raw[:-1]
+                else:
+                    self._rest = raw
 
     def new_lines(self) -> list[bytes]:
         """Return the whole lines that have come."""
@@ -157,12 +171,11 @@ class Tail:
         return whole
 
 
-def _follow(files: Sequence[Path]) -> None:
-    tails = [(path.stem, Tail(path)) for path in files]
+def _follow(tails: Sequence[Tail]) -> None:
     while True:
-        for name, tail in tails:
+        for tail in tails:
             for raw in tail.new_lines():
-                print(rendered(raw, name).text, flush=True)
+                print(rendered(raw, tail.name).text, flush=True)
         time.sleep(_LOOK_S)
 
 

@@ -42,7 +42,10 @@ class Gate:
         self._refused: tuple[tuple[int, ...], Held] | None = None
 
     def pass_through(self, verifier: Verifier, alive: Alive, window: Maintenance | None) -> Admission:
-        """Return what is to be taken over; `window` is what is known of the one that has just ended. Raises Held."""
+        """Return what is to be taken over; `window` is what is known of the one that has just ended.
+
+        Raises Held; StorageError when the database is damaged, and nobody had opened a window to edit it.
+        """
         left = seal.read(self._state)
         found = seal.stamp(self._state.registry_db)
         if left is None or left.files == found:
@@ -50,12 +53,15 @@ class Gate:
         if self._refused and self._refused[0] == found:
             raise self._refused[1]
         inspection = inspect(self._state, verifier, alive)
+        window = window or left.window
+        if inspection.damage and not window:
+            raise inspection.damage
         if inspection.faults:
             more = f" (and {len(inspection.faults) - 1} more)" if len(inspection.faults) > 1 else ""
             error = Held(detail=inspection.faults[0] + more, remedy=WAY_BACK)
             self._refused = (found, error)
             raise error
-        return Admission(inspection.edits, window or left.window or _NOBODY)
+        return Admission(inspection.edits, window or _NOBODY)
 
 
 WAY_BACK = "autoops maintenance status tells all of it; correct it, or go back: autoops resume --restore-snapshot"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from autoops.core import digest, schema
 from autoops.core.canonical import canonical, entry_from_json, entry_json, entry_text
 from autoops.core.signing import Verifier
-from autoops.errors import StorageError
+from autoops.errors import StorageCorrupt, StorageError
 from autoops.model import Entry
 from autoops.prove import verify
 from autoops.state import State
@@ -40,6 +40,7 @@ class Inspection(NamedTuple):
 
     faults: list[str]
     edits: list[Edit]
+    damage: StorageError | None = None  # the fault, when it is one of the database itself: nobody could work with this file
 
 
 def inspect(state: State, verifier: Verifier, alive: Alive = lambda: None) -> Inspection:
@@ -47,7 +48,7 @@ def inspect(state: State, verifier: Verifier, alive: Alive = lambda: None) -> In
     try:
         registry = Registry.open(state.registry_db)
     except StorageError as error:
-        return Inspection([str(error)], [])
+        return Inspection([str(error)], [], error)
     faults: list[str] = []
     edits: list[Edit] = []
     try:
@@ -58,14 +59,16 @@ def inspect(state: State, verifier: Verifier, alive: Alive = lambda: None) -> In
                 elif len(faults) < _TOLD:
                     faults.append(one)
     except StorageError as error:
-        faults.append(str(error))
+        return Inspection([str(error)], [], error)
     finally:
         registry.close()
     return Inspection(faults, [] if faults else edits)
 
 
 def _looked_through(registry: Registry, state: State, verifier: Verifier) -> Iterator[str | Edit]:
-    broken = [*registry.check(), *registry.strange_schema()]
+    for line in registry.check():
+        raise StorageCorrupt(database=state.registry_db, detail=line)
+    broken = registry.strange_schema()
     if not broken:  # else the rest would read what is damaged
         proofs = (*verify.ledger(registry, verifier), *verify.checkpoints(state.checkpoints, registry, verifier))
         broken = [fault.detail for fault in proofs]

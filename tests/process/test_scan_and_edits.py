@@ -40,6 +40,7 @@ def context(tmp_path: Path) -> Context:
 def worker(context: Context) -> Iterator[Worker]:
     worker = Worker(context.checked_config, context.state, context.load_key)
     worker.open()
+    worker.resume(lambda: None, None)
     yield worker
     worker.close()
 
