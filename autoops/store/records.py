@@ -94,13 +94,9 @@ def id_of(patch: JSON) -> str:
     return str(patch["id"] if patch["op"] == "update" else patch["entry"]["id"])
 
 
-def patches_about(record: Record, entry_id: str) -> Sequence[JSON]:
-    """Return the patches of one entry in a record, one or none."""
-    return [patch for patch in patches_of(record) if id_of(patch) == entry_id] if entry_id in record.text else []
-
-
 def patch_for(record: Record, entry_id: str) -> Mapping[str, object]:
     """Return the patch of one entry in a record. Raises LookupError."""
-    for patch in patches_about(record, entry_id):
-        return patch
+    for patch in patches_of(record):
+        if id_of(patch) == entry_id:
+            return patch
     raise LookupError(f"commit {record.sequence} has no patch for {entry_id}")

@@ -8,7 +8,7 @@ Reads registry.db and checkpoints.jsonl; writes nothing.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from autoops.core import digest, schema
@@ -18,10 +18,12 @@ from autoops.errors import StorageCorrupt, StorageError
 from autoops.model import Entry
 from autoops.prove import verify
 from autoops.state import State
-from autoops.store.past import value_at, value_by_replay
+from autoops.store.past import past_by_replay, past_of
 from autoops.store.registry import Registry
 
 _BUCKETS = 64  # looked at together: of a million entries a thousand
+MOST_EDITED = 100_000  # in one commit, in memory: some 3 KiB each
+_MANY = 1000  # edits: from here on one reading of the whole ledger is the quicker way to what was
 _TOLD = 20  # faults; more would say nothing new
 
 Alive = Callable[[], None]
@@ -95,8 +97,10 @@ def _entries(registry: Registry) -> Iterator[str | Edit]:
     if registry.count() != total:
         yield "entries were added: only a scan registers files, and only the worker gives IDs"
         return
-    for found in edited:
-        yield _edit(registry, found, head.sequence)
+    if len(edited) > MOST_EDITED:
+        yield f"{len(edited):,} entries were edited, {MOST_EDITED:,} may be: one commit has to hold them all"
+        return
+    yield from _edits(registry, edited, head.sequence)
 
 
 def _leaves(registry: Registry) -> Iterator[list[tuple[int, bytes]]]:
@@ -108,17 +112,19 @@ def _leaves(registry: Registry) -> Iterator[list[tuple[int, bytes]]]:
         yield [(number, digest.with_members(b"", pairs))]
 
 
-def _edit(registry: Registry, found: Entry, until: int) -> str | Edit:
-    wrong = schema.fault(entry_json(found))
-    if wrong:
-        return f"entry {found.id}: {wrong}"
-    leaf = registry.leaf(found.id)
-    for past in (value_at, value_by_replay):  # by history first: it is quick, but an editor may have written into it too
+def _edits(registry: Registry, edited: Sequence[Entry], until: int) -> Iterator[str | Edit]:
+    wrong = {found.id: fault for found in edited if (fault := schema.fault(entry_json(found)))}
+    for entry_id, fault in wrong.items():
+        yield f"entry {entry_id}: {fault}"
+    left = {found.id: found for found in edited if found.id not in wrong}
+    # By history first: it is quick, but an editor may have written into it too.
+    for past in (past_of, past_by_replay) if len(left) < _MANY else (past_by_replay,):
         with contextlib.suppress(ValueError, LookupError, TypeError):
-            value, sequence = past(registry, found.id, until)
-            if value is not None and digest.leaf_of(canonical(value)) == leaf:
-                return Edit(entry_from_json(value), sequence, found)
-    return f"entry {found.id}: the ledger does not give back what it was"
+            for entry_id, (value, sequence) in past(registry, left, until).items():
+                if digest.leaf_of(canonical(value)) == registry.leaf(entry_id):
+                    yield Edit(entry_from_json(value), sequence, left.pop(entry_id))
+    for entry_id in left:
+        yield f"entry {entry_id}: the ledger does not give back what it was"
 
 
 def changed_by_hand(edit: Edit, actor: str, now_s: int) -> Entry | None:

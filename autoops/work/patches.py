@@ -9,7 +9,7 @@ from autoops.errors import NotFound, PreconditionFailed, Refused
 from autoops.log import emit
 from autoops.model import JSON, Change, Job
 from autoops.store.commit import RegistryWriter, Why
-from autoops.store.past import value_at
+from autoops.store.past import past_of
 from autoops.store.queue import Queue
 from autoops.store.records import id_of, patches_of
 from autoops.store.registry import Registry
@@ -70,7 +70,8 @@ def undo(registry: Registry, what: str, actor: str, now_s: int) -> tuple[list[Ch
     if record is None:
         raise NotFound(what=f"commit {sequence}")
     touched = {id_of(patch): patch for patch in patches_of(record) if only in (None, id_of(patch))}
-    past = {entry_id: value_at(registry, entry_id, sequence - 1)[0] for entry_id in touched}
+    before = past_of(registry, touched, sequence - 1)
+    past = {entry_id: before[entry_id].value if entry_id in before else None for entry_id in touched}
     entries = registry.by_id(touched)
     changes = patches.undo(touched, entries, past, actor, sequence, now_s)
     return changes, f"rollback of commit {sequence}" + (f" for {only}" if only else "")
