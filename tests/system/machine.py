@@ -45,34 +45,30 @@ class Machine:
             self._nspawn = subprocess.Popen(
                 ["systemd-nspawn", *options], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
             )
-        self._wait_for_systemd(not_leader=0)
-
-    def _wait_for_systemd(self, not_leader: int) -> None:
-        assert self._nspawn is not None
         children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
 
         def is_up() -> bool:
-            assert self._nspawn is not None and self._nspawn.poll() is None, self.root.with_name("machine.log").read_text()
-            leaders = [int(pid) for pid in children.read_text().split()]
-            if not leaders or leaders[0] == not_leader:
+            assert self._nspawn is not None and self._nspawn.poll() is None, "it ended: see machine.log"
+            leaders = children.read_text().split()
+            self._leader = int(leaders[0]) if leaders else 0
+            if not self._leader:
                 return False
-            self._leader = leaders[0]
             return self.run("systemctl", "is-system-running", code=None).out.strip() in ("running", "degraded")
 
         self.until(is_up, "systemd runs")
 
     def reboot(self) -> None:
-        """Reboot it in order, and wait until it is up again."""
-        before = self._leader
+        """Reboot it in order. (The container ends then, instead of beginning anew by itself.)"""
+        assert self._nspawn is not None
         self.run("systemctl", "--no-block", "reboot")
-        self._wait_for_systemd(not_leader=before)
+        self._nspawn.wait(DEADLINE_S)
+        self.boot()
 
     def cut_power(self) -> None:
         """Kill everything in it at once. (The disk is this host's: what was written is there, synced or not.)"""
         assert self._nspawn is not None
-        self._nspawn.kill()
-        self._nspawn.wait()
-        self.until(lambda: not Path(f"/proc/{self._leader}").exists(), "all of the machine is dead")
+        os.kill(self._leader, signal.SIGKILL)  # with the first process of its namespace all others die
+        self._nspawn.wait(DEADLINE_S)
 
     def off(self) -> None:
         """Power it off."""
@@ -81,8 +77,7 @@ class Machine:
         try:
             self._nspawn.wait(30)
         except subprocess.TimeoutExpired:
-            self._nspawn.kill()
-            self._nspawn.wait()
+            self.cut_power()
 
     # what is done in it
 

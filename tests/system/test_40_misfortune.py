@@ -1,0 +1,91 @@
+"""Killed, frozen, rebooted, without power: systemd brings it back, and nothing is lost."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from machine import DAEMONS, Machine, kill_all_of
+
+
+@contextmanager
+def writing(directory: Path) -> Iterator[None]:
+    """Make, edit and rename files below a directory for as long as the block lasts."""
+    directory.mkdir(exist_ok=True)
+    over = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not over.wait(0.01):
+            number += 1
+            (directory / f"{number}.txt").write_text(f"{number}\n")
+            if number % 3 == 0:
+                (directory / f"{number}.txt").rename(directory / f"{number}-renamed.txt")
+            if number % 5 == 0:
+                (directory / f"{number - 1}.txt").unlink(missing_ok=True)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        writer.join()
+
+
+def restarted(machine: Machine, daemon: str, before: int) -> None:
+    machine.until(lambda: machine.pid(daemon) not in (0, before) and machine.is_active(daemon), f"{daemon} was started again")
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_a_killed_daemon_is_started_again_and_nothing_is_lost(machine: Machine, daemon: str) -> None:
+    before = machine.pid(daemon)
+    with writing(machine.path("/srv/docs") / f"kill-{daemon}"):
+        machine.until(lambda: len(list((machine.path("/srv/docs") / f"kill-{daemon}").iterdir())) > 50, "there is work")
+        kill_all_of(machine, daemon, signal.SIGKILL)
+        restarted(machine, daemon, before)
+    machine.require_disk_registered()
+    machine.require_proven()
+
+
+def test_frozen_daemons_are_found_by_the_watchdog_and_started_again(machine: Machine) -> None:
+    before = {daemon: machine.pid(daemon) for daemon in DAEMONS}
+    with writing(machine.path("/srv/docs") / "frozen"):
+        for daemon in DAEMONS:
+            kill_all_of(machine, daemon, signal.SIGSTOP)
+        for daemon in DAEMONS:
+            restarted(machine, daemon, before[daemon])
+            assert machine.journal(f"_PID={1}", "-u", daemon, "--grep=[Ww]atchdog timeout")
+    machine.require_disk_registered()
+    machine.require_proven()
+
+
+def test_a_stopped_worker_ends_its_batch_in_good_order(machine: Machine) -> None:
+    with writing(machine.path("/srv/docs") / "stopped"):
+        machine.run("systemctl", "restart", "autoops-worker")
+    stopped = machine.journal("-u", "autoops-worker", "AUTOOPS_EVENT=service_stopped")
+    assert stopped and machine.is_active("autoops-worker")
+    machine.require_disk_registered()
+
+
+def test_a_reboot_in_the_middle_of_work_loses_nothing(machine: Machine) -> None:
+    with writing(machine.path("/srv/docs") / "reboot"):
+        machine.reboot()
+    machine.until(lambda: all(machine.is_active(daemon) for daemon in DAEMONS), "the daemons run again")
+    machine.require_disk_registered()
+    machine.require_proven()
+
+
+def test_a_power_cut_in_the_middle_of_work_loses_nothing(machine: Machine) -> None:
+    with writing(machine.path("/srv/docs") / "cut"):
+        machine.until(lambda: len(list((machine.path("/srv/docs") / "cut").iterdir())) > 50, "there is work")
+        machine.cut_power()
+    (machine.path("/srv/docs") / "while it was off.txt").write_text("nobody saw this\n")
+    machine.boot()
+    machine.until(lambda: all(machine.is_active(daemon) for daemon in DAEMONS), "the daemons run again")
+    machine.require_disk_registered()
+    machine.require_proven()

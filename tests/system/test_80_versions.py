@@ -1,0 +1,44 @@
+"""An upgrade that migrates the databases, and the way back that is refused."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from machine import DAEMONS, Machine
+
+STATE = "/var/lib/autoops"
+
+
+def version_of(machine: Machine, path: str) -> int:
+    """Return a database's schema version, as the program in the machine sees it."""
+    return int(machine.run("sqlite3", f"file:{path}?mode=ro", "PRAGMA user_version").out)
+
+
+def test_an_upgrade_copies_the_databases_and_then_migrates_them(machine: Machine) -> None:
+    before, export = version_of(machine, f"{STATE}/registry/registry.db"), machine.run("autoops", "export").out
+    machine.install("next")
+    assert version_of(machine, f"{STATE}/registry/registry.db") == version_of(machine, f"{STATE}/queue/queue.db") == before + 1
+    machine.until(lambda: all(machine.is_active(daemon) for daemon in DAEMONS), "the daemons run")
+    assert machine.run("autoops", "export").out == export
+    machine.require_disk_registered()
+    machine.require_proven()
+    (copy,) = machine.path(f"{STATE}/backups").glob("upgrade-from-*")
+    for name in ("registry.db", "queue.db"):
+        assert machine.run("stat", "--format=%U %a", f"{STATE}/backups/{copy.name}/{name}").out == "autoops 600\n"
+        database = sqlite3.connect(copy / name)
+        assert database.execute("PRAGMA user_version").fetchone() == (before,)
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        database.close()
+
+
+def test_a_downgrade_onto_newer_databases_is_refused_and_does_no_harm(machine: Machine) -> None:
+    before, pids = machine.run("autoops", "export").out, [machine.pid(daemon) for daemon in DAEMONS]
+    answer = machine.install("current", "--allow-downgrades", code=100)
+    assert "written by a newer autoops" in answer.out + answer.err and "hint:" in answer.out + answer.err
+    assert machine.run("dpkg-query", "--show", "--showformat=${Version} ${db:Status-Status}", "autoops").out.endswith(
+        "+next installed"
+    )
+    machine.until(lambda: all(machine.is_active(daemon) for daemon in DAEMONS), "the daemons run")
+    assert machine.run("autoops", "export").out == before
+    assert [machine.pid(daemon) for daemon in DAEMONS] == pids, "nothing was stopped for it"
+    machine.require_proven()
