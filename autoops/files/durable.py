@@ -32,9 +32,9 @@ def write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 
 
 def give_to_owner_of(directory: Path, fd: int) -> None:
-    """Give an open file to the owner of a directory, if we are root."""
-    if os.geteuid() == 0:
-        owner = directory.stat()
+    """Give an open file to the owner of a directory, if we are root and that is somebody else."""
+    owner = directory.stat()
+    if os.geteuid() == 0 != owner.st_uid:
         os.fchown(fd, owner.st_uid, owner.st_gid)
 
 
