@@ -119,7 +119,7 @@ def status(state: StateOption = None, json: JsonOption = False) -> None:
             }
         )
     else:
-        say(f"a window is open: {window}" if window else "no window is open")
+        say(f"a window is open{f': {window}' if str(window) else ''}" if window else "no window is open")
         for beat in living(ctx.state):
             say(f"autoops-{beat.process}: {beat.state}")
         if window and window.snapshot:
