@@ -23,7 +23,7 @@ from autoops.cli.output import as_json, say, warn
 from autoops.core.canonical import changed_fields
 from autoops.core.ledger import utc
 from autoops.core.signing import Verifier
-from autoops.errors import CannotTell, CheckFailed, Refused, UsageError
+from autoops.errors import CannotTell, CheckFailed, Refused, StorageReadOnly, UsageError
 from autoops.log import emit
 from autoops.runtime import maintenance
 from autoops.runtime.maintenance import Maintenance
@@ -210,7 +210,10 @@ def _open_window(ctx: Context, window: Maintenance, timeout_s: float, *, with_sn
 
 def _snapshot(ctx: Context) -> Path:
     stamp = utc(time.time()).replace("-", "").replace(":", "").replace(".", "")
-    path = snapshot.take(ctx.state, stamp)
+    try:
+        path = snapshot.take(ctx.state, stamp)
+    except OSError as error:
+        raise StorageReadOnly(database=ctx.state.backups, detail=error.strerror) from error
     say(f"snapshot: {path}")
     return path
 

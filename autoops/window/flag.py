@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from autoops.errors import Refused
+from autoops.errors import Refused, StorageReadOnly
 from autoops.files import durable
 from autoops.runtime import maintenance
 from autoops.runtime.maintenance import Maintenance
@@ -18,28 +20,39 @@ class WindowOpen(Refused):
 
 
 def set_flag(flag: Path, said: Maintenance) -> None:
-    """Open a window. Raises WindowOpen when there is one, whoever opened it; OSError."""
-    temporary = flag.with_name(f"{flag.name}.{os.getpid()}")
-    durable.write(temporary, maintenance.text(said).encode(), mode=0o644)
-    try:
-        os.link(temporary, flag)
-    except FileExistsError:
-        other = maintenance.read(flag)
-        raise WindowOpen(said=f" ({other})" if other and str(other) else "") from None
-    finally:
-        temporary.unlink()
-    durable.sync_directory(flag.parent)
+    """Open a window. Raises WindowOpen when there is one, whoever opened it; StorageReadOnly."""
+    with _written(flag):
+        temporary = flag.with_name(f"{flag.name}.{os.getpid()}")
+        durable.write(temporary, maintenance.text(said).encode(), mode=0o644)
+        try:
+            os.link(temporary, flag)
+        except FileExistsError:
+            other = maintenance.read(flag)
+            raise WindowOpen(said=f" ({other})" if other and str(other) else "") from None
+        finally:
+            temporary.unlink()
+        durable.sync_directory(flag.parent)
 
 
 def change_flag(flag: Path, said: Maintenance) -> None:
-    """Replace what an open window says. Raises OSError."""
-    durable.write(flag, maintenance.text(said).encode(), mode=0o644)
+    """Replace what an open window says. Raises StorageReadOnly."""
+    with _written(flag):
+        durable.write(flag, maintenance.text(said).encode(), mode=0o644)
 
 
 def remove_flag(flag: Path) -> None:
-    """Close a window, whatever its flag is. Raises OSError."""
-    if flag.is_dir() and not flag.is_symlink():
-        flag.rmdir()
-    else:
-        flag.unlink(missing_ok=True)
-    durable.sync_directory(flag.parent)
+    """Close a window, whatever its flag is. Raises StorageReadOnly."""
+    with _written(flag):
+        if flag.is_dir() and not flag.is_symlink():
+            flag.rmdir()
+        else:
+            flag.unlink(missing_ok=True)
+        durable.sync_directory(flag.parent)
+
+
+@contextlib.contextmanager
+def _written(flag: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageReadOnly(database=flag, detail=error.strerror) from error

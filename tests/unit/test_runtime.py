@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from autoops.errors import StorageReadOnly
 from autoops.runtime import maintenance
 from autoops.runtime.maintenance import Maintenance
 from autoops.runtime.wake import ADDRESS_LIMIT_BYTES, Sleeper, Waker
+from autoops.window.flag import WindowOpen, change_flag, remove_flag, set_flag
 
 
 def test_no_flag_is_no_maintenance(tmp_path: Path) -> None:
@@ -73,6 +75,24 @@ def test_a_flag_of_any_kind_pauses(tmp_path: Path) -> None:
 
 def test_a_flag_cannot_forge_lines() -> None:
     assert str(maintenance.parse('why = "a\\nb"')) == r"a\x0ab"
+
+
+def test_a_window_is_opened_once_changed_and_closed(tmp_path: Path) -> None:
+    set_flag(tmp_path / ".maintenance", Maintenance(why="a"))
+    with pytest.raises(WindowOpen, match=r"open already \(a\)"):
+        set_flag(tmp_path / ".maintenance", Maintenance(why="b"))
+    change_flag(tmp_path / ".maintenance", Maintenance(why="c"))
+    assert maintenance.read(tmp_path / ".maintenance") == Maintenance(why="c")
+    remove_flag(tmp_path / ".maintenance")
+    (tmp_path / ".maintenance").mkdir()
+    remove_flag(tmp_path / ".maintenance")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_flag_that_cannot_be_written_is_an_error_with_advice(tmp_path: Path) -> None:
+    with pytest.raises(StorageReadOnly, match="cannot be written: No such file") as caught:
+        set_flag(tmp_path / "nowhere" / ".maintenance", Maintenance())
+    assert "who owns" in caught.value.advice
 
 
 def is_readable(sleeper: Sleeper) -> bool:
