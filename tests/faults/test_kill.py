@@ -219,9 +219,12 @@ def half_scanned(suite: Suite) -> int:
         directory.mkdir()
         for name in range(8):
             (directory / f"f{name}").write_text(f"{number} {name}\n")
-    suite.start("worker")
+    suite.start("worker", trace="freeze:commit:after:20")
     suite.run("scan", config=True)
-    suite.until(lambda: suite.run("status", "--json").json["sequence"] > 20, "some of it is registered")
+    worker = suite.processes["worker"].pid
+    suite.until(lambda: is_frozen(worker), "some of it is registered")
+    os.kill(worker, signal.SIGTERM)
+    os.kill(worker, signal.SIGCONT)
     suite.stop("worker")
     registered = int(suite.run("status", "--json").json["entries"]["active"])
     assert 0 < registered < 2400
