@@ -2,7 +2,7 @@
 
 Guarantees: an event is one record, whatever a file is called (every value goes through `names.show`); a journal that does not
 answer loses nothing, the record goes to standard error instead. Reads JOURNAL_STREAM; writes to standard error or, when that is
-the journal, to journald's own socket (journal.py), so that `journalctl AUTOOPS_PATH=...` finds things.
+the journal, to journald's own socket (journal.py), so that `journalctl AUTOOPS_PATH=...` or `AUTOOPS_DOC_ID=...` finds things.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from autoops import journal, names
 
 FORMATS: Final = ("auto", "text", "json", "journal")
 VALUE_LIMIT: Final = 16384  # characters; room for a path of 4096 bytes, all of them escaped. A datagram holds about 200 KiB
+_FIELDS: Final = {"id": "DOC_ID"}  # in the journal a field says of itself what it is the ID of
 PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}  # syslog(3)
 LEVELS: Final = tuple(PRIORITIES)
 
@@ -229,7 +230,7 @@ def _writer(format: str, program: str, address: str) -> Callable[[dict[str, Any]
 
     def to_journal(facts: dict[str, Any]) -> None:
         level = PRIORITIES[facts["level"]]
-        own = {f"AUTOOPS_{key.upper()}": _field(value) for key, value in facts.items() if key != "level"}
+        own = {f"AUTOOPS_{_FIELDS.get(key, key.upper())}": _field(value) for key, value in facts.items() if key != "level"}
         message = f"{sentence(facts)}\n{facts['exception']}" if "exception" in facts else sentence(facts)
         if not journal.send({"MESSAGE": message, "PRIORITY": str(level), "SYSLOG_IDENTIFIER": program} | own, address):
             as_json(facts, prefix=f"<{level}>")  # sd-daemon(3)

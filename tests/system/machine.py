@@ -141,6 +141,10 @@ class Machine:
         """Wait until all that happened so far is committed. Services that are being restarted are waited for."""
         self.until(lambda: self.run("autoops", "wait-idle", "--timeout", "60", code=None).code == 0, "everything is committed")
 
+    def id_of(self, path: str) -> str:
+        """Return the ID of the document at a path."""
+        return str(json.loads(self.run("autoops", "show", "--json", path).out)["id"])
+
     def registered(self, root: str) -> dict[bytes, Any]:
         """Return the facts of the active entries of one root, by path."""
         entries = [json.loads(line) for line in self.run("autoops", "export").out.splitlines()]

@@ -30,10 +30,10 @@ def test_a_renamed_directory_keeps_its_documents_ids(machine: Machine) -> None:
     (docs / "first").mkdir()
     (docs / "first" / "kept.txt").write_text("the same document\n")
     machine.idle()
-    before = machine.run("autoops", "show", "/srv/docs/first/kept.txt").out.split()[0]
+    before = machine.id_of("/srv/docs/first/kept.txt")
     (docs / "first").rename(docs / "second")
     machine.idle()
-    assert machine.run("autoops", "show", "/srv/docs/second/kept.txt").out.split()[0] == before
+    assert machine.id_of("/srv/docs/second/kept.txt") == before
 
 
 def test_the_journal_finds_what_was_logged_by_its_fields(machine: Machine) -> None:
@@ -41,6 +41,19 @@ def test_the_journal_finds_what_was_logged_by_its_fields(machine: Machine) -> No
     assert {"AUTOOPS_EVENT", "AUTOOPS_SEQUENCE"} <= fields
     commits = machine.journal("AUTOOPS_EVENT=batch_committed")
     assert commits and {record["_SYSTEMD_UNIT"] for record in commits} == {"autoops-worker.service"}
+
+
+def test_the_journal_finds_what_was_logged_of_one_document(machine: Machine) -> None:
+    file = machine.path("/etc/autoops/autoops.toml")
+    good = file.read_text()
+    file.write_text(good + '\n[log]\nlevel = "debug"\n')
+    machine.run("systemctl", "restart", "autoops-worker")
+    (machine.path("/srv/docs") / "spoken of.txt").write_text("x\n")
+    machine.idle()
+    document = machine.id_of("/srv/docs/spoken of.txt")
+    machine.until(lambda: machine.journal(f"AUTOOPS_DOC_ID={document}", "AUTOOPS_EVENT=entry_created"), "the journal has it")
+    file.write_text(good)
+    machine.run("systemctl", "restart", "autoops-worker")
 
 
 def test_systemctl_status_says_something_useful(machine: Machine) -> None:

@@ -132,6 +132,12 @@ def test_a_journal_record_has_priority_identifier_and_a_field_for_each_fact(jour
     }
 
 
+def test_an_id_says_in_the_journal_that_it_is_a_documents(journald: socket.socket) -> None:
+    log.configure("debug", "journal", address=journald.getsockname())
+    log.emit("entry_created", id="2026013112000001", path="a")
+    assert decode(journald.recv(65536))["AUTOOPS_DOC_ID"] == "2026013112000001"
+
+
 def test_a_traceback_stays_one_journal_record(journald: socket.socket) -> None:
     log.configure("info", "journal", address=journald.getsockname())
     try:
