@@ -41,6 +41,9 @@ def restarted(machine: Machine, daemon: str, before: int) -> None:
     machine.until(lambda: machine.pid(daemon) not in (0, before) and machine.is_active(daemon), f"{daemon} was started again")
 
 
+pytestmark = pytest.mark.usefixtures("said_to_cron")
+
+
 @pytest.mark.parametrize("daemon", DAEMONS)
 def test_a_killed_daemon_is_started_again_and_nothing_is_lost(machine: Machine, daemon: str) -> None:
     before = machine.pid(daemon)
