@@ -117,7 +117,7 @@ class Paused(AutoopsError):
     """autoops is paused: {flag} exists{why}."""
 
     exit_code = 5
-    hint = "when the maintenance is over: rm {flag}"
+    hint = "when the maintenance is over: autoops resume"
 
 
 class Held(AutoopsError):

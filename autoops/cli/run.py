@@ -13,6 +13,7 @@ from autoops.cli.context import make_ready
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, RootOption, StateOption, context
 from autoops.cli.output import as_json, say, warn
 from autoops.model import JSON, PRIORITY_OPERATOR, Work, path_key
+from autoops.work.lock import WorkerLock
 
 PathsOption = Annotated[
     list[Path] | None,
@@ -33,6 +34,7 @@ def up(
     for done in make_ready(ctx.state):
         say(done)
     ctx.load_key()  # here its absence is told better than by a program that ends
+    WorkerLock(ctx.state.worker_lock).release()  # refused here, before a second watcher speaks for the first one
     if once:
         from autoops import log
         from autoops.cli.once import bring_up_to_date

@@ -91,8 +91,9 @@ def resume(
     if restore_snapshot:
         _restore(ctx, snapshot_name or (window.snapshot if window else ""), dry_run=dry_run)
     if dry_run:
-        say_edits(ctx, inspected(ctx), window or Maintenance())
-        return
+        inspection = inspected(ctx)
+        say_edits(ctx, inspection, window or Maintenance())
+        raise typer.Exit(4 if inspection.faults else 0)
     _close_window(ctx, timeout)
 
 
@@ -226,7 +227,7 @@ def _close_window(ctx: Context, timeout_s: float) -> None:
     if inspection.faults:
         for fault in inspection.faults[:SHOWN]:
             warn(f"  {fault}")
-        raise Refused(detail=f"what was edited is broken, and the window stays open. Correct it, or go back: {WAY_BACK}")
+        raise Refused(detail=f"what was edited is broken, and all stays as it is; {WAY_BACK}")
     with contextlib.closing(ctx.registry()) as registry:
         before = registry.head().sequence
     remove_flag(ctx.state.flag)

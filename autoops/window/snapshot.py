@@ -33,9 +33,11 @@ def take(state: State, stamp: str) -> Path:
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
         registry.copy_to(temporary)
     with contextlib.closing(Registry.open(temporary)) as copy:
-        faults = copy.check()
+        faults = copy.check() or [fault.detail for fault in verify.entries(copy, head)]
         if faults or copy.head() != head:
-            raise CheckFailed(detail=f"the copy {temporary} is not what it was copied from: {faults[:1] or 'another ledger head'}")
+            temporary.unlink()
+            said = faults[0] if faults else "its ledger has another head than the registry's"
+            raise CheckFailed(detail=f"no snapshot was taken: the copy is not whole ({said}). See: autoops verify")
     _publish(temporary, target)
     for old in snapshots(state)[:-KEPT]:
         old.unlink(missing_ok=True)

@@ -151,8 +151,11 @@ def test_a_window_is_held_while_a_command_runs_and_stays_when_that_fails(machine
 
 
 def test_the_runbooks_own_commands_pause_edit_and_resume(machine: Machine) -> None:
+    (machine.path("/srv/docs") / "runbook.txt").write_text("a document\n")
+    machine.idle()
+    assert class_of(machine, "runbook.txt") == "document"
     block, in_a_browser = blocks("Maintenance")
     assert "sqlite_web" in in_a_browser  # not in Debian: tried by hand
     said = machine.sh(f"S={STATE}\n{block}").out
     assert "paused: " in said and "edited: " in said and "resumed" in said
-    assert class_of(machine) == "minutes"
+    assert class_of(machine, "runbook.txt") == "minutes"
