@@ -44,7 +44,9 @@ def is_doubtful(sighting: Sighting, view: View) -> bool:
     here = view.at(sighting.place)
     if here is not None:
         return not same_file(here.observation, sighting.seen)
-    return bool(sighting.moved_from) and not view.same_file(sighting.seen)
+    if view.same_file(sighting.seen):
+        return False
+    return bool(sighting.moved_from or sighting.claimed or view.gone_with(sighting.seen.sha256))
 
 
 def decide(sightings: Sequence[Sighting], view: View, now_s: int) -> list[Verdict]:
@@ -213,7 +215,7 @@ class _Batch:
         return any(entry is not None and self._view.holds(entry) for entry in origins)
 
     def _is_homeless(self, entry: Entry) -> bool:
-        return entry.id not in self._taken and self._view.is_vacant(entry)
+        return entry.id not in self._taken and self._view.is_homeless(entry)
 
     def _returned(self, one: Sighting, entry: Entry, evidence: JSON) -> Verdict:
         self._taken.add(entry.id)

@@ -5,7 +5,7 @@ Values and look-ups only; the decision itself is core/identity.py's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from autoops.core.hints import Former
@@ -43,11 +43,19 @@ class View:
     """The part of registry and disk that bears on one batch."""
 
     def __init__(
-        self, here: Iterable[Entry], others: Iterable[Entry], gone: Iterable[Entry], held: dict[Place, File | None]
+        self,
+        here: Iterable[Entry],
+        others: Iterable[Entry],
+        gone: Iterable[Entry],
+        held: dict[Place, File | None],
+        on_their_way: Collection[Place] = (),
     ) -> None:
         """Take the entries at the sighted paths, those that share an inode, a claimed ID or a former name with a sighting, those
-        whose path is gone and whose content equals one, and the file on the disk now (None: nothing) at the paths of these."""
-        self._held = held
+        whose path is gone and whose content equals one, and the file on the disk now (None: nothing) at the paths of these.
+
+        on_their_way: places from which the kernel says that a file was renamed to where nobody has looked yet.
+        """
+        self._held, self._on_their_way = held, on_their_way
         self._by_place: dict[Place, Entry] = {}
         self._by_id: dict[str, Entry] = {}
         self._by_inode: dict[int, list[Entry]] = {}
@@ -82,9 +90,10 @@ class View:
         """Tell whether the entry's own path still holds its file; a retired one has no path any more."""
         return entry.status != "retired" and self._held.get((entry.root, entry.path)) == entry.observation.file
 
-    def is_vacant(self, entry: Entry) -> bool:
-        """Tell whether nothing at all is at the entry's own path, so that it may live elsewhere and leave nothing behind."""
-        return entry.status == "retired" or self._held.get((entry.root, entry.path)) is None
+    def is_homeless(self, entry: Entry) -> bool:
+        """Tell whether nothing at all is at the entry's own path, nor did its file go elsewhere, so that another may be it now."""
+        place = (entry.root, entry.path)
+        return entry.status == "retired" or (self._held.get(place) is None and place not in self._on_their_way)
 
     def same_file(self, seen: Observation) -> list[Entry]:
         """Return the entries that describe the very same file: inode and birth time."""
@@ -94,9 +103,9 @@ class View:
         """Return the entry with an ID."""
         return self._by_id.get(entry_id)
 
-    def gone_with(self, sha256: bytes) -> list[Entry]:
+    def gone_with(self, sha256: bytes | None) -> list[Entry]:
         """Return the entries that are missing and whose content had this hash."""
-        return self._gone.get(sha256, [])
+        return self._gone.get(sha256, []) if sha256 else []
 
 
 def same_file(known: Observation, seen: Observation) -> bool:

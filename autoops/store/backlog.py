@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
 from autoops import clock
-from autoops.model import JSON, JobKind, JobState
+from autoops.core.hints import renames_of
+from autoops.model import JSON, JobKind, JobState, split_key
 from autoops.store.database import Reader
 
 NS = 1_000_000_000
 READY = "state IN ('queued', 'failed')"  # word for word as in the index, or SQLite does not use it
+
+_RENAMED = """instr(facts, '"moved_from":[') OR instr(next_facts, '"moved_from":[')"""  # word for word, too
 
 # Step from one (priority, kind) to the next; each answers with its first due time. Two statements, for SQLite seeks the one row
 # value `(priority, kind) > (?, ?)` by its first column and walks through the rest of the group.
@@ -136,6 +139,15 @@ class Backlog:
             (waiting,) = self._reader.one(sql, (group.priority, group.kind, up_to_id)) or (0,)
             total += waiting
         return total
+
+    def on_their_way(self, besides: Collection[bytes] = ()) -> set[tuple[str, bytes]]:
+        """Return the former places (root, path) of files that were renamed, and whose new names nobody has looked at yet.
+
+        besides: the keys of jobs that are being decided about, which do not count.
+        """
+        rows = self._reader.query(f"SELECT key, facts, next_facts FROM job WHERE {_RENAMED}")
+        waiting = [(split_key(key)[0], load(said)) for key, *both in rows if key not in besides for said in both]
+        return {(root, name) for root, facts in waiting for former in renames_of(facts)[0] for name in former}
 
     def list(self, state: Literal[JobState] | None = None, kind: str | None = None, limit: int = 100) -> list[Listed]:
         """Return jobs, the newest first. Of completed ones nothing is left to list."""

@@ -41,6 +41,9 @@ CREATE TABLE job (
 -- The claim looks into each (priority, kind) at its own first due job, so neither a backlog nor what is not yet due is passed.
 CREATE INDEX job_ready ON job (priority, kind, due_ns) WHERE state IN ('queued', 'failed');
 
+-- What says under which names a file went before: few at any time.
+CREATE INDEX job_renamed ON job (kind) WHERE instr(facts, '"moved_from":[') OR instr(next_facts, '"moved_from":[');
+
 -- Everything but the backlog: what rescue looks at, and what counts are made of.
 CREATE INDEX job_unqueued ON job (state, lease_ns) WHERE state <> 'queued';
 

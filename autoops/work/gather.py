@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from autoops.core.view import Sighting, View, same_file
+from autoops.core.view import Place, Sighting, View, same_file
 from autoops.files import opening
-from autoops.model import Entry, File
+from autoops.model import Entry, File, path_key
 from autoops.store.registry import Registry
 
 
@@ -19,9 +19,14 @@ def entries_at(registry: Registry, sightings: Sequence[Sighting]) -> list[Entry]
 
 
 def view_of(
-    registry: Registry, places: Mapping[str, bytes], sightings: Sequence[Sighting], is_lost: Callable[[str], bool] = lambda _: False
+    registry: Registry,
+    places: Mapping[str, bytes],
+    sightings: Sequence[Sighting],
+    is_lost: Callable[[str], bool] = lambda _: False,
+    on_their_way: Callable[[Collection[bytes]], Collection[Place]] = lambda _: (),
 ) -> View:
-    """Return the view for a batch; `places` says where the roots are, `is_lost` whether one is away just now.
+    """Return the view for a batch; `places` says where the roots are, `is_lost` whether one is away just now, `on_their_way`
+    which places files left for others, told in other jobs than those with these keys.
 
     A document of a root that is away still has its place: nobody else may take its ID over meanwhile.
     """
@@ -30,6 +35,7 @@ def view_of(
     strange = [one for one in sightings if one.seen and not _is_same(at.get((one.root, one.path)), one)]
     others: list[Entry] = []
     gone: list[Entry] = []
+    moving: Collection[Place] = ()
     if strange:
         others = registry.with_inodes({one.seen.inode for one in strange if one.seen})
         claimed = {one.claimed for one in strange if one.claimed}
@@ -37,6 +43,8 @@ def view_of(
         origins = [Sighting(one.root, origin, None) for one in strange for former in one.moved_from for origin in former]
         others += entries_at(registry, origins) if origins else ()
         gone = registry.missing_with(one.seen.sha256 for one in strange if one.seen and one.seen.sha256)
+        if gone or claimed:
+            moving = on_their_way({path_key(*one.place) for one in strange})
     sighted = {(one.root, one.path) for one in sightings}
     lost = {root for root in {entry.root for entry in (*others, *gone)} if root in places and is_lost(root)}
     held = {
@@ -44,7 +52,7 @@ def view_of(
         for entry in (*others, *gone)
         if (entry.root, entry.path) not in sighted
     }
-    return View(here, others, [entry for entry in gone if entry.root not in lost], held)
+    return View(here, others, [entry for entry in gone if entry.root not in lost], held, moving)
 
 
 def _file(places: Mapping[str, bytes], entry: Entry) -> File | None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from autoops.config import RootConfig
 from autoops.core.hints import rename_facts
 from autoops.core.identity import Verdict, decide, is_doubtful
-from autoops.core.view import Place, Sighting
+from autoops.core.view import Place, Sighting, View
 from autoops.files import opening, roots
 from autoops.log import emit, is_reported
 from autoops.model import PRIORITY_LIVE, PRIORITY_RETRY, Change, Entry, Observation, Work, path_key
@@ -72,11 +72,11 @@ class Register:
         found = self._without_absences_of_lost_roots(found)
         if not found:
             return Effects(0, 0)
-        view = view_of(self._registry, self._places, found, self.is_lost)
+        view = self._view(found)
         doubtful = [one for one in found if is_doubtful(one, view)] if overtaken else []
         if overtaken and doubtful and (late := overtaken(doubtful)):
             found = [one for one in found if one.place not in late]
-            view = view_of(self._registry, self._places, found, self.is_lost)
+            view = self._view(found)
         verdicts = self._sure(decide(found, view, int(self._now_s())))
         self._note_troubles(found)
         self._follow_up(verdicts)
@@ -89,6 +89,9 @@ class Register:
             self.commit(changes, Why("worker", source, reason))
         missing = sum(1 for change in changes if change.after.status == "missing")
         return Effects(len(changes) + len(rehearsed), missing)
+
+    def _view(self, found: Sequence[Sighting]) -> View:
+        return view_of(self._registry, self._places, found, self.is_lost, self._queue.on_their_way)
 
     def commit(self, changes: Sequence[Change], why: Why) -> Committed:
         """Commit, report and follow up. Raises PreconditionFailed."""

@@ -114,6 +114,26 @@ def test_a_file_renamed_again_and_again_and_saved_anew_before_anybody_looks_keep
     assert last(live, before["f.txt"])["then"] == "replaced"
 
 
+def test_a_copy_is_not_taken_for_the_document_that_is_on_its_way(live: Suite, place: Path) -> None:
+    """What it was copied from has the content of a document that left its path, and is seen at its new one only later."""
+    shutil.copyfile(place / "f.txt", place / "same.txt")
+    (place / "there").mkdir()
+    before = only(live, place)
+    live.processes["worker"].send_signal(signal.SIGSTOP)
+    with (place / "there" / "first").open("wb") as slow:
+        slow.truncate(6 << 30)  # of one task with what comes there next: that is seen when all of this has been read
+    (place / "f.txt").rename(place / "there" / "f.txt")
+    live.until(lambda: live.queue()["queued"] >= 3, "the watcher has told of it")
+    live.processes["worker"].send_signal(signal.SIGCONT)
+    live.until(lambda: "f.txt" not in live.entries(place.name), "it is gone, and nobody knows where it is")
+    shutil.copyfile(place / "same.txt", place / "copy.txt")
+    live.until(lambda: "copy.txt" in live.entries(place.name), "the copy is known")
+    copy = live.entry(f"{place.name}/copy.txt")["id"]
+    (place / "there" / "first").unlink()
+    live.idle()
+    assert live.entry(f"{place.name}/there/f.txt")["id"] == before["f.txt"] != copy
+
+
 def test_files_that_change_places_and_are_saved_anew_before_anybody_looks_keep_their_ids(live: Suite, place: Path) -> None:
     (place / "g.txt").write_text("the other one\n")
     before = only(live, place)

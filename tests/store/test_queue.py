@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from autoops import errors
-from autoops.model import Job, Work
+from autoops.core.hints import rename_facts
+from autoops.model import Job, Work, path_key
+from autoops.store import backlog
 from autoops.store.database import Database
 from autoops.store.lease import Holder, backoff_s, why_lost
 from autoops.store.queue import SCHEMA, Queue
@@ -65,6 +67,26 @@ def test_a_job_enqueued_twice_is_one_job_with_merged_facts_and_the_more_urgent_p
     first, second = queue.claim(10, 60)
     assert (first.key, first.priority, first.facts, first.attempts) == (b"a", 10, {"y": 2}, 1)
     assert (second.key, second.facts) == (b"b", {})
+
+
+def test_the_former_places_of_files_whose_new_names_wait_or_are_being_looked_at(queue: Queue) -> None:
+    def renamed(name: bytes, *former: bytes, root: str = "docs") -> Work:
+        return path(path_key(root, name), facts=rename_facts((former,), vacated=False))
+
+    queue.enqueue([renamed(b"running", b"a", b"b\xff")])
+    running = only(queue)
+    queue.enqueue([renamed(b"running", b"again"), renamed(b"waiting", b"c", root="other"), path(path_key("docs", b"d"))])
+    assert queue.on_their_way() == {("docs", b"a"), ("docs", b"b\xff"), ("docs", b"again"), ("other", b"c")}
+    assert queue.on_their_way({running.key}) == {("other", b"c")}
+    queue.complete([running])
+    assert queue.on_their_way() == {("docs", b"again"), ("other", b"c")}
+    queue.complete(queue.claim(10, 60))
+    assert queue.on_their_way() == set()
+
+
+def test_what_waits_is_not_searched_for_renames(db: Database, queue: Queue) -> None:
+    (plan,) = {row[3] for row in db.query(f"EXPLAIN QUERY PLAN SELECT key FROM job WHERE {backlog._RENAMED}")}
+    assert "job_renamed" in plan
 
 
 def test_a_null_fact_of_a_new_job_is_no_fact(queue: Queue) -> None:

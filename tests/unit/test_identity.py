@@ -25,6 +25,7 @@ class World:
     def __init__(self) -> None:
         self.disk: dict[Place, Observation] = {}
         self.entries: dict[str, Entry] = {}
+        self.on_their_way: set[Place] = set()
         self.numbers = itertools.count(1)
 
     def file(self, path: bytes, root: str = "docs", **seen: Any) -> Observation:
@@ -85,7 +86,7 @@ class World:
         ]
         gone = [one for one in living if one.status == "missing" and one.observation.sha256 in contents]
         held = {(one.root, one.path): self.file_at(one.root, one.path) for one in [*others, *gone]}
-        return View(here, others, gone, {place: file for place, file in held.items() if place not in places})
+        return View(here, others, gone, {place: file for place, file in held.items() if place not in places}, self.on_their_way)
 
     def file_at(self, root: str, path: bytes) -> File | None:
         return self.disk[root, path].file if (root, path) in self.disk else None
@@ -469,6 +470,27 @@ def test_among_missing_files_of_one_content_the_name_decides(world: World) -> No
     world.file(b"y/a", sha256=known.observation.sha256)
     assert evidence(world.look(b"y/a"), b"y/a")["kind"] == "content-and-name"
     assert world.at(b"y/a") == known.id
+
+
+def test_a_file_with_the_content_of_one_that_went_elsewhere_is_another(world: World) -> None:
+    known = world.known(b"a")
+    world.move(b"a", b"c")
+    world.look(b"a")
+    world.on_their_way = {("docs", b"a")}
+    world.file(b"b", sha256=known.observation.sha256)
+    assert evidence(world.look(b"b"), b"b")["kind"] == "new"
+    assert evidence(world.look(world.sighting(b"c", moved_from=((b"a",),))), b"c")["kind"] == "rename-pair"
+    assert world.at(b"c") == known.id
+
+
+def test_a_file_with_the_id_of_one_that_went_elsewhere_is_its_copy(world: World) -> None:
+    known = world.known(b"a")
+    world.move(b"a", b"c")
+    world.look(b"a")
+    world.on_their_way = {("docs", b"a")}
+    world.file(b"b")
+    (verdict,) = world.look(world.sighting(b"b", claimed=known.id))
+    assert verdict.finding and verdict.change and verdict.change.evidence["kind"] == "copy"
 
 
 def test_two_files_with_the_content_of_one_missing_do_not_share_its_id(world: World) -> None:
