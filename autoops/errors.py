@@ -163,7 +163,10 @@ class StorageReadOnly(StorageError):
 class StorageCorrupt(StorageError):
     """{database} is damaged: {detail}."""
 
-    hint = "stop autoops, copy the whole state directory aside, then see RUNBOOK, 'The database is damaged'"
+    hint = (
+        "in a maintenance window see autoops maintenance status; else stop autoops, copy the whole state directory aside, and see"
+        " RUNBOOK, 'The database is damaged'"
+    )
 
 
 class StorageSuspect(StorageError):

@@ -13,16 +13,16 @@ from autoops.core.signing import Verifier
 from autoops.model import Change
 from autoops.runtime.maintenance import Maintenance
 from autoops.window import seal
-from autoops.window.admit import WAY_BACK, changes_by_hand
+from autoops.window.admit import changes_by_hand, way_back
 from autoops.window.inspect import Inspection, inspect
 
 SHOWN = 20
 
 
-def inspected(ctx: Context) -> Inspection:
-    """Look at what was edited; untouched since the worker let go of it, there is nothing to look at."""
+def inspected(ctx: Context, *, is_held: bool = False) -> Inspection:
+    """Look at what was edited; untouched since the worker let go of it, there is nothing to look at, unless that is held."""
     left = seal.read(ctx.state)
-    if left is None or left.files == seal.stamp(ctx.state.registry_db):
+    if not is_held and (left is None or left.files == seal.stamp(ctx.state.registry_db)):
         return Inspection([], [])
     return inspect(ctx.state, Verifier(ctx.public_key()))
 
@@ -40,7 +40,7 @@ def say_edits(ctx: Context, inspection: Inspection, window: Maintenance) -> None
     for fault in inspection.faults[:SHOWN]:
         say(f"BROKEN: {fault}")
     if inspection.faults:
-        say(WAY_BACK)
+        say(way_back(ctx.state))
     for change in changes_of(ctx, inspection, window)[:SHOWN]:
         what = ", ".join(f"{key} = {canonical(value)}" for key, value in changed_fields(change).items())
         how = "edited" if change.evidence["declared"] else "edited, not declared"

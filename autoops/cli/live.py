@@ -48,6 +48,7 @@ class Picture(NamedTuple):
     to_describe: int
     gaps: int
     doing: dict[str, str]
+    halted: str  # who does not work at present
     latest: list[str]
 
 
@@ -58,14 +59,23 @@ class Eyes:
     """Reads the databases for the live view."""
 
     def __init__(self, context: Context) -> None:
+        self._context = context
         self._database: Database = context.queue_db(writable=False)
-        self._registry: Registry = context.registry()
         self._rates: deque[tuple[float, int]] = deque(maxlen=8)
         self._latest: deque[str] = deque(maxlen=_LATEST)
+        self._open_registry()
+
+    def _open_registry(self) -> None:
+        self._inode = self._context.state.registry_db.stat().st_ino
+        self._registry: Registry = self._context.registry()
         self._sequence = self._registry.head().sequence
 
     def look(self) -> Picture:
         """Return how things stand."""
+        if self._inode != self._context.state.registry_db.stat().st_ino:  # a snapshot was put in its place
+            self._registry.close()
+            self._open_registry()
+        beats = Heartbeats(self._database).list()
         entries = self._registry.count()
         self._rates.append((time.monotonic(), entries))
         (then_s, before), (now_s, now) = self._rates[0], self._rates[-1]
@@ -80,7 +90,8 @@ class Eyes:
             {str(state): count for state, count in Backlog(self._database).counts().items()},
             self._registry.pending_count(),
             len(Gaps(self._database).open_gaps()),
-            {beat.process: beat.status for beat in Heartbeats(self._database).list()},
+            {beat.process: beat.status for beat in beats},
+            ", ".join(f"{beat.process} {beat.state}" for beat in beats if beat.state in ("paused", "held")),
             list(self._latest),
         )
 
@@ -197,6 +208,7 @@ def _headline(picture: Picture) -> str:
     return (
         f"{picture.entries:,} files registered{rate}, {picture.to_describe:,} to describe; queue: {queue or 'empty'};"
         f" commit {picture.head.sequence:,}, digest {picture.head.digest.hex()[:16]}"
+        + (f"; {picture.halted}" if picture.halted else "")
     )
 
 

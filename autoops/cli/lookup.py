@@ -35,19 +35,20 @@ def find_entry(context: Context, what: str) -> Entry:
 
 def find_declared(context: Context, what: str) -> str:
     """Return what a window declares, an ID, a path or class:NAME, in its stored form. Raises NotFound."""
-    if what.startswith(CLASS):
-        return what
     with contextlib.closing(context.registry()) as registry:
+        if what.startswith(CLASS):
+            if what.removeprefix(CLASS) not in registry.counts_by_class():
+                raise NotFound(what=f"the class {names.show(what.removeprefix(CLASS))}")
+            return what
         if is_id(what):
             if what not in registry.by_id([what]):
                 raise NotFound(what=what)
             return what
-        absolute = os.fsencode(Path(what).absolute())
         for root, place in registry.root_paths().items():
             base = place.rstrip(b"/") + b"/"
-            below = absolute[len(base) :]
-            if (absolute + b"/").startswith(base) and (
-                registry.at(root, [below]) or registry.directory_id(root, below) is not None
-            ):
-                return names.text(absolute)
+            absolute = os.fsencode(Path(what).absolute())
+            below = [absolute[len(base) :]] if (absolute + b"/").startswith(base) else []
+            for path in (names.to_bytes(what).strip(b"/") or b".", *below):
+                if registry.at(root, [path]) or registry.directory_id(root, path) is not None:
+                    return names.text((base + path).rstrip(b"/"))
     raise NotFound(what=names.show(what))

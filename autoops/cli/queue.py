@@ -25,7 +25,8 @@ IdsArgument = Annotated[list[int] | None, typer.Argument(help="Numbers of jobs, 
 
 def _checked(state: str | None) -> JobState | None:
     if state is not None and state not in _STATES:
-        raise UsageError(detail=f"there is no state {state!r}; there are {', '.join(_STATES)}")
+        counted = ": completed jobs have no rows any more, autoops queue-status counts them" if state == "completed" else ""
+        raise UsageError(detail=f"there is no state {state!r}{counted}; there are {', '.join(_STATES)}")
     return state  # type: ignore[return-value]
 
 

@@ -35,12 +35,12 @@ _KEPT = "what is registered of it stays registered; its files are looked at no m
 
 
 @root_app.command("list")
-def list_roots(config: ConfigOption = None, json: JsonOption = False) -> None:
+def list_roots(state: StateOption = None, config: ConfigOption = None, json: JsonOption = False) -> None:
     """List the watched trees, and whether the services can read them."""
-    ctx = context(None, config)
+    ctx = context(state, config)
     given = ctx.config_file or configuration.DEFAULT_FILE
-    settings = ctx.config()
-    is_system = given.parent == configuration.DEFAULT_FILE.parent
+    settings = ctx.running_config()
+    is_system = given.parent == configuration.DEFAULT_FILE.parent and given.exists()
     found = [_about(root, settings, is_system) for root in settings.roots]
     if json:
         as_json(found)

@@ -18,10 +18,11 @@ from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, RootOpti
 from autoops.cli.output import as_json, say
 from autoops.core import patch as patches
 from autoops.core.signing import Verifier
-from autoops.errors import AutoopsError, CannotTell, NotFound, Refused, UsageError
+from autoops.errors import AutoopsError, CannotTell, NotFound, Paused, Refused, UsageError
 from autoops.model import JSON, PRIORITY_OPERATOR, Change, Work
 from autoops.prove import verify as proofs
 from autoops.prove.verify import Fault
+from autoops.runtime import maintenance
 from autoops.store.backlog import Backlog
 
 _SHOWN = 20
@@ -200,6 +201,8 @@ def _outcome(ctx: Context, submission: str, timeout_s: float) -> int | None:
             if waiting[0].state == "dead_letter":
                 ctx.queue().purge([waiting[0].id])  # its reason has been told
                 raise _refusal(waiting[0].reason)
+            if maintenance.is_set(ctx.state.flag):
+                raise Paused(flag=ctx.state.flag, why=f"; submission {submission} waits in the queue until it is over")
             time.sleep(0.02)
     remedy = "it stays enqueued; is the worker running? autoops status"
     raise CannotTell(detail=f"submission {submission} was not answered within {timeout_s:g} s", remedy=remedy)

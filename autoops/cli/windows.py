@@ -29,7 +29,7 @@ from autoops.runtime import maintenance
 from autoops.runtime.maintenance import Maintenance
 from autoops.store.operations import Heartbeat
 from autoops.window import snapshot
-from autoops.window.admit import WAY_BACK
+from autoops.window.admit import way_back
 from autoops.window.flag import change_flag, remove_flag, set_flag
 from autoops.window.inspect import Inspection
 from autoops.window.services import gone_on, living, still_working, worker
@@ -104,7 +104,7 @@ def status(state: StateOption = None, json: JsonOption = False) -> None:
     require_state(ctx.state)
     window = maintenance.read(ctx.state.flag)
     held = _held(ctx)
-    inspection = inspected(ctx) if window or held else Inspection([], [])
+    inspection = inspected(ctx, is_held=held is not None) if window or held else Inspection([], [])
     alarm = window.alarm(time.time()) if window else held.status if held else ""
     if json:
         changes = changes_of(ctx, inspection, window or Maintenance())
@@ -227,7 +227,7 @@ def _close_window(ctx: Context, timeout_s: float) -> None:
     if inspection.faults:
         for fault in inspection.faults[:SHOWN]:
             warn(f"  {fault}")
-        raise Refused(detail=f"what was edited is broken, and all stays as it is; {WAY_BACK}")
+        raise Refused(detail=f"what was edited is broken, and all stays as it is; {way_back(ctx.state)}")
     with contextlib.closing(ctx.registry()) as registry:
         before = registry.head().sequence
     remove_flag(ctx.state.flag)

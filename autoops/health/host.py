@@ -151,7 +151,8 @@ def versions(autoops: str, sqlite: Version, libraries: Mapping[str, str]) -> Res
     number = ".".join(map(str, sqlite))
     said = f"autoops {autoops}, Python {platform.python_version()}, SQLite {number}"
     if has_wal_reset_bug(sqlite):
-        said += " (has the WAL-reset bug; autoops holds its writers off while it checkpoints: let no other program write)"
+        said += " (has the WAL-reset bug; autoops holds its writers off while it checkpoints: outside a maintenance window let no"
+        said += " other program write)"
     missing = [name for name, version in libraries.items() if not version]
     if missing:
         return Result(

@@ -109,17 +109,7 @@ def lives(beat: Heartbeat) -> bool | None:
 
 
 def _is_hidden(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)  # sends nothing
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return clock.process_start(pid) is None and not _has_stat(pid)
-
-
-def _has_stat(pid: int) -> bool:
-    return os.path.lexists(f"/proc/{pid}")  # a zombie has one
+    return clock.exists(pid) and not os.path.lexists(f"/proc/{pid}")  # a zombie has one
 
 
 def silent_s(beat: Heartbeat) -> float | None:

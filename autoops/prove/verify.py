@@ -97,7 +97,7 @@ def checkpoints(path: Path, registry: Registry, verifier: Verifier) -> Iterator[
                 continue  # being written, or the end of one that a power cut tore
             fault = _checkpoint_fault(line, registry, verifier)
             if fault:
-                yield Fault("checkpoint", f"line {number}: {fault}")
+                yield Fault("checkpoint", f"{path.name} line {number}: {fault}")
 
 
 def _checkpoint_fault(line: bytes, registry: Registry, verifier: Verifier) -> str | None:

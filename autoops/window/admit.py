@@ -20,6 +20,7 @@ from autoops.store.commit import RegistryWriter, Restored, Why
 from autoops.window import seal
 from autoops.window.declared import is_declared
 from autoops.window.inspect import Alive, Edit, changed_by_hand, inspect
+from autoops.window.snapshot import snapshots
 
 _NOBODY = Maintenance(who="unknown", why="edited while autoops did not run")
 
@@ -44,27 +45,34 @@ class Gate:
     def pass_through(self, verifier: Verifier, alive: Alive, window: Maintenance | None) -> Admission:
         """Return what is to be taken over; `window` is what is known of the one that has just ended.
 
+        After a window everything is looked at, edited or not: nobody writes to a registry that was broken before.
+
         Raises Held; StorageError when the database is damaged, and nobody had opened a window to edit it.
         """
         left = seal.read(self._state)
         found = seal.stamp(self._state.registry_db)
-        if left is None or left.files == found:
+        window = window or (left.window if left else None)
+        if window is None and (left is None or left.files == found):
             return NOTHING
         if self._refused and self._refused[0] == found:
             raise self._refused[1]
         inspection = inspect(self._state, verifier, alive)
-        window = window or left.window
         if inspection.damage and not window:
             raise inspection.damage
         if inspection.faults:
             more = f" (and {len(inspection.faults) - 1} more)" if len(inspection.faults) > 1 else ""
-            error = Held(detail=inspection.faults[0] + more, remedy=WAY_BACK)
+            remedy = f"autoops maintenance status tells all of it; {way_back(self._state)}"
+            error = Held(detail=inspection.faults[0] + more, remedy=remedy)
             self._refused = (found, error)
             raise error
         return Admission(inspection.edits, window or _NOBODY)
 
 
-WAY_BACK = "autoops maintenance status tells all of it; correct it, or go back: autoops resume --restore-snapshot"
+def way_back(state: State) -> str:
+    """Return what an operator can do about a broken edit."""
+    if snapshots(state):
+        return "correct it, or go back: autoops resume --restore-snapshot"
+    return "correct it: no snapshot was taken to go back to (autoops pause takes one)"
 
 
 def changes_by_hand(edits: Sequence[Edit], window: Maintenance, places: Mapping[str, bytes], now_s: int) -> list[Change]:

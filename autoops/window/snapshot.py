@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from autoops.core.signing import Verifier
-from autoops.errors import CheckFailed, NotFound
+from autoops.errors import CheckFailed, Refused
 from autoops.files import durable
 from autoops.prove import verify
 from autoops.state import State
@@ -64,12 +64,12 @@ def snapshots(state: State) -> list[Path]:
 
 
 def find(state: State, name: str) -> Path:
-    """Return the copy of a name, or the newest one for "". Raises NotFound."""
+    """Return the copy of a name, or the newest one for "". Raises Refused."""
     there = {path.name: path for path in snapshots(state)}
     if name and name in there:
         return there[name]
     if name or not there:
-        raise NotFound(what=f"the snapshot {name}" if name else "a snapshot; none was taken")
+        raise Refused(detail=f"there is no snapshot {name}".rstrip() + (f"; there are {', '.join(there)}" if there else ""))
     return there[max(there)]
 
 

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from running import Suite
 
+from autoops.health import place
+from autoops.health.limits import DISK_WARNING
+
 
 def _made(base: Path) -> Iterator[Callable[..., Suite]]:
     made: list[Suite] = []
@@ -46,3 +49,29 @@ def suite(make_suite: Callable[..., Suite]) -> Suite:
 def make_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Suite]]:
     """The same as `make_suite`, for all tests of a module."""
     yield from _made(tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture(scope="module")
+def shared(make_shared: Callable[..., Suite]) -> Suite:
+    """Watcher and worker for all tests of a module, with one file registered, `a.txt`."""
+    made = make_shared()
+    (made.root / "a.txt").write_text("a\n")
+    made.start()
+    made.idle()
+    return made
+
+
+@pytest.fixture
+def still(make_suite: Callable[..., Suite]) -> Suite:
+    """A suite with one file registered, `a.txt`, and nothing running."""
+    made = make_suite()
+    (made.root / "a.txt").write_text("a\n")
+    made.once()
+    return made
+
+
+@pytest.fixture(scope="session")
+def room_on_the_disk(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Without it nothing would be called healthy."""
+    if place.room(tmp_path_factory.getbasetemp()).used >= DISK_WARNING:
+        pytest.skip("the disk that the tests use is too full to be called healthy")

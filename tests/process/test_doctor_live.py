@@ -16,15 +16,6 @@ from autoops.core.signing import new_key
 Make = Callable[..., Suite]
 
 
-@pytest.fixture(scope="module")
-def shared(make_shared: Make) -> Suite:
-    suite = make_shared()
-    (suite.root / "a.txt").write_text("a\n")
-    suite.start()
-    suite.idle()
-    return suite
-
-
 def doctor(suite: Suite) -> dict[str, dict[str, Any]]:
     """Return what each check says."""
     return {check["name"]: check for check in suite.run("doctor", "--json", code=None).json["checks"]}

@@ -6,41 +6,16 @@ import json
 import os
 import sqlite3
 import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from running import PROJECT, Answer, Suite, environment, program
 
-from autoops.health import place
-from autoops.health.limits import DISK_WARNING
-
 Make = Callable[..., Suite]
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
 
-pytestmark = pytest.mark.skipif(
-    place.room(Path(tempfile.gettempdir())).used >= DISK_WARNING,
-    reason="the disk that the tests use is too full to be called healthy",
-)
-
-
-@pytest.fixture(scope="module")
-def shared(make_shared: Make) -> Suite:
-    suite = make_shared()
-    (suite.root / "a.txt").write_text("a\n")
-    suite.start()
-    suite.idle()
-    return suite
-
-
-@pytest.fixture
-def still(make_suite: Make) -> Suite:
-    """A suite with a file registered, and nothing running."""
-    suite = make_suite()
-    (suite.root / "a.txt").write_text("a\n")
-    suite.once()
-    return suite
+pytestmark = pytest.mark.usefixtures("room_on_the_disk")
 
 
 def health(suite: Suite, *arguments: str) -> Answer:

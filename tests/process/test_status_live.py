@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from running import Suite
 
 from autoops.cli.status import lines
-from autoops.health import place
-from autoops.health.limits import DISK_WARNING
 
 Make = Callable[..., Suite]
 
-pytestmark = pytest.mark.skipif(
-    place.room(Path(tempfile.gettempdir())).used >= DISK_WARNING,
-    reason="the disk that the tests use is too full to be called healthy",
-)
-
-
-@pytest.fixture(scope="module")
-def shared(make_shared: Make) -> Suite:
-    suite = make_shared()
-    (suite.root / "a.txt").write_text("a\n")
-    suite.start()
-    suite.idle()
-    return suite
+pytestmark = pytest.mark.usefixtures("room_on_the_disk")
 
 
 def test_one_screen_says_what_runs_waits_and_is_wrong(shared: Suite) -> None:

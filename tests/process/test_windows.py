@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -223,15 +224,59 @@ def test_what_is_asked_for_wrongly_is_refused_and_changes_nothing(suite: Suite) 
     assert "no maintenance window is open" in suite.run("resume", code=4).err
     for wrong in (("--until", "noon"), ("--until", "2001-01-01"), ("--until", "-2h")):
         assert "--until" in suite.run("pause", *wrong, code=2).err
-    for unknown in ("2026010101010001", suite.root / "nowhere.txt", "/etc"):
+    for unknown in ("2026010101010001", suite.root / "nowhere.txt", "/etc", "/", ".", "nowhere.txt", "class:nowhere"):
         assert "Nothing in the registry answers to" in suite.run("pause", "--declare", unknown, code=1).err
     assert "would write" in suite.run("pause", "--dry-run").out
     assert not flag_of(suite).exists() and worker_state(suite) == "running"
     suite.run("pause", "--why", "mine", "--no-snapshot")
     again = suite.run("pause", code=4)
     assert "is open already" in again.err and "mine, by " in again.err
-    assert "a snapshot; none was taken" in suite.run("resume", "--restore-snapshot", code=1).err
+    assert "there is no snapshot.\n" in suite.run("resume", "--restore-snapshot", code=4).err
+    taken = suite.run("maintenance", "snapshot").out.split("/")[-1].strip()
+    asked = suite.run("resume", "--restore-snapshot", "--snapshot", "nowhere", code=4)
+    assert f"there is no snapshot nowhere; there are {taken}" in asked.err
     suite.run("resume")
+
+
+def test_a_document_is_declared_as_it_is_listed_or_as_it_is_on_the_disk(suite: Suite) -> None:
+    (suite.root / "below").mkdir()
+    (suite.root / "below" / "d.txt").write_text("d\n")
+    suite.idle()
+    a, below = os.fspath(suite.root / "a.txt"), os.fspath(suite.root / "below")
+    suite.run("pause", "--no-snapshot", *(f"--declare={one}" for one in ("a.txt", a, "below", below, f"{below}/", suite.root)))
+    window = suite.run("maintenance", "status", "--json").json["window"]
+    assert window["what"] == [a, a, below, below, below, os.fspath(suite.root)]
+    suite.run("resume")
+
+
+def test_a_registry_that_was_broken_before_the_window_is_not_written_after_it(suite: Suite) -> None:
+    suite.kill("worker")  # so that nothing says that it was touched
+    with contextlib.closing(sqlite3.connect(suite.state / "registry" / "registry.db")) as con, con:
+        con.execute("ATTACH ? AS kept", (os.fspath(suite.base / "kept.db"),))
+        con.execute("CREATE TABLE kept.entry AS SELECT * FROM entry WHERE name = CAST('b.txt' AS BLOB)")
+    edit(suite, "DELETE FROM entry WHERE name = ?", b"b.txt")
+    suite.start("worker")
+    suite.idle()
+    suite.run("pause", "--no-snapshot")
+    refused = suite.run("resume", code=4)
+    assert "was deleted" in refused.err
+    suite.until(lambda: worker_state(suite) == "held", "the worker is held")
+    told = suite.run("maintenance", "status", code=1).out
+    assert "BROKEN: " in told and "no snapshot was taken" in told
+    with contextlib.closing(sqlite3.connect(suite.state / "registry" / "registry.db")) as con, con:
+        con.execute("ATTACH ? AS kept", (os.fspath(suite.base / "kept.db"),))
+        con.execute("INSERT INTO main.entry SELECT * FROM kept.entry")
+    suite.until(lambda: worker_state(suite) == "running", "it goes on by itself when it is mended")
+
+
+def test_a_patch_submitted_in_a_window_waits_for_its_end(suite: Suite) -> None:
+    entry = suite.entry("a.txt")
+    patch = json.dumps({"changes": {entry["id"]: {"class": "mine"}}, "revs": {entry["id"]: entry["rev"]}})
+    suite.run("pause", "--no-snapshot")
+    said = suite.run("submit", "-", "--wait", stdin=patch, code=5)
+    assert "is paused" in said.err and "waits in the queue" in said.err
+    suite.run("resume")
+    suite.until(lambda: suite.entry("a.txt")["class"] == "mine", "it is applied")
 
 
 def test_a_flag_with_broken_toml_is_a_plain_flag_and_warned_of(suite: Suite) -> None:

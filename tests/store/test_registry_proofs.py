@@ -156,7 +156,7 @@ def test_an_edited_digest_in_a_record_breaks_the_next_one_and_the_checkpoint(pat
         path, """UPDATE ledger SET record = replace(record, '"digest_after":"', '"digest_after":"0000') WHERE sequence = 3"""
     )
     assert "commit 4 does not begin at the digest where the one before ended" in found["ledger"]
-    assert found["checkpoint"] == ["line 3: commit 3 is another one now: the ledger was rewritten"]
+    assert found["checkpoint"] == ["checkpoints.jsonl line 3: commit 3 is another one now: the ledger was rewritten"]
     assert found["replay"]
 
 
@@ -171,7 +171,7 @@ def test_a_record_edited_into_nonsense_is_named(path: Path, record: str, sequenc
 def test_a_deleted_record_is_missed(path: Path) -> None:
     found = tamper(path, "DELETE FROM ledger WHERE sequence = 3")
     assert "commit 4 follows commit 2: records are missing" in found["ledger"]
-    assert found["checkpoint"] == ["line 3: the ledger has no commit 3: it was cut, or replaced by an older copy"]
+    assert found["checkpoint"] == ["checkpoints.jsonl line 3: the ledger has no commit 3: it was cut, or replaced by an older copy"]
     assert "cannot be replayed" in found["replay"][0]
 
 
@@ -194,18 +194,18 @@ def test_a_forged_record_with_a_right_hash_lacks_the_signature(path: Path) -> No
         path, f"UPDATE ledger SET record = '{text}', hash = x'{hashed.hex()}', signature = x'{foreign.hex()}' WHERE sequence = 5"
     )
     assert found["ledger"] == ["commit 5 is not signed by the ledger key"]
-    assert found["checkpoint"] == ["line 5: commit 5 is another one now: the ledger was rewritten"]
+    assert found["checkpoint"] == ["checkpoints.jsonl line 5: commit 5 is another one now: the ledger was rewritten"]
 
 
 def test_a_foreign_key_signed_nothing_here(path: Path) -> None:
     found = faults(path, Signer(new_key()).public)
     assert found["ledger"] == [f"commit {sequence} is not signed by the ledger key" for sequence in range(1, 6)]
-    assert found["checkpoint"] == [f"line {sequence}: not signed by the ledger key" for sequence in range(1, 6)]
+    assert found["checkpoint"] == [f"checkpoints.jsonl line {sequence}: not signed by the ledger key" for sequence in range(1, 6)]
 
 
 def test_a_tail_that_was_cut_off_is_known_from_the_checkpoints(path: Path) -> None:
     found = tamper(path, "DELETE FROM ledger WHERE sequence = 5")
-    assert found["checkpoint"] == ["line 5: the ledger has no commit 5: it was cut, or replaced by an older copy"]
+    assert found["checkpoint"] == ["checkpoints.jsonl line 5: the ledger has no commit 5: it was cut, or replaced by an older copy"]
     assert "the ledger says" in found["digest"][0]
 
 
@@ -230,20 +230,22 @@ def edited(path: Path, edit: Callable[[dict[str, Any]], object]) -> list[str]:
 )
 def test_an_edited_checkpoint_line_is_named(path: Path, change: dict[str, Any]) -> None:
     (detail,) = edited(path, lambda value: {**value, **change})
-    assert detail in ("line 3: not signed by the ledger key", "line 3: not a checkpoint")
+    assert detail in ("checkpoints.jsonl line 3: not signed by the ledger key", "checkpoints.jsonl line 3: not a checkpoint")
 
 
 @pytest.mark.parametrize(
     "value", [None, 5, [], {}, "x", {"signature": 1}, {"signature": "zz", "sequence": 1, "hash": "", "digest": ""}]
 )
 def test_a_line_that_is_no_checkpoint_is_named(path: Path, value: object) -> None:
-    assert edited(path, lambda _: value) == ["line 3: not a checkpoint"]
+    assert edited(path, lambda _: value) == ["checkpoints.jsonl line 3: not a checkpoint"]
 
 
 def test_bytes_that_are_no_text_are_no_checkpoint(path: Path) -> None:
     with path.with_name("checkpoints.jsonl").open("ab") as file:
         file.write(b"\xff\xfe\n" + b"[" * 100_000 + b"\n")
-    assert faults(path) == {"checkpoint": ["line 6: not a checkpoint", "line 7: not a checkpoint"]}
+    assert faults(path) == {
+        "checkpoint": [f"checkpoints.jsonl line {number}: not a checkpoint" for number in (6, 7)]
+    }
 
 
 def test_a_partial_last_line_is_no_fault(path: Path) -> None:
