@@ -77,3 +77,8 @@ def exists(pid: int) -> bool:
     except PermissionError:
         pass  # it is another user's
     return True
+
+
+def is_process(number: str) -> bool:
+    """Say whether a part of a file's name is the number of a process that there is."""
+    return number.isdecimal() and len(number) < 10 and exists(int(number))

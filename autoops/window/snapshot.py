@@ -11,6 +11,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from autoops import clock
 from autoops.core.signing import Verifier
 from autoops.errors import CheckFailed, Refused
 from autoops.files import durable
@@ -26,10 +27,10 @@ def take(state: State, stamp: str) -> Path:
     """Copy the registry to `backups/window-STAMP.db` and return its path. Raises StorageError, CheckFailed, OSError."""
     state.backups.mkdir(mode=0o700, exist_ok=True)
     target = state.backups / f"{PREFIX}{stamp}{SUFFIX}"
-    temporary = target.with_name(f".{target.name}.tmp")
+    _tidy(state)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     with contextlib.closing(Registry.open(state.registry_db)) as registry:
         head = registry.head()
-        temporary.unlink(missing_ok=True)
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
         registry.copy_to(temporary)
     with contextlib.closing(Registry.open(temporary)) as copy:
@@ -42,6 +43,14 @@ def take(state: State, stamp: str) -> Path:
     for old in snapshots(state)[:-KEPT]:
         old.unlink(missing_ok=True)
     return target
+
+
+def _tidy(state: State) -> None:
+    """Remove the unfinished copies of processes that were killed."""
+    for left in state.backups.glob(f".{PREFIX}*{SUFFIX}.*.tmp*"):
+        owner = left.name.rpartition(".tmp")[0].rpartition(".")[2]
+        if not clock.is_process(owner):
+            left.unlink(missing_ok=True)
 
 
 def _publish(temporary: Path, target: Path) -> None:

@@ -36,7 +36,7 @@ class Hearing:
         """Remove what killed askers left behind."""
         for cookie in self._directory.iterdir():
             asker = cookie.name.partition("-")[0]
-            if not (asker.isdecimal() and len(asker) < 10 and clock.exists(int(asker))):
+            if not clock.is_process(asker):
                 cookie.unlink(missing_ok=True)
 
     def listener(self) -> Listener | None:

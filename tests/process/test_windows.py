@@ -326,7 +326,21 @@ def test_a_holder_that_is_killed_leaves_the_window_open_and_alarmed(suite: Suite
     held.communicate()
     suite.until(lambda: "has died" in suite.run("maintenance", "status", code=None).out, "it is told")
     assert flag_of(suite).exists() and worker_state(suite) == "paused"
+    suite.run("maintenance", "snapshot")  # removes what the holder may have left of its own
     suite.run("resume")
+
+
+def test_unfinished_copies_of_the_dead_are_removed_those_of_the_living_are_not(suite: Suite) -> None:
+    watcher = suite.processes["watcher"].pid
+    suite.kill("watcher")
+    (suite.state / "backups").mkdir()
+    ours = suite.state / "backups" / f".window-20260101T000000Z.db.{os.getpid()}.tmp"
+    dead = ours.with_name(f".window-20260101T000000Z.db.{watcher}.tmp")
+    for left in (ours, dead):
+        left.write_bytes(b"")
+    suite.run("maintenance", "snapshot")
+    assert ours.exists() and not dead.exists()
+    ours.unlink()
 
 
 def test_pause_names_the_service_that_does_not_let_go(suite: Suite) -> None:
