@@ -24,7 +24,7 @@ _FIELDS: Final = {"id": "DOC_ID"}  # in the journal a field says of itself what 
 PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}  # syslog(3)
 LEVELS: Final = tuple(PRIORITIES)
 
-# event: (level, keys it must have). Single entries are debug: a checkout moves 20,000; the ledger keeps them all.
+# event: (level, keys it must have). Of commits with many changes (a checkout moves 20,000) single ones are reported in debug only.
 EVENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "service_started": ("info", ("service",)),
     "service_ready": ("info", ("service",)),
@@ -52,11 +52,11 @@ EVENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "file_unsettled": ("debug", ("path",)),
     "finding_opened": ("warning", ("kind", "path", "detail")),
     "finding_closed": ("info", ("kind", "path")),
-    "entry_created": ("debug", ("id", "path")),
-    "entry_moved": ("debug", ("id", "path", "was", "evidence")),
-    "entry_changed": ("debug", ("id", "path")),
-    "entry_missing": ("debug", ("id", "path")),
-    "entry_retired": ("debug", ("id", "path")),
+    "entry_created": ("info", ("id", "path")),
+    "entry_moved": ("info", ("id", "path", "was", "evidence")),
+    "entry_changed": ("info", ("id", "path")),
+    "entry_missing": ("info", ("id", "path")),
+    "entry_retired": ("info", ("id", "path")),
     "entry_renamed": ("debug", ("id", "path", "was")),
     "watch_overflowed": ("warning", ("root",)),
     "watch_gap_opened": ("warning", ("root", "path", "reason")),
@@ -95,9 +95,9 @@ def emit(event: str, /, **facts: object) -> None:
         getattr(get_logger(), level)(event, **facts)
 
 
-def is_reported(event: str) -> bool:
-    """Tell whether reporting an event has any effect, for those who would have to gather its facts a million times."""
-    return _collected is not None or PRIORITIES[EVENTS[event][0]] <= _threshold
+def is_verbose() -> bool:
+    """Tell whether debug events are reported, for those who would have to gather their facts a million times."""
+    return _collected is not None or _threshold >= PRIORITIES["debug"]
 
 
 @contextlib.contextmanager

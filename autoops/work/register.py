@@ -15,7 +15,7 @@ from autoops.core.hints import rename_facts
 from autoops.core.identity import Verdict, decide, is_doubtful
 from autoops.core.view import Place, Sighting, View
 from autoops.files import opening, roots
-from autoops.log import emit, is_reported
+from autoops.log import emit, is_verbose
 from autoops.model import PRIORITY_LIVE, PRIORITY_RETRY, Change, Entry, Observation, Work, path_key
 from autoops.store.commit import Committed, RegistryWriter, Why
 from autoops.store.operations import DryRun, Gap, Gaps, WouldDo
@@ -25,6 +25,7 @@ from autoops.work.gather import entries_at, view_of
 from autoops.work.notes import PLACE_KINDS, Notes
 from autoops.work.renames import Renames
 
+_FEW = 20  # changes of one commit that are reported one by one
 _ASK_AGAIN_S = 0.3  # a deferred decision: by then the other half of a move has been seen
 
 
@@ -104,7 +105,8 @@ class Register:
             root=changes[0].after.root,
             source=why.source,
         )
-        if is_reported("entry_created"):
+        few = len(changes) <= _FEW and why.source != "describe"
+        if few or is_verbose():
             for change, entry in zip(changes, done.entries, strict=True):
                 _report(change, entry)
         self._checkpoints.due = True

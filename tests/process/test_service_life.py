@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from running import Suite
 
 DEADLINE_S = 20.0
 
@@ -370,3 +371,20 @@ def test_a_service_lives_without_systemd(start: Start, address: str) -> None:
     code, errors = life.end()
     assert code == 0
     assert ("notification_failed" in errors) == bool(address)
+
+
+def test_the_log_names_the_documents_of_a_small_commit_and_counts_those_of_a_large_one(suite: Suite) -> None:
+    def told() -> list[tuple[str, str]]:
+        return [(event["event"], event["id"]) for event in suite.events("worker") if event["event"].startswith("entry_")]
+
+    suite.stop("watcher")
+    for number in range(30):
+        (suite.root / f"many-{number}.txt").write_text(f"{number}\n")
+    suite.run("scan", config=True)
+    suite.until(lambda: len(suite.active()) == 30, "all are registered, by one commit of a scan")
+    assert told() == []
+    suite.start("watcher")
+    suite.idle()
+    (suite.root / "one.txt").write_text("one\n")
+    suite.idle()
+    assert told() == [("entry_created", suite.entry("one.txt")["id"])]

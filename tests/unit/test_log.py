@@ -69,8 +69,8 @@ def test_an_event_that_lacks_a_key_is_a_bug() -> None:
 
 def test_what_is_emitted_can_be_collected_at_every_level() -> None:
     with log.captured() as events:
-        log.emit("entry_created", id="1", path=HOSTILE, more=2)
-    assert events == [{"event": "entry_created", "level": "debug", "id": "1", "path": HOSTILE, "more": 2}]
+        log.emit("file_unsettled", path=HOSTILE, more=2)
+    assert events == [{"event": "file_unsettled", "level": "debug", "path": HOSTILE, "more": 2}]
 
 
 def test_a_text_line_stays_one_line_and_no_value_looks_like_a_fact(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +88,7 @@ def test_a_json_line_has_time_program_level_and_every_fact(capsys: pytest.Captur
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", record.pop("timestamp"))
     assert record == {
         "program": "autoops-worker",
-        "level": "debug",
+        "level": "info",
         "event": "entry_moved",
         "id": "1",
         "path": SHOWN,
