@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -16,11 +16,12 @@ from autoops.core import ids, ledger
 from autoops.core.canonical import canonical, described_json, entry_text, patch_text
 from autoops.core.digest import leaves_by_bucket
 from autoops.core.ledger import Head
-from autoops.errors import LedgerKeyChanged, PreconditionFailed
+from autoops.errors import PreconditionFailed
 from autoops.model import UNDESCRIBED, Change, Entry
+from autoops.store.bookkeeping import Bookkeeping, root_row
 from autoops.store.database import Checkpoint, Database, Row, Transaction
 from autoops.store.leaves import Leaves
-from autoops.store.registry import SCHEMA, Registry, directory_key, to_signed
+from autoops.store.registry import SCHEMA, directory_key, to_signed
 from autoops.trace import trace
 
 _CACHED_DIRECTORIES = 1_000
@@ -85,12 +86,11 @@ class Committed(NamedTuple):
         ]
 
 
-class RegistryWriter(Registry):
+class RegistryWriter(Bookkeeping):
     """The registry for the worker: the only writer, with its one connection."""
 
     def __init__(self, database: Database, signer: Signing) -> None:
         super().__init__(database)
-        self._db = database
         self._signer = signer
         self._directories: OrderedDict[tuple[str, bytes], int] = OrderedDict()
         self._load()
@@ -204,7 +204,7 @@ class RegistryWriter(Registry):
         )
 
     def _directory(self, tx: Transaction, root: str, path: bytes) -> int:
-        root_id = _root_id(tx, root)
+        root_id = root_row(tx, root)
         tx.execute("INSERT OR IGNORE INTO directory(root, key) VALUES (?, ?)", (root_id, directory_key(path)))
         found = int(tx.query("SELECT id FROM directory WHERE root = ? AND key = ?", (root_id, directory_key(path)))[0][0])
         self._directories[root, path] = found
@@ -217,83 +217,9 @@ class RegistryWriter(Registry):
         if self._leaves.late_count >= max(1, least):
             self._leaves.store(self._db)
 
-    # what stands beside the entries, in no commit
-
-    def saw_again(self, seen: Iterable[tuple[str, int]], now_s: float) -> None:
-        """Note that contents were read again and are what the registry says: (ID, change time of the inode)."""
-        with self._db.transaction() as tx:
-            sql = "UPDATE entry SET ctime_ns = ?, verified_s = ? WHERE id = ?"
-            tx.execute_many(sql, [(ctime_ns, int(now_s), int(entry_id)) for entry_id, ctime_ns in seen])
-
-    def give_up(self, entry_ids: Iterable[str]) -> None:
-        """Note that stage two gave up on the present content of entries."""
-        with self._db.transaction() as tx:
-            sql = "UPDATE entry SET pending = 2 WHERE id = ? AND pending = 1"
-            tx.execute_many(sql, [(int(entry_id),) for entry_id in entry_ids])
-
-    def put_off(self, entry_ids: Iterable[str]) -> None:
-        """Note that stage two could not get at the content of entries."""
-        with self._db.transaction() as tx:
-            sql = "UPDATE entry SET pending = 3 WHERE id = ? AND pending = 1"
-            tx.execute_many(sql, [(int(entry_id),) for entry_id in entry_ids])
-
-    def take_up(self, root: str) -> int:
-        """Give stage two again what was put off in a root; return how many."""
-        with self._db.transaction() as tx:
-            return tx.execute(
-                "UPDATE entry SET pending = 1 WHERE pending = 3 AND directory IN"
-                " (SELECT d.id FROM directory d JOIN root r ON r.id = d.root WHERE r.name = ?)",
-                (root,),
-            )
-
-    def describe_again(self) -> int:
-        """Give stage two every active file again, say after its extractors changed; return how many."""
-        with self._db.transaction() as tx:
-            return tx.execute("UPDATE entry SET pending = 1 WHERE status = 'active' AND kind = 'file' AND sha256 IS NOT NULL")
-
-    def place_roots(self, places: Mapping[str, bytes]) -> None:
-        """Keep where the configured roots are."""
-        with self._db.transaction() as tx:
-            tx.execute(
-                "UPDATE root SET path = NULL WHERE name NOT IN (SELECT value FROM json_each(?))", (json.dumps(list(places)),)
-            )
-            for name, path in places.items():
-                tx.execute("UPDATE root SET path = ? WHERE id = ?", (path, _root_id(tx, name)))
-
-    def set_identity(self, root: str, identity: str) -> None:
-        """Keep what a root's top directory is."""
-        with self._db.transaction() as tx:
-            tx.execute("UPDATE root SET identity = ? WHERE id = ?", (identity, _root_id(tx, root)))
-
-    def require_key(self, public: str) -> None:
-        """Remember the key that signs this ledger. Raises LedgerKeyChanged when it is signed by another one already."""
-        known = self.meta("public_key")
-        if known is None:
-            with self._db.transaction() as tx:
-                tx.execute("INSERT INTO meta VALUES ('public_key', ?)", (public,))
-        elif known != public:
-            raise LedgerKeyChanged(database=self._db.path, known=known, given=public)
-
-    def intend(self, renames: Mapping[str, bytes]) -> None:
-        """Write down renames before they are done: ID -> target path below the root."""
-        with self._db.transaction() as tx:
-            rows = [(int(entry_id), target) for entry_id, target in renames.items()]
-            tx.execute_many("INSERT OR REPLACE INTO intent VALUES (?, ?)", rows)
-
-    def forget_intents(self, entry_ids: Iterable[str]) -> None:
-        """Remove renames that were done or given up."""
-        with self._db.transaction() as tx:
-            tx.execute_many("DELETE FROM intent WHERE entry = ?", [(int(entry_id),) for entry_id in entry_ids])
-
     def forget_directories(self, root: str, paths: Iterable[bytes]) -> None:
         """Remove rows of directories that hold no entries any more."""
-        with self._db.transaction() as tx:
-            root_id = _root_id(tx, root)
-            tx.execute_many(
-                "DELETE FROM directory WHERE root = ? AND key = ?"
-                " AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.directory = directory.id)",
-                [(root_id, directory_key(path)) for path in paths],
-            )
+        super().forget_directories(root, paths)
         self._directories.clear()
 
     def checkpoint(self, *, least_bytes: int = _WAL_BYTES, truncate: bool = False) -> Checkpoint | None:
@@ -309,14 +235,6 @@ class RegistryWriter(Registry):
 def _parked(entry: Entry) -> bytes:
     """Return a name that no file can have, so that two documents may swap their paths within one transaction."""
     return b"\0" + entry.id.encode()
-
-
-def _root_id(tx: Transaction, root: str) -> int:
-    row = tx.one("SELECT id FROM root WHERE name = ?", (root,))
-    if row is None:
-        tx.execute("INSERT INTO root(name) VALUES (?)", (root,))
-        row = tx.query("SELECT id FROM root WHERE name = ?", (root,))[0]
-    return int(row[0])
 
 
 def _keep_history(tx: Transaction, changes: Sequence[Change]) -> None:

@@ -15,7 +15,6 @@ from autoops.core.hints import rename_facts
 from autoops.core.identity import Verdict, decide, is_doubtful
 from autoops.core.view import Place, Sighting, View
 from autoops.files import opening, roots
-from autoops.log import emit, is_verbose
 from autoops.model import PRIORITY_LIVE, PRIORITY_RETRY, Change, Entry, Observation, Work, path_key
 from autoops.store.commit import Committed, RegistryWriter, Why
 from autoops.store.operations import DryRun, Gap, Gaps, WouldDo
@@ -24,8 +23,8 @@ from autoops.work.checkpoints import Checkpoints
 from autoops.work.gather import entries_at, view_of
 from autoops.work.notes import PLACE_KINDS, Notes
 from autoops.work.renames import Renames
+from autoops.work.reporting import action, report
 
-_FEW = 20  # changes of one commit that are reported one by one
 _ASK_AGAIN_S = 0.3  # a deferred decision: by then the other half of a move has been seen
 
 
@@ -97,18 +96,7 @@ class Register:
     def commit(self, changes: Sequence[Change], why: Why) -> Committed:
         """Commit, report and follow up. Raises PreconditionFailed."""
         done = self._registry.commit(changes, why, self._now_s())
-        emit(
-            "batch_committed",
-            sequence=done.head.sequence,
-            patches=len(changes),
-            digest=done.head.digest.hex()[:16],
-            root=changes[0].after.root,
-            source=why.source,
-        )
-        few = len(changes) <= _FEW and why.source != "describe"
-        if few or is_verbose():
-            for change, entry in zip(changes, done.entries, strict=True):
-                _report(change, entry)
+        report(changes, done, why)
         self._checkpoints.due = True
         self.on_pending()
         if any(root.policy == "rename" for root in self._roots.values()):
@@ -276,28 +264,3 @@ def _is_below(sighting: Sighting, gaps: Sequence[Gap]) -> bool:
 
 def _content(seen: Observation) -> object:
     return seen.size_bytes, seen.mtime_ns, seen.sha256
-
-
-def action(change: Change) -> str:
-    """Return what a change does, in a word or two."""
-    before, after = change.before, change.after
-    if before is None:
-        return "register"
-    if before.status != after.status:
-        return {"active": "return", "missing": "mark missing", "retired": "retire"}[after.status]
-    return "move" if (before.root, before.path) != (after.root, after.path) else "update"
-
-
-def _report(change: Change, entry: Entry) -> None:
-    match action(change):
-        case "register":
-            emit("entry_created", id=entry.id, path=entry.path, evidence=change.evidence["kind"])
-        case "move":
-            assert change.before
-            emit("entry_moved", id=entry.id, path=entry.path, was=change.before.path, evidence=change.evidence["kind"])
-        case "mark missing":
-            emit("entry_missing", id=entry.id, path=entry.path)
-        case "retire":
-            emit("entry_retired", id=entry.id, path=entry.path)
-        case _:
-            emit("entry_changed", id=entry.id, path=entry.path, evidence=change.evidence["kind"])

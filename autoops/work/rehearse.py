@@ -17,7 +17,8 @@ from autoops.model import JSON, Job, Work, path_key, split_key
 from autoops.pool.pool import Pool
 from autoops.store.registry import Registry
 from autoops.work.gather import view_of
-from autoops.work.register import Effects, action
+from autoops.work.register import Effects
+from autoops.work.reporting import action
 from autoops.work.scan import Scan
 
 _WAIT_S = 0.1

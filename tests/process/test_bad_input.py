@@ -380,6 +380,9 @@ def test_a_second_worker_is_refused_and_told_who_is_the_first(suite: Suite) -> N
     answer = suite.run("start-worker", code=4, config=True)
     assert f"process {suite.processes['worker'].pid}" in answer.err and "hint:" in answer.err
     assert suite.run("up", "--once", code=4, config=True).err.count("another worker") >= 1
+    assert suite.run("up", code=4, config=True).err.count("another worker") >= 1
+    running = suite.run("status", "--json").json["processes"]
+    assert {name: running[name]["pid"] for name in running} == {name: one.pid for name, one in suite.processes.items()}
     (suite.root / "f").write_text("the first one is none the worse\n")
     suite.idle()
     suite.require_disk_registered()
