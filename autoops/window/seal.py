@@ -1,7 +1,7 @@
 """What registry.db was when the worker let go of it, so that the next start knows at once whether anybody has touched it since.
 
 The seal says which file it was, and in which window. It proves nothing (that is what ledger and checkpoints are for): it saves
-reading a registry that nobody touched. Without one, say after a crash, nothing is known, and `autoops verify` is the judge.
+a start reading a registry that nobody touched. Without one, say after a crash, nothing is known, and `autoops verify` is the judge.
 Reads the metadata of registry.db and its WAL; writes `registry/seal.json`.
 """
 
