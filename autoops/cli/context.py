@@ -123,13 +123,14 @@ def _sentence(error: RootRefused) -> str:
 def default_state(system: Path = SYSTEM_STATE) -> Path:
     """Return the state directory when none is given.
 
-    That is systemd's, else `.autoops` here if it is one, else the installed service's if we may enter it, else the user's own.
+    That is systemd's, else `.autoops` here if there is one (for root: one of his own, not one that was put in his way), else the
+    installed service's if we may enter it, else the user's own.
     """
     given = os.environ.get("STATE_DIRECTORY")
     if given:
         return Path(given.split(":")[0])
     here = Path(".autoops").absolute()
-    if here.is_dir():
+    if here.is_dir() and (os.geteuid() != 0 or here.lstat().st_uid == 0):
         return here
     if os.access(system, os.R_OK | os.X_OK):
         return system

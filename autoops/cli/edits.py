@@ -22,7 +22,7 @@ SHOWN = 20
 def inspected(ctx: Context, *, is_held: bool = False) -> Inspection:
     """Look at what was edited; untouched since the worker let go of it, there is nothing to look at, unless that is held."""
     left = seal.read(ctx.state)
-    if not is_held and (left is None or left.files == seal.stamp(ctx.state.registry_db)):
+    if not is_held and left and left.files == seal.stamp(ctx.state.registry_db):
         return Inspection([], [])
     return inspect(ctx.state, Verifier(ctx.public_key()))
 

@@ -166,8 +166,10 @@ def _opening(root: RootConfig, config: Config, *, read_all: bool, group: str) ->
 
 def _trouble(opening: Opening) -> str:
     """Return why the services cannot read a root, "" when they can or nobody knows."""
-    groups = [grp.getgrnam(opening.group).gr_gid] if opening.group else []
-    who = access.service_user(groups)
+    try:
+        who = access.service_user([grp.getgrnam(opening.group).gr_gid] if opening.group else [])
+    except KeyError:
+        return f"there is no group {opening.group} any more: no service starts that is to be in it"
     if who is None:
         return ""
     try:

@@ -56,6 +56,7 @@ def _proofs(ctx: Context) -> Iterator[_Proof]:
     head = registry.head()
     yield "database", proofs.database(registry)
     yield "entries and digest", proofs.entries(registry, head)
+    yield "key and last ID", proofs.notes(registry, verifier.public)
     yield "ledger chain and signatures", proofs.ledger(registry, verifier)
     yield "checkpoints", proofs.checkpoints(ctx.state.checkpoints, registry, verifier)
 

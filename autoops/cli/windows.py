@@ -24,11 +24,12 @@ from autoops.core.canonical import changed_fields
 from autoops.core.ledger import utc
 from autoops.core.signing import Verifier
 from autoops.errors import CannotTell, CheckFailed, Refused, StorageReadOnly, UsageError
+from autoops.files.acting import as_owner_of
 from autoops.log import emit
 from autoops.runtime import maintenance
 from autoops.runtime.maintenance import Maintenance
 from autoops.store.operations import Heartbeat
-from autoops.window import snapshot
+from autoops.window import seal, snapshot
 from autoops.window.admit import way_back
 from autoops.window.flag import change_flag, remove_flag, set_flag
 from autoops.window.inspect import Inspection
@@ -88,6 +89,8 @@ def resume(
     window = maintenance.read(ctx.state.flag)
     if window is None and _held(ctx) is None:
         raise Refused(detail="no maintenance window is open")
+    if window and window.is_held():
+        raise Refused(detail=f"a command that runs now holds the window ({window}), and closes it when it ends")
     if restore_snapshot:
         _restore(ctx, snapshot_name or (window.snapshot if window else ""), dry_run=dry_run)
     if dry_run:
@@ -159,6 +162,9 @@ def run(
         ended = "" if code == 0 else f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
     except OSError as error:
         ended = f"could not be started: {error.strerror}"
+    if maintenance.read(ctx.state.flag) != window:
+        how = ended or "ended well"
+        raise CheckFailed(detail=f"the window was closed, or opened anew, by another while the command ran, which {how}")
     if ended:
         change_flag(ctx.state.flag, window._replace(holder="", failed=ended))
         emit("window_alarm", flag=str(ctx.state.flag), reason=f"the command that held the window {ended}")
@@ -173,14 +179,17 @@ def run(
 def _window(ctx: Context, why: str, until: str, declare: Sequence[str]) -> Maintenance:
     require_state(ctx.state)
     what = tuple(find_declared(ctx, one) for one in declare)
-    return Maintenance(os.environ.get("SUDO_USER") or getpass.getuser(), utc(time.time()), why, _end_of(until), what)
+    return Maintenance(os.environ.get("SUDO_USER") or getpass.getuser(), utc(time.time()), names.show(why), _end_of(until), what)
 
 
 def _end_of(until: str) -> str:
     """Return a time, or a span from now, as the flag has it. Raises UsageError."""
     span = _SPAN.fullmatch(until)
     if span:
-        return utc(time.time() + int(span[1]) * _UNIT_S[span[2]])
+        try:
+            return utc(time.time() + int(span[1]) * _UNIT_S[span[2]])
+        except (OverflowError, ValueError, OSError):
+            raise UsageError(detail=f"--until {names.show(until)} is too far away") from None
     end_s = maintenance.time_of(until)
     if until and end_s is None:
         raise UsageError(detail=f"--until {names.show(until)} is no time: write 2h, 30m, or 2026-01-31T18:00")
@@ -203,6 +212,9 @@ def _open_window(ctx: Context, window: Maintenance, timeout_s: float, *, with_sn
         raise CheckFailed(detail=f"after {timeout_s:g} s {who} has not let go. The window is open, but do not edit yet")
     let_go = [f"autoops-{beat.process}" for beat in living(ctx.state)]
     say(f"paused: {', '.join(let_go)}" if let_go else "paused: no service runs")
+    if worker(ctx.state) is None:  # then nothing but the seal tells the next one to look at what was edited
+        with as_owner_of(ctx.state.seal.parent):
+            seal.note_window(ctx.state, window)
     if with_snapshot:
         window = window._replace(snapshot=_snapshot(ctx).name)
         change_flag(ctx.state.flag, window)

@@ -37,6 +37,7 @@ class Verifier:
     def __init__(self, public: bytes) -> None:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+        self.public = public
         self._key: Ed25519PublicKey = Ed25519PublicKey.from_public_bytes(public)
 
     def verify(self, signature: bytes, message: bytes) -> bool:

@@ -108,6 +108,8 @@ def directory(root: bytes, path: bytes) -> Iterator[int]:
     try:
         above = {_identity(fd)} if path else set()
         for component in path.split(b"/") if path else ():
+            if component in (b"", b".", b".."):  # no listing has them: somebody wrote them into a registry or a queue
+                raise FileNotFoundError(errno.ENOENT, "no path below a root", path)
             below = os.open(component, _DIRECTORY, dir_fd=fd)
             os.close(fd)
             fd = below

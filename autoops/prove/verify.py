@@ -87,6 +87,15 @@ def ledger(registry: Registry, verifier: Verifier) -> Iterator[Fault]:
         expected = record.sequence + 1
 
 
+def notes(registry: Registry, public_key: bytes) -> Iterator[Fault]:
+    """What stands beside the entries and decides about the next commit: the key, and the last ID that was given."""
+    key, last, greatest = registry.meta("public_key"), registry.meta("last_id"), registry.greatest_id()
+    if key not in (None, public_key.hex()):
+        yield Fault("notes", f"public_key was changed: {str(key)[:16]} is not the key of this ledger, {public_key.hex()[:16]}...")
+    if last != greatest:  # no entry is ever deleted
+        yield Fault("notes", f"last_id was changed: it is {str(last)[:20]}, the last ID that was given is {greatest}")
+
+
 def checkpoints(path: Path, registry: Registry, verifier: Verifier) -> Iterator[Fault]:
     """Every line of checkpoints.jsonl: its signature, and its hash and digest against the ledger at that sequence."""
     if not path.exists():

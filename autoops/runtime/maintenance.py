@@ -42,12 +42,16 @@ class Maintenance(NamedTuple):
             said.append(f"the flag itself is faulty: {self.fault}")
         return names.show(", ".join(part for part in said if part))
 
+    def is_held(self, is_alive: Callable[[str, int, int], bool] = clock.is_alive) -> bool:
+        """Tell whether a command that runs now holds this window open."""
+        return bool(self.holder) and _lives(self.holder, is_alive)
+
     def alarm(self, now_s: float, is_alive: Callable[[str, int, int], bool] = clock.is_alive) -> str:
         """Return why somebody should look after this window, "" when all is as it should be."""
         end_s = time_of(self.until)
         if self.failed:
             return f"the command that held the window {names.show(self.failed)}"
-        if self.holder and not _lives(self.holder, is_alive):
+        if self.holder and not self.is_held(is_alive):
             return "the command that held the window has died"
         return f"the window was to end at {names.show(self.until)}" if end_s is not None and now_s > end_s else ""
 
@@ -118,8 +122,9 @@ def parse(content: str) -> Maintenance:
 def text(said: Maintenance) -> str:
     """Return the content of a flag that says this."""
     facts = {key: value for key, value in said._asdict().items() if key in KEYS and value}
-    # A JSON string without surrogates is a TOML basic string, and a list of them a TOML array (toml.io/en/v1.0.0).
-    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in facts.items())
+    # A JSON string without surrogates, DEL escaped, is a TOML basic string, and a list of them a TOML array (toml.io/en/v1.0.0).
+    lines = (f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in facts.items())
+    return "".join(lines).replace("\x7f", "\\u007f")
 
 
 def _content(flag: Path) -> bytes:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from autoops.errors import StorageBusy, StorageMissing, StorageReadOnly
+from autoops.files.acting import as_owner_of
 from autoops.store.border import flag_of, refuse_suspect, reraise
 from autoops.store.filesystem import mount_kind, refuse_remote
 from autoops.store.guard import Guard
@@ -78,10 +79,11 @@ class Database(Reader):
         lock = None
         con: sqlite3.Connection | None = None
         try:
-            lock = Guard(path) if guard and mode != "ro" else None
-            con = connect(path, "ro" if mode == "ro" else "rw", busy_s)
-            verify(con, path, spec)  # before anything of it is changed
-            _set_up(con, path, mode, synchronous, cache_kib)
+            with as_owner_of(path.parent):  # SQLite makes files beside it, and gives them away
+                lock = Guard(path) if guard and mode != "ro" else None
+                con = connect(path, "ro" if mode == "ro" else "rw", busy_s)
+                verify(con, path, spec)  # before anything of it is changed
+                _set_up(con, path, mode, synchronous, cache_kib)
             return cls(con, path, mode, lock, busy_s)
         except BaseException as error:
             for opened in (con, lock):

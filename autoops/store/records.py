@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from autoops.core.canonical import parse
@@ -67,6 +67,13 @@ class Records:
     def commit_of(self, entry_id: str, rev: int) -> int | None:
         """Return the commit that made a revision of an entry, as history has it."""
         return dict(self.history(entry_id)).get(rev)
+
+    def history_of(self, wanted: Collection[str]) -> Iterator[tuple[str, int, int]]:
+        """Yield (ID, rev, earlier revisions kept) of these entries, and of all of which not every revision is kept."""
+        sql = "SELECT e.id, e.rev, count(h.rev) FROM entry e LEFT JOIN history h ON h.entry = e.id GROUP BY e.id"
+        for number, rev, kept in self._reader.each(sql):
+            if kept != rev - 1 or f"{number:016d}" in wanted:
+                yield f"{number:016d}", rev, kept
 
     def history_count(self) -> int:
         """Return how many revisions history knows, the present ones among them."""

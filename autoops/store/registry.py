@@ -130,6 +130,11 @@ class Registry(Records):
         row = self._reader.one("SELECT value FROM meta WHERE key = ?", (key,))
         return row[0] if row else None
 
+    def greatest_id(self) -> str | None:
+        """Return the greatest ID there is, None when there is no entry."""
+        (found,) = self._reader.query("SELECT max(id) FROM entry")[0]
+        return None if found is None else f"{found:016d}"
+
     def roots(self) -> dict[str, str | None]:
         """Return the identity of each root that was ever registered, by name."""
         return dict(self._reader.query("SELECT name, identity FROM root ORDER BY name"))

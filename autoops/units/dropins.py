@@ -1,7 +1,7 @@
 """How far the sandbox of the two daemons is opened for one root, and why: drop-ins of their units. Pure.
 
-The units see the whole system read-only, but for home directories (ProtectHome=yes) and /tmp (PrivateTmp=yes), which they do not
-see at all. The watcher only reads. The worker reads, and writes in a root whose files it renames or marks.
+The units see the whole system read-only, but for home directories (ProtectHome=yes), /tmp (PrivateTmp=yes) and /dev/shm, which they
+do not see at all. The watcher only reads. The worker reads, and writes in a root whose files it renames or marks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from autoops.units import quoting
 DIRECTORY = Path("/etc/systemd/system")
 UNITS = ("autoops-watcher.service", "autoops-worker.service")
 _HOMES = (b"/home", b"/root", b"/run/user")
-_TEMPORARY = (b"/tmp", b"/var/tmp")
+_TEMPORARY = (b"/tmp", b"/var/tmp", b"/dev/shm")
 
 Lines = Iterator[tuple[str, str]]  # (reason, setting)
 
@@ -77,10 +77,10 @@ def _lines(opening: Opening, *, writes: bool) -> Lines:
         kind = "BindPaths" if writes else "BindReadOnlyPaths"
         what = "the worker renames or marks files in it" if writes else "read-only: files in it are looked at, never changed"
         reason = f"The root lies where the service sees nothing; {what}."
-        yield reason, f"{kind}={quoting.path(opening.path, bind=True)}"
+        yield reason, f"{kind}={quoting.path(opening.path, bind=True, optional=True)}"
     elif writes:
         reason = "Everything but the service's own state is read-only; in this root the worker renames or marks files."
-        yield reason, f"ReadWritePaths={quoting.path(opening.path)}"
+        yield reason, f"ReadWritePaths={quoting.path(opening.path, optional=True)}"
     if opening.group:
         yield (
             "Asked for with --group: its members may read the root, so the service is one.",

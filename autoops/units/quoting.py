@@ -11,8 +11,10 @@ _NAME_CHARACTERS = 200  # of a file name; 255 bytes with what stands before and 
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./-+@,=~^")
 
 
-def path(raw: bytes, *, bind: bool = False) -> str:
+def path(raw: bytes, *, bind: bool = False, optional: bool = False) -> str:
     """Return an absolute path as a value of ReadWritePaths= and the like, or of BindPaths= and BindReadOnlyPaths= (`bind`).
+
+    optional: without what is there no more, a disk that is not mounted say, the unit starts all the same.
 
     A backslash makes nothing of the character after it but that character; %% is one %.
     Raises RootRefused for what systemd cannot carry. A unit file is UTF-8, and a newline, a carriage return or NUL ends its lines.
@@ -28,7 +30,7 @@ def path(raw: bytes, *, bind: bool = False) -> str:
         raise _refused(shown, "its name holds the end of a line, and a unit file cannot")
     if bind and any(char in "\"'" or ord(char) < 32 or ord(char) == 127 for char in text):
         raise _refused(shown, "its name holds a quotation mark or a control character, and systemd cannot bind that")
-    text = text.replace("%", "%%")
+    text = ("-" if optional else "") + text.replace("%", "%%")
     if _PLAIN.issuperset(text.replace("%%", "")):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

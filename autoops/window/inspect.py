@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from autoops import names
 from autoops.core import digest, schema
 from autoops.core.canonical import canonical, entry_from_json, entry_json, entry_text
 from autoops.core.signing import Verifier
@@ -72,9 +73,13 @@ def _looked_through(registry: Registry, state: State, verifier: Verifier) -> Ite
         raise StorageCorrupt(database=state.registry_db, detail=line)
     broken = registry.strange_schema()
     if not broken:  # else the rest would read what is damaged
-        proofs = (*verify.ledger(registry, verifier), *verify.checkpoints(state.checkpoints, registry, verifier))
+        proofs = (
+            *verify.ledger(registry, verifier),
+            *verify.checkpoints(state.checkpoints, registry, verifier),
+        )
         broken = [fault.detail for fault in proofs]
     yield from broken or _entries(registry)
+    yield from (fault.detail for fault in verify.notes(registry, verifier.public))
 
 
 def _entries(registry: Registry) -> Iterator[str | Edit]:
@@ -100,7 +105,9 @@ def _entries(registry: Registry) -> Iterator[str | Edit]:
     if len(edited) > MOST_EDITED:
         yield f"{len(edited):,} entries were edited, {MOST_EDITED:,} may be: one commit has to hold them all"
         return
-    yield from _edits(registry, edited, head.sequence)
+    edits = list(_edits(registry, edited, head.sequence))
+    yield from edits
+    yield from _history(registry, [one for one in edits if isinstance(one, Edit)])
 
 
 def _leaves(registry: Registry) -> Iterator[list[tuple[int, bytes]]]:
@@ -113,7 +120,7 @@ def _leaves(registry: Registry) -> Iterator[list[tuple[int, bytes]]]:
 
 
 def _edits(registry: Registry, edited: Sequence[Entry], until: int) -> Iterator[str | Edit]:
-    wrong = {found.id: fault for found in edited if (fault := schema.fault(entry_json(found)))}
+    wrong = {found.id: fault for found in edited if (fault := _fault_of(found))}
     for entry_id, fault in wrong.items():
         yield f"entry {entry_id}: {fault}"
     left = {found.id: found for found in edited if found.id not in wrong}
@@ -125,6 +132,21 @@ def _edits(registry: Registry, edited: Sequence[Entry], until: int) -> Iterator[
                     yield Edit(entry_from_json(value), sequence, left.pop(entry_id))
     for entry_id in left:
         yield f"entry {entry_id}: the ledger does not give back what it was"
+
+
+def _history(registry: Registry, edits: Sequence[Edit]) -> Iterator[str]:
+    """Of each entry as the ledger has it, history must keep every revision but the present one."""
+    revs = {edit.before.id: edit.before.rev for edit in edits}
+    for entry_id, rev, kept in registry.history_of(revs):
+        earlier = revs.get(entry_id, rev) - 1
+        if kept != earlier:
+            yield f"entry {entry_id}: its history was changed: it has {kept} earlier revisions, there were {earlier}"
+
+
+def _fault_of(found: Entry) -> str | None:
+    if any(part in (b"", b".", b"..") or b"\0" in part for part in found.path.split(b"/")):
+        return f"{names.show(found.path)} is no path below a root"
+    return schema.fault(entry_json(found))
 
 
 def changed_by_hand(edit: Edit, actor: str, now_s: int) -> Entry | None:

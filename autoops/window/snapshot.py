@@ -15,6 +15,7 @@ from autoops import clock
 from autoops.core.signing import Verifier
 from autoops.errors import CheckFailed, Refused
 from autoops.files import durable
+from autoops.files.acting import as_owner_of
 from autoops.prove import verify
 from autoops.state import State
 from autoops.store.registry import Registry
@@ -26,6 +27,11 @@ KEPT = 10  # of windows; what is older goes when a new one is taken
 def take(state: State, stamp: str) -> Path:
     """Copy the registry to `backups/window-STAMP.db` and return its path. Raises StorageError, CheckFailed, OSError."""
     state.backups.mkdir(mode=0o700, exist_ok=True)
+    with as_owner_of(state.backups):
+        return _take(state, stamp)
+
+
+def _take(state: State, stamp: str) -> Path:
     target = state.backups / f"{PREFIX}{stamp}{SUFFIX}"
     _tidy(state)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -57,9 +63,8 @@ def _publish(temporary: Path, target: Path) -> None:
     """Give a finished copy its name, durably; what a reader left beside it goes."""
     for left in ("-wal", "-shm"):
         temporary.with_name(temporary.name + left).unlink(missing_ok=True)
-    fd = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        durable.give_to_owner_of(target.parent, fd)
         os.fsync(fd)
     finally:
         os.close(fd)
@@ -87,6 +92,11 @@ def restore(state: State, snapshot: Path, verifier: Verifier, stamp: str) -> Pat
 
     Raises CheckFailed when the copy is not whole, or older than the last checkpoint (then it would undo commits); StorageError.
     """
+    with as_owner_of(state.registry_db.parent):
+        return _restore(state, snapshot, verifier, stamp)
+
+
+def _restore(state: State, snapshot: Path, verifier: Verifier, stamp: str) -> Path:
     with contextlib.closing(Registry.open(snapshot)) as copy:
         faults = [*copy.check(), *copy.strange_schema()]
         faults += [fault.detail for fault in verify.checkpoints(state.checkpoints, copy, verifier)]

@@ -152,6 +152,13 @@ def test_a_directory_that_is_renamed_by_hand_moves_every_entry_in_it(suite: Suit
 
 
 BROKEN = {
+    "a path that leaves its root": (
+        "UPDATE entry SET name = CAST('../../etc/passwd' AS BLOB) WHERE name = CAST('a.txt' AS BLOB)",
+        "is no path below a root",
+    ),
+    "the last ID changed": ("UPDATE meta SET value = '9999123123590001' WHERE key = 'last_id'", "last_id was changed"),
+    "the key changed": ("UPDATE meta SET value = 'x' WHERE key = 'public_key'", "public_key was changed"),
+    "the history deleted": ("DELETE FROM history", "its history was changed"),
     "a row deleted": ("DELETE FROM entry WHERE name = 'a.txt'", "was deleted"),
     "a row added": (
         "INSERT INTO entry SELECT id + 1000, 1, sequence, directory, CAST('new' AS BLOB), status, since_s, kind, size_bytes,"
@@ -269,6 +276,17 @@ def test_a_registry_that_was_broken_before_the_window_is_not_written_after_it(su
     suite.until(lambda: worker_state(suite) == "running", "it goes on by itself when it is mended")
 
 
+def test_an_edit_made_while_the_worker_is_down_after_a_crash_is_looked_at_when_it_starts(suite: Suite) -> None:
+    suite.kill("worker")
+    suite.run("pause", "--no-snapshot")
+    edit(suite, CLASS, b"a.txt")
+    assert "edited, not declared: " in suite.run("maintenance", "status").out
+    assert "taken over when it starts" in suite.run("resume").out
+    suite.start("worker")
+    suite.idle()
+    assert last_change(suite, "a.txt")["evidence"]["kind"] == "by-hand"
+
+
 def test_a_patch_submitted_in_a_window_waits_for_its_end(suite: Suite) -> None:
     entry = suite.entry("a.txt")
     patch = json.dumps({"changes": {entry["id"]: {"class": "mine"}}, "revs": {entry["id"]: entry["rev"]}})
@@ -306,6 +324,21 @@ def test_a_window_is_held_while_a_command_runs(suite: Suite) -> None:
     out, err = hold(suite, sys.executable, "-c", script, str(suite.state / "registry" / "registry.db")).communicate(timeout=60)
     assert "resumed\nedited by hand: 0 declared, 1 not declared" in out, err
     assert last_change(suite, "a.txt")["reason"].startswith("batch; ")
+
+
+def test_a_window_that_a_command_holds_is_not_closed_by_others(suite: Suite) -> None:
+    held = hold(suite, "sleep", "60")
+    suite.until(lambda: worker_state(suite) == "paused", "it holds")
+    suite.until(lambda: "snapshot: " in suite.run("maintenance", "status").out, "the command runs")
+    assert "a command that runs now holds the window (batch, " in suite.run("resume", code=4).err
+    flag_of(suite).unlink()
+    suite.until(lambda: worker_state(suite) == "running", "it goes on")
+    suite.run("pause", "--why", "somebody else's", "--no-snapshot")
+    subprocess.run(["pkill", "-P", str(held.pid)], check=True)
+    _, err = held.communicate(timeout=60)
+    assert held.returncode == 1 and "by another while the command ran, which was killed" in err
+    assert "somebody else's" in suite.run("maintenance", "status").out
+    suite.run("resume")
 
 
 def test_a_command_that_fails_leaves_the_window_open_and_alarmed(suite: Suite) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,6 @@ def test_the_installed_state_is_found_when_there_is_none_here(tmp_path: Path, mo
     assert default_state(installed) == installed
     (tmp_path / ".autoops").mkdir()
     assert default_state(installed) == tmp_path / ".autoops"
+    if os.geteuid() == 0:
+        os.chown(tmp_path / ".autoops", 65534, 65534)
+        assert default_state(installed) == installed, "somebody else's, put in root's way"

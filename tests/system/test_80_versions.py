@@ -31,6 +31,16 @@ def test_an_upgrade_copies_the_databases_and_then_migrates_them(machine: Machine
         database.close()
 
 
+def test_an_installation_starts_nothing_that_was_turned_off(machine: Machine) -> None:
+    machine.run("systemctl", "disable", "--now", "autoops.target")
+    machine.install("next", "--reinstall")
+    running = machine.run("systemctl", "list-units", "--plain", "--no-legend", "--state=active", "autoops*").out
+    machine.run("systemctl", "enable", "--now", "autoops.target")
+    assert running == ""
+    machine.until(lambda: all(machine.is_active(daemon) for daemon in DAEMONS), "the daemons run again")
+    machine.require_disk_registered()
+
+
 def test_a_downgrade_onto_newer_databases_is_refused_and_does_no_harm(machine: Machine) -> None:
     before, pids = machine.run("autoops", "export").out, [machine.pid(daemon) for daemon in DAEMONS]
     answer = machine.install("current", "--allow-downgrades", code=100)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import stat
 import subprocess
@@ -11,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from autoops.files import durable
+from autoops.files.acting import as_owner_of
 
 DIES_HALF_WAY = """
 import os, signal, sys
 from pathlib import Path
 from autoops.files import durable
+from autoops.files.acting import as_owner_of
 os.fsync = lambda _fd: os.kill(os.getpid(), signal.SIGKILL)
 durable.write(Path(sys.argv[1]), b"half" * 1000)
 """
@@ -46,3 +49,26 @@ def test_a_line_is_appended_after_a_torn_one(tmp_path: Path) -> None:
         out.write(b"to")
     durable.append_line(path, b"three")
     assert path.read_bytes() == b"one\nto\nthree\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_root_has_no_more_rights_in_a_directory_than_its_owner(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    ours.write_bytes(b"ours")
+    theirs.mkdir()
+    os.chown(theirs, 65534, 65534)
+    opened = os.open(ours.parent, os.O_RDONLY)
+    before = os.getgroups()
+    try:
+        with as_owner_of(theirs):
+            assert (os.geteuid(), os.getegid(), os.getgroups()) == (65534, 65534, [65534])
+            with pytest.raises(PermissionError):
+                os.chown("ours", 65534, 65534, dir_fd=opened)
+    finally:
+        os.close(opened)
+    assert (os.geteuid(), os.getegid(), os.getgroups()) == (0, 0, before)
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    os.chown(link, 65534, 65534, follow_symlinks=False)
+    with as_owner_of(link):
+        assert os.geteuid() == 65534, "who made the link decides, not what it leads to"

@@ -32,21 +32,21 @@ def test_a_root_that_the_services_see_anyway_needs_nothing() -> None:
 def test_a_root_whose_files_are_renamed_is_writable_for_the_worker_alone() -> None:
     opening = Opening("docs", b"/srv/docs", writes=True)
     assert settings(opening, WATCHER) == []
-    assert settings(opening, WORKER) == ["ReadWritePaths=/srv/docs"]
+    assert settings(opening, WORKER) == ["ReadWritePaths=-/srv/docs"]
 
 
 @pytest.mark.parametrize("path", [b"/home/ann/docs", b"/root/docs", b"/run/user/1000/x"])
 def test_a_root_in_a_home_is_bound_into_hidden_homes(path: bytes) -> None:
     bound = path.decode()
-    assert settings(Opening("d", path), WATCHER) == ["ProtectHome=tmpfs", f"BindReadOnlyPaths={bound}"]
+    assert settings(Opening("d", path), WATCHER) == ["ProtectHome=tmpfs", f"BindReadOnlyPaths=-{bound}"]
     renamed = Opening("d", path, writes=True)
-    assert settings(renamed, WATCHER) == ["ProtectHome=tmpfs", f"BindReadOnlyPaths={bound}"]
-    assert settings(renamed, WORKER) == ["ProtectHome=tmpfs", f"BindPaths={bound}"]
+    assert settings(renamed, WATCHER) == ["ProtectHome=tmpfs", f"BindReadOnlyPaths=-{bound}"]
+    assert settings(renamed, WORKER) == ["ProtectHome=tmpfs", f"BindPaths=-{bound}"]
 
 
-@pytest.mark.parametrize("path", [b"/tmp/x", b"/var/tmp/x"])
+@pytest.mark.parametrize("path", [b"/tmp/x", b"/var/tmp/x", b"/dev/shm/x"])
 def test_a_root_in_tmp_is_bound_into_the_private_one(path: bytes) -> None:
-    assert settings(Opening("d", path), WORKER) == [f"BindReadOnlyPaths={path.decode()}"]
+    assert settings(Opening("d", path), WORKER) == [f"BindReadOnlyPaths=-{path.decode()}"]
 
 
 @pytest.mark.parametrize("path", [b"/homes/x", b"/srv/home/x", b"/tmpx"])

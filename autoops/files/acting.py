@@ -1,0 +1,27 @@
+"""Root works in directories of others only as these others: what they put there, a link say, then leads no further than they go."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def as_owner_of(directory: Path) -> Iterator[None]:
+    """Have the rights of a directory's owner (of the link's, if it is one), when that is not root and we are. Raises OSError."""
+    owner = os.lstat(directory)
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        yield
+        return
+    group, groups = os.getegid(), os.getgroups()
+    os.setgroups([owner.st_gid])
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)  # the last: after it we may change nothing of this, but for going back
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
