@@ -16,7 +16,7 @@ import autoops
 
 PACKAGE = Path(autoops.__file__).parent
 
-VOCABULARY = {"errors", "model", "names", "trace", "clock", "journal", "log", "state", "config"}
+VOCABULARY = {"errors", "model", "names", "trace", "clock", "acting", "journal", "log", "state", "config"}
 SHARED = {"store", "files", "describe", "runtime", "pool", "units"}
 ROOMS = {"watch", "work", "prove", "window", "health"}
 MAY_KNOW: dict[str, set[str]] = {

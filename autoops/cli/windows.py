@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from autoops import names
+from autoops.acting import as_owner_of
 from autoops.cli.context import Context, require_state
 from autoops.cli.edits import SHOWN, changes_of, inspected, say_edits
 from autoops.cli.lookup import find_declared
@@ -24,7 +25,6 @@ from autoops.core.canonical import changed_fields
 from autoops.core.ledger import utc
 from autoops.core.signing import Verifier
 from autoops.errors import CannotTell, CheckFailed, Refused, StorageReadOnly, UsageError
-from autoops.files.acting import as_owner_of
 from autoops.log import emit
 from autoops.runtime import maintenance
 from autoops.runtime.maintenance import Maintenance

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from autoops.acting import as_owner_of
 from autoops.errors import StorageBusy, StorageMissing, StorageReadOnly
-from autoops.files.acting import as_owner_of
 from autoops.store.border import flag_of, refuse_suspect, reraise
 from autoops.store.filesystem import mount_kind, refuse_remote
 from autoops.store.guard import Guard

@@ -1,7 +1,7 @@
 """How far the sandbox of the two daemons is opened for one root, and why: drop-ins of their units. Pure.
 
-The units see the whole system read-only, but for home directories (ProtectHome=yes), /tmp (PrivateTmp=yes) and /dev/shm, which they
-do not see at all. The watcher only reads. The worker reads, and writes in a root whose files it renames or marks.
+The units see the whole system read-only, but for home directories (ProtectHome=yes) and /tmp (PrivateTmp=yes), which they do not
+see at all. The watcher only reads. The worker reads, and writes in a root whose files it renames or marks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from autoops.units import quoting
 DIRECTORY = Path("/etc/systemd/system")
 UNITS = ("autoops-watcher.service", "autoops-worker.service")
 _HOMES = (b"/home", b"/root", b"/run/user")
-_TEMPORARY = (b"/tmp", b"/var/tmp", b"/dev/shm")
+_TEMPORARY = (b"/tmp", b"/var/tmp")
 
 Lines = Iterator[tuple[str, str]]  # (reason, setting)
 

@@ -12,10 +12,10 @@ import os
 from pathlib import Path
 
 from autoops import clock
+from autoops.acting import as_owner_of
 from autoops.core.signing import Verifier
 from autoops.errors import CheckFailed, Refused
 from autoops.files import durable
-from autoops.files.acting import as_owner_of
 from autoops.prove import verify
 from autoops.state import State
 from autoops.store.registry import Registry

@@ -92,13 +92,3 @@ def test_a_power_cut_in_the_middle_of_work_loses_nothing(machine: Machine) -> No
     machine.until(lambda: all(machine.is_active(daemon) for daemon in DAEMONS), "the daemons run again")
     machine.require_disk_registered()
     machine.require_proven()
-
-
-def test_a_bound_root_that_vanished_keeps_nobody_from_the_others(machine: Machine) -> None:
-    machine.sh("mkdir /var/tmp/gone; autoops root add /var/tmp/gone; rmdir /var/tmp/gone")
-    machine.run("systemctl", "restart", *DAEMONS)
-    machine.until(lambda: all(machine.is_active(daemon) for daemon in DAEMONS), "the daemons run")
-    (machine.path("/srv/docs") / "while a root is away.txt").write_text("x\n")
-    machine.require_disk_registered()
-    machine.run("autoops", "root", "remove", "/var/tmp/gone")
-    machine.require_disk_registered()
