@@ -62,7 +62,8 @@ def test_a_state_without_logs_cannot_tell(tmp_path: Path) -> None:
 
 
 def test_following_shows_what_comes_until_it_is_interrupted(state: Path) -> None:
-    command = [*program(), "logs", "-f", "-n", "1", "--state", str(state)]
+    # by env, for the background jobs of a shell ignore the signal, and so would the program
+    command = ["env", "--default-signal=INT", *program(), "logs", "-f", "-n", "1", "--state", str(state)]
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     assert "stopped" in process.stdout.readline()
