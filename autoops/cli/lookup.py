@@ -44,9 +44,9 @@ def find_declared(context: Context, what: str) -> str:
             if what not in registry.by_id([what]):
                 raise NotFound(what=what)
             return what
+        absolute = os.fsencode(Path(what).absolute())
         for root, place in registry.root_paths().items():
             base = place.rstrip(b"/") + b"/"
-            absolute = os.fsencode(Path(what).absolute())
             below = [absolute[len(base) :]] if (absolute + b"/").startswith(base) else []
             for path in (names.to_bytes(what).strip(b"/") or b".", *below):
                 if registry.at(root, [path]) or registry.directory_id(root, path) is not None:

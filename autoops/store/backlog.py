@@ -14,7 +14,11 @@ from autoops.store.database import Reader
 NS = 1_000_000_000
 READY = "state IN ('queued', 'failed')"  # word for word as in the index, or SQLite does not use it
 
-_RENAMED = """instr(facts, '"moved_from":[') OR instr(next_facts, '"moved_from":[')"""  # word for word, too
+# Given up, a job says nothing any more. The condition is the index's, word for word, too.
+_RENAMED = """
+SELECT key, facts, next_facts FROM job
+WHERE (instr(facts, '"moved_from":[') OR instr(next_facts, '"moved_from":[')) AND state <> 'dead_letter'
+"""
 
 # Step from one (priority, kind) to the next; each answers with its first due time. Two statements, for SQLite seeks the one row
 # value `(priority, kind) > (?, ?)` by its first column and walks through the rest of the group.
@@ -145,7 +149,7 @@ class Backlog:
 
         besides: the keys of jobs that are being decided about, which do not count.
         """
-        rows = self._reader.query(f"SELECT key, facts, next_facts FROM job WHERE {_RENAMED}")
+        rows = self._reader.query(_RENAMED)
         waiting = [(split_key(key)[0], load(said)) for key, *both in rows if key not in besides for said in both]
         return {(root, name) for root, facts in waiting for former in renames_of(facts)[0] for name in former}
 

@@ -73,10 +73,7 @@ def _looked_through(registry: Registry, state: State, verifier: Verifier) -> Ite
         raise StorageCorrupt(database=state.registry_db, detail=line)
     broken = registry.strange_schema()
     if not broken:  # else the rest would read what is damaged
-        proofs = (
-            *verify.ledger(registry, verifier),
-            *verify.checkpoints(state.checkpoints, registry, verifier),
-        )
+        proofs = (*verify.ledger(registry, verifier), *verify.checkpoints(state.checkpoints, registry, verifier))
         broken = [fault.detail for fault in proofs]
     yield from broken or _entries(registry)
     yield from (fault.detail for fault in verify.notes(registry, verifier.public))

@@ -18,7 +18,6 @@ DIES_HALF_WAY = """
 import os, signal, sys
 from pathlib import Path
 from autoops.files import durable
-from autoops.acting import as_owner_of
 os.fsync = lambda _fd: os.kill(os.getpid(), signal.SIGKILL)
 durable.write(Path(sys.argv[1]), b"half" * 1000)
 """
