@@ -52,6 +52,10 @@ class RootRefused(UsageError):
     hint = "{remedy}"
 
 
+class RootAbsent(RootRefused):
+    """The root {path} cannot be watched now: {reason}."""
+
+
 class CannotTell(AutoopsError):
     """Cannot tell: {detail}."""
 
@@ -75,12 +79,6 @@ class CheckFailed(AutoopsError):
     """{detail}"""
 
     exit_code = 1
-
-
-class NothingToWatch(CheckFailed):
-    """There is nothing to watch: the configuration has no [[root]]."""
-
-    hint = "autoops root add DIR, then: systemctl start autoops.target"
 
 
 class Refused(AutoopsError):
@@ -158,6 +156,12 @@ class StorageReadOnly(StorageError):
     """{database} cannot be written: {detail}."""
 
     hint = "look at who owns the state directory, and whether its file system is mounted read-only (findmnt -T {database})"
+
+
+class StorageDenied(StorageError):
+    """{database} may not be read by user {user}."""
+
+    hint = "run it as root (sudo); or give the file back to its service: ls -l {database}, chown --reference=DIRECTORY FILE"
 
 
 class StorageCorrupt(StorageError):

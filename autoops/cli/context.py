@@ -12,7 +12,16 @@ from autoops import config as configuration
 from autoops import log, names
 from autoops.cli import keys
 from autoops.config import Config
-from autoops.errors import CannotTell, ConfigError, LedgerKeyMissing, RootRefused, StorageMissing, StorageOutdated, UsageError
+from autoops.errors import (
+    CannotTell,
+    ConfigError,
+    LedgerKeyMissing,
+    RootAbsent,
+    RootRefused,
+    StorageMissing,
+    StorageOutdated,
+    UsageError,
+)
 from autoops.runtime.wake import Waker
 from autoops.state import State
 from autoops.store.database import Database, migrate
@@ -45,22 +54,27 @@ class Context(NamedTuple):
 
     def checked_config(self) -> Config:
         """Load the configuration and look at its roots on the disk. Raises ConfigError, RootRefused."""
+        config = _with_roots(self.config())
+        _refuse(configuration.check_roots(config, self.state.directory))
+        return config
+
+    def service_config(self) -> Config:
+        """Load the configuration for a service, which goes on without a root that is not there now, and waits for the first one.
+
+        With roots from the command line all must be there: that was typed now. Raises ConfigError, RootRefused.
+        """
         config = self.config()
-        if not config.roots:
-            raise UsageError(detail="no root is configured: give --root DIR, or write a [[root]] table into the configuration")
-        refused = configuration.check_roots(config, self.state.directory)
-        if len(refused) == 1:
-            raise refused[0]
-        if refused:
-            raise ConfigError(count=len(refused), faults="\n".join(_sentence(fault) for fault in refused))
+        if self.roots or not (self.config_file or configuration.DEFAULT_FILE.exists()):
+            return self.checked_config()
+        faults = configuration.check_roots(config, self.state.directory)
+        _refuse([fault for fault in faults if not isinstance(fault, RootAbsent)])
+        for fault in faults:
+            log.emit("root_absent", detail=str(fault), hint=fault.advice)
         return config
 
     def config_with_roots(self) -> Config:
         """Load the configuration that the worker runs with. Raises ConfigError, UsageError when it names no root."""
-        config = self.running_config()
-        if not config.roots:
-            raise UsageError(detail="no root is configured: give --root DIR, or write a [[root]] table into the configuration")
-        return config
+        return _with_roots(self.running_config())
 
     def places(self, config: Config, path: Path | None) -> list[tuple[str, bytes]]:
         """Return (root name, directory below it) of every root, or of one directory. Raises UsageError."""
@@ -114,6 +128,19 @@ class Context(NamedTuple):
     def registry(self) -> Registry:
         """Open the registry for reading. Raises StorageError."""
         return Registry.open(self.state.registry_db)
+
+
+def _with_roots(config: Config) -> Config:
+    if not config.roots:
+        raise UsageError(detail="no root is configured: give --root DIR, or write a [[root]] table into the configuration")
+    return config
+
+
+def _refuse(faults: Sequence[RootRefused]) -> None:
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        raise ConfigError(count=len(faults), faults="\n".join(_sentence(fault) for fault in faults))
 
 
 def _sentence(error: RootRefused) -> str:

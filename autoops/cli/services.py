@@ -16,10 +16,10 @@ from autoops.store.operations import Heartbeats
 from autoops.store.queue import SCHEMA as QUEUE
 
 
-def _live(context: Context, service: Service, heartbeat_s: float, facts: JSON) -> int:
+def _live(context: Context, service: Service, heartbeat_s: float) -> int:
     heartbeats = Heartbeats(context.queue_db())
 
-    def beat(state: str, status: str) -> None:
+    def beat(state: str, status: str, facts: JSON) -> None:
         heartbeats.beat(service.name, state, status, int(time.time()), facts)
 
     with contextlib.ExitStack() as opened:
@@ -31,15 +31,15 @@ def _live(context: Context, service: Service, heartbeat_s: float, facts: JSON) -
 
 
 def run_watcher(context: Context) -> int:
-    """Watch until a signal ends it. Raises ConfigError, StorageError."""
+    """Watch until a signal ends it. Raises ConfigError, RootRefused, StorageError."""
     from autoops.watch.sink import QueueSink
     from autoops.watch.watcher import Plan, Settings, WatchedRoot, Watcher
 
-    config = context.checked_config()
+    config = context.config()
     configure_log(config, "autoops-watcher")
 
     def load() -> Plan:
-        config = context.checked_config()
+        config = context.service_config()
         watch = config.watch
         roots = [
             WatchedRoot(
@@ -59,17 +59,17 @@ def run_watcher(context: Context) -> int:
         # synchronous=NORMAL: what it stores are hints; after a power cut the watcher begins with a scan that finds all of it again
         database = Database.open(state.queue_db, QUEUE, synchronous="NORMAL", guard=True)
         waker = Waker(state.worker_socket)
-        return QueueSink(database, [root.name for root in config.roots], waker.wake)
+        return QueueSink(database, waker.wake)
 
     watcher = Watcher(load, sink, os.fsencode(state.cookies), excluded=(os.fsencode(state.directory),))
-    return _live(context, watcher, config.service.heartbeat_s, watcher.facts)
+    return _live(context, watcher, config.service.heartbeat_s)
 
 
 def run_worker(context: Context) -> int:
-    """Work until a signal ends it. Raises ConfigError, StorageError, AnotherWorker."""
+    """Work until a signal ends it. Raises ConfigError, RootRefused, StorageError, AnotherWorker."""
     from autoops.work.worker import Worker
 
-    config = context.checked_config()
+    config = context.config()
     configure_log(config, "autoops-worker")
-    worker = Worker(context.checked_config, context.state, context.load_key)
-    return _live(context, worker, config.service.heartbeat_s, worker.facts)
+    worker = Worker(context.service_config, context.state, context.load_key)
+    return _live(context, worker, config.service.heartbeat_s)

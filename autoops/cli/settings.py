@@ -9,11 +9,10 @@ import typer
 
 from autoops import config as configuration
 from autoops.cli import keys
-from autoops.cli.context import Context
 from autoops.cli.options import ConfigOption, DryRunOption, RootOption, StateOption, context
 from autoops.cli.output import say
 from autoops.core.ledger import utc
-from autoops.errors import CheckFailed, ConfigError, NothingToWatch
+from autoops.errors import CheckFailed
 
 config_app = typer.Typer(help="The configuration: check it, show it.", no_args_is_help=True)
 keys_app = typer.Typer(help="The key that signs the ledger.", no_args_is_help=True)
@@ -24,29 +23,13 @@ def check(
     config: ConfigOption = None,
     state: StateOption = None,
     root: RootOption = None,
-    need_root: Annotated[
-        bool,
-        typer.Option("--need-root", help="For ExecCondition= of a unit: 1 when there is no root; faults are left to the unit."),
-    ] = False,
 ) -> None:
     """Check the configuration and its roots; every fault at once, with its line. 0 when it is good, 2 when not."""
     ctx = context(state, config, root)
-    if need_root:
-        _require_root(ctx)
-        return
     settings = ctx.config()
     if settings.roots:
         ctx.checked_config()
     say(f"the configuration is good: {len(settings.roots)} root(s), {len(settings.classes)} classification rule(s)")
-
-
-def _require_root(ctx: Context) -> None:
-    """Raise NothingToWatch when no root is named. A fault passes: ending with 2, a condition would skip the unit in silence."""
-    try:
-        if not ctx.config().roots:
-            raise NothingToWatch
-    except ConfigError:
-        say("the configuration is faulty; the service will name the faults")
 
 
 @config_app.command("show")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import getpass
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -35,6 +37,7 @@ from autoops.window.flag import change_flag, remove_flag, set_flag
 from autoops.window.inspect import Inspection
 from autoops.window.services import gone_on, living, still_working, worker
 
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _SPAN = re.compile(r"(\d+)\s*(s|m|h|d)")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -83,7 +86,7 @@ def resume(
     timeout: TimeoutOption = 60.0,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Close the maintenance window: check what was edited, take it over, go on. 4: the edit is broken, and all stays as it is."""
+    """Close the maintenance window: check what was edited, take it over, go on. 4: the edit is broken, nothing is written."""
     ctx = context(state)
     require_state(ctx.state)
     window = maintenance.read(ctx.state.flag)
@@ -158,7 +161,8 @@ def run(
     window = _window(ctx, why or " ".join(command), until, declare or ())._replace(holder=maintenance.this_process())
     window = _open_window(ctx, window, timeout, with_snapshot=not no_snapshot)
     try:
-        code = subprocess.run(command, env={**os.environ, "AUTOOPS_WINDOW": str(ctx.state.flag)}, check=False).returncode
+        environment = {**os.environ, "AUTOOPS_WINDOW": str(ctx.state.flag)}
+        code = subprocess.run(command, env=environment, preexec_fn=_die_with_holder, check=False).returncode
         ended = "" if code == 0 else f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
     except OSError as error:
         ended = f"could not be started: {error.strerror}"
@@ -171,6 +175,11 @@ def run(
         raise CheckFailed(detail=f"the command {ended}; the window stays open until: autoops resume")
     change_flag(ctx.state.flag, window._replace(holder=""))
     _close_window(ctx, timeout)
+
+
+def _die_with_holder() -> None:
+    """Have the kernel end the command when this program dies: nobody would tell any more how it ended."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 # opening

@@ -13,27 +13,33 @@ from typing import NamedTuple
 
 from autoops import names
 from autoops.config.schema import Config, RootConfig
-from autoops.errors import RootRefused
+from autoops.errors import RootAbsent, RootRefused
+from autoops.files import opening
 
 
 class _Place(NamedTuple):
     shown: str
     real: bytes
-    identity: tuple[int, int]  # device, inode
+    identity: tuple[int, int] | None  # device, inode; None: there is nothing that could be watched
 
 
 def check_roots(config: Config, state: Path) -> list[RootRefused]:
     """Return every reason why a root cannot be watched; empty when all is well. `state` need not exist yet.
 
+    RootAbsent is a fault of the disk, which may pass; any other is one of the configuration.
     A root that contains the state directory is allowed: `state_below` says what must then be left out.
     """
     faults: list[RootRefused] = []
     places: list[_Place] = []
     for root in config.roots:
-        found = _place(root)
-        if isinstance(found, RootRefused):
-            faults.append(found)
-            continue
+        absent = _absent(root)
+        if absent:
+            faults.append(absent)
+        elif _is_of_the_kernel(root):
+            faults.append(
+                _refused(names.show(root.path), "what is in it is the kernel talking", "name a tree that holds documents")
+            )
+        found = _place(root, is_there=absent is None)
         if _is_within(found.real, _real(state)):
             reason = f"it lies inside the state directory {names.show(os.fsencode(state))}"
             faults.append(_refused(found.shown, reason, "watch another directory, or put the state elsewhere with --state"))
@@ -52,26 +58,40 @@ def state_below(root: RootConfig, state: Path) -> bytes | None:
     return os.path.relpath(real, top) if real != top and _is_within(real, top) else None
 
 
-def _place(root: RootConfig) -> _Place | RootRefused:
+def _absent(root: RootConfig) -> RootAbsent | None:
     shown = names.show(root.path)
     try:
         there = os.stat(root.path)
     except FileNotFoundError:
-        return _refused(shown, "it does not exist", "create or mount it, or correct the path")
+        return RootAbsent(path=shown, reason="it does not exist", remedy="create or mount it, or correct the path")
     except OSError as error:
-        return _refused(shown, f"it cannot be looked at: {error.strerror}", "look at it with: namei -l")
+        return RootAbsent(path=shown, reason=f"it cannot be looked at: {error.strerror}", remedy="look at it with: namei -l")
     if not stat.S_ISDIR(there.st_mode):
-        return _refused(shown, "it is not a directory", "name the directory that the file is in")
+        return RootAbsent(path=shown, reason="it is not a directory", remedy="name the directory that the file is in")
     if not os.access(root.path, os.R_OK | os.X_OK, effective_ids=True):
         remedy = "give the user that autoops runs as r and x on it (setfacl -m u:USER:rx), or a group that has them"
-        return _refused(shown, f"user {os.geteuid()} may not read it", remedy)
-    return _Place(shown, os.path.realpath(root.path), (there.st_dev, there.st_ino))
+        return RootAbsent(path=shown, reason=f"user {os.geteuid()} may not read it", remedy=remedy)
+    return None
+
+
+def _is_of_the_kernel(root: RootConfig) -> bool:
+    try:
+        with opening.directory(root.path, b"") as fd:
+            opening.require_documents(fd)
+    except opening.Pseudo:
+        return True
+    return False
+
+
+def _place(root: RootConfig, *, is_there: bool) -> _Place:
+    found = os.stat(root.path) if is_there else None
+    return _Place(names.show(root.path), os.path.realpath(root.path), (found.st_dev, found.st_ino) if found else None)
 
 
 def _overlaps(found: _Place, others: Sequence[_Place]) -> list[RootRefused]:
     faults = []
     for other in others:
-        if found.identity == other.identity:
+        if found.identity and found.identity == other.identity:
             faults.append(_refused(found.shown, f"it is the same directory as the root {other.shown}", "name it once"))
         elif _is_within(found.real, other.real) or _is_within(other.real, found.real):
             inner, outer = (found, other) if _is_within(found.real, other.real) else (other, found)

@@ -36,7 +36,7 @@ def check_daemon(name: str, sources: Sources) -> Result:
     beat, alive = sources.beats.get(name, (None, None))
     silent = silent_s(beat) if beat else None
     heartbeat_s = config.service.heartbeat_s if config else _BY_DEFAULT_HEARTBEAT_S
-    return services.daemon(name, beat, alive, silent, heartbeat_s, has_roots=config is None or bool(config.roots))
+    return services.daemon(name, beat, alive, silent, heartbeat_s)
 
 
 def check_database(sources: Sources) -> Result:
@@ -57,8 +57,6 @@ def check_registry(sources: Sources) -> Result:
     """Is the registry what its ledger says?"""
     if sources.window is not None:
         return Result("registry", Level.OK, "not looked at while a maintenance window is open")
-    if not sources.state.registry_db.exists() and sources.config is not None and not sources.config.roots:
-        return Result("registry", Level.OK, "there is none yet: no root is configured")
     memory = sources.state.verdict
     if sources.settings.may_write:
         return registry.check(sources.registry, sources.state.registry_db, memory, sources.settings.validate, time.time())

@@ -26,18 +26,14 @@ _GRAVE = ("root_replaced", UNIT_FAILED)  # a whole tree, or a whole service, is 
 _NAMED = 3  # so many are named in a sentence
 
 
-def daemon(
-    name: str, beat: Heartbeat | None, lives: bool | None, silent_s: float | None, heartbeat_s: float, *, has_roots: bool
-) -> Result:
+def daemon(name: str, beat: Heartbeat | None, lives: bool | None, silent_s: float | None, heartbeat_s: float) -> Result:
     """Judge one daemon by its last sign of life.
 
     lives: whether the very process lives, None when it is hidden from us; silent_s: how long ago it gave the sign, None when that
-    was before this boot; has_roots: without a root the daemons have nothing to do, and do not run.
+    was before this boot.
     """
     remedy = f"systemctl status autoops-{name}, or autoops logs {name}"
     if beat is None or silent_s is None or lives is False:
-        if not has_roots:
-            return Result(name, Level.OK, "not running: no root is configured (autoops root add DIR)")
         when = (
             f"its last sign of life was {age(silent_s)} ago" if silent_s is not None else "it gave no sign of life since the boot"
         )

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Protocol
 
 from autoops import clock, log, names
-from autoops.errors import AutoopsError, ConfigError, Held
+from autoops.errors import AutoopsError, Held, UsageError
+from autoops.model import JSON
 from autoops.runtime import maintenance
 from autoops.runtime.maintenance import Maintenance
 from autoops.runtime.notify import Notifier
 from autoops.runtime.signals import RELOAD, STOP, Signals
 
-Beat = Callable[[str, str], None]  # (state: "running", "paused", "held" or "stopping"; status)
+Beat = Callable[[str, str, JSON], None]  # (state: "running", "paused", "held" or "stopping"; status; facts)
 Alive = Callable[[], None]
 
 FLAG_POLL_S = 5.0  # without a bell: two daemons together wake 0.4 times a second for it
@@ -38,6 +39,7 @@ class Service(Protocol):
     """What `run` keeps alive. All in one thread, in the order open, (resume, (step, reload)*, pause)*, close."""
 
     name: str
+    facts: JSON  # what others go by; told with the next turn when it changes
 
     def open(self) -> None:
         """Open everything but what an operator may edit. Called even when the flag exists."""
@@ -58,7 +60,7 @@ class Service(Protocol):
         """Return one sentence for people. Asked for about once a second while busy."""
 
     def reload(self) -> None:
-        """Take over the configuration as it is now. Raises ConfigError and keeps the old one."""
+        """Take over the configuration as it is now. Raises UsageError and keeps the old one."""
 
     def pause(self, window: Maintenance) -> None:
         """Finish, and let go of what an operator may edit. No step is called until resume."""
@@ -87,7 +89,7 @@ def run(service: Service, *, flag: Path, heartbeat_s: float, beat: Beat, bell: B
     """Live until SIGTERM or SIGINT, then return 0. What open, step or close raise is logged and raised again.
 
     Without a bell the flag is looked for every few seconds. `beat` is called when the service is open, each `heartbeat_s`, on every
-    change of state, and before the end; a transient error of it is logged and survived. Main thread only.
+    change of state or facts, and before the end; a transient error of it is logged and survived. Main thread only.
     """
     with Signals() as signals:
         loop = Loop(service, signals, flag, heartbeat_s, beat, bell)
@@ -122,6 +124,7 @@ class Loop:
         self._alarm = ""  # why somebody should look after the window
         self._refused = False  # the last reload
         self._status = ""
+        self._facts: JSON = {}  # as told last
         self._status_at_s = self._beat_at_s = self._ping_at_s = self._alive_at_s = self._step_due_s = float("-inf")
 
     def live(self) -> None:
@@ -150,7 +153,7 @@ class Loop:
         now_s = _now_s()
         if changed or now_s - self._status_at_s >= STATUS_INTERVAL_S:
             self._tell_status(now_s)
-        if changed or now_s - self._beat_at_s >= self._heartbeat_s * SLACK:
+        if changed or self._service.facts != self._facts or now_s - self._beat_at_s >= self._heartbeat_s * SLACK:
             self._beat(now_s)
         self._ping(now_s)
 
@@ -199,7 +202,7 @@ class Loop:
         self.notifier.reloading()
         try:
             self._service.reload()
-        except ConfigError as error:
+        except UsageError as error:
             self._refused = True
             log.emit("configuration_refused", reason=str(error).splitlines())
         else:
@@ -282,9 +285,9 @@ class Loop:
             self.notifier.send(f"STATUS={said}")
 
     def _beat(self, now_s: float, state: str = "") -> None:
-        self._beat_at_s = now_s  # also when it fails: the next one is due in its time
+        self._beat_at_s, self._facts = now_s, dict(self._service.facts)  # also when it fails: the next one is due in its time
         try:
-            self._beat_out(state or self._state, self._sentence())
+            self._beat_out(state or self._state, self._sentence(), self._facts)
         except AutoopsError as error:
             if not error.transient:
                 raise

@@ -19,6 +19,7 @@ from typing import NoReturn
 from autoops.errors import (
     StorageBusy,
     StorageCorrupt,
+    StorageDenied,
     StorageFull,
     StorageMissing,
     StorageReadOnly,
@@ -52,8 +53,21 @@ def translate(error: sqlite3.Error, path: Path, busy_s: float) -> Exception | No
     if undecodable or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return StorageCorrupt(database=path, detail=error)
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return StorageReadOnly(database=path, detail=error) if path.exists() else StorageMissing(database=path)
+        return unopened(path, str(error))
     return None
+
+
+def unopened(path: Path, why: str) -> StorageDenied | StorageMissing | StorageReadOnly:
+    """Return the error that stands for a database that cannot be opened: not there, not for us, or not for writing."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return StorageMissing(database=path)
+    except PermissionError:
+        return StorageDenied(database=path, user=os.geteuid())
+    if not os.access(path, os.R_OK, effective_ids=True):
+        return StorageDenied(database=path, user=os.geteuid())
+    return StorageReadOnly(database=path, detail=why)
 
 
 def _disk_failed(name: str, error: sqlite3.Error, path: Path) -> Exception:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from autoops.acting import as_owner_of
-from autoops.errors import StorageBusy, StorageMissing, StorageReadOnly
-from autoops.store.border import flag_of, refuse_suspect, reraise
+from autoops.errors import StorageBusy, StorageReadOnly
+from autoops.store.border import flag_of, refuse_suspect, reraise, unopened
 from autoops.store.filesystem import mount_kind, refuse_remote
 from autoops.store.guard import Guard
 from autoops.store.schema import BUSY_S, Schema, connect, migrate, use_wal, verify
@@ -73,8 +73,8 @@ class Database(Reader):
         path = path.absolute()
         if mode == "create" and not path.exists():
             migrate(path, spec, busy_s=busy_s)
-        if not path.exists():
-            raise StorageMissing(database=path)
+        if not os.access(path, os.R_OK, effective_ids=True):
+            raise unopened(path, "")
         refuse_remote(path, mount_kind(path))
         lock = None
         con: sqlite3.Connection | None = None

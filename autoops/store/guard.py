@@ -13,6 +13,7 @@ import os
 import time
 from pathlib import Path
 
+SUFFIX = ".guard"
 _FIRST_WAIT_S = 0.0001
 _LONGEST_WAIT_S = 0.001
 
@@ -22,7 +23,7 @@ class Guard:
 
     def __init__(self, database: Path) -> None:
         """Open the lock file, made if need be; raises OSError."""
-        self._fd = os.open(database.with_name(database.name + ".guard"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._fd = os.open(database.with_name(database.name + SUFFIX), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def take(self, wait_s: float) -> bool:
         """Wait for it `wait_s` seconds at most; False: others held it all the time.

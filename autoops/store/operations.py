@@ -108,11 +108,11 @@ class Gaps:
                 (root, path, reason, detail, at_s),
             )
 
-    def close(self, root: str, path: bytes | None, at_s: int, reason: str | None = None) -> int:
-        """End the open gaps of a root: at this path or anywhere (None), for this reason or any. Return how many."""
+    def close(self, root: str | None, path: bytes | None, at_s: int, reason: str | None = None) -> int:
+        """End the open gaps of a root or of all (None): at this path or anywhere, for this reason or any. Return how many."""
         with self._db.transaction() as tx:
             closed = tx.execute(
-                "UPDATE gap SET until_s = max(?, since_s) WHERE until_s IS NULL AND root = ?"
+                "UPDATE gap SET until_s = max(?, since_s) WHERE until_s IS NULL AND root = coalesce(?, root)"
                 " AND path = coalesce(?, path) AND reason = coalesce(?, reason)",
                 (at_s, root, path, reason),
             )

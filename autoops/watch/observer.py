@@ -31,8 +31,8 @@ class Sink(Protocol):
     def gap_opened(self, root: str, path: bytes, reason: str, detail: str) -> None:
         """Record that a directory of a root is not watched from now on."""
 
-    def gap_closed(self, root: str, path: bytes, reason: str) -> None:
-        """Record that it is watched again."""
+    def gap_closed(self, root: str, path: bytes | None, reason: str) -> None:
+        """Record that it is watched again; path None: of this root nothing is missed any more."""
 
     def cookie_seen(self, name: bytes, source: str) -> None:
         """Record that everything the root named `source` saw before this cookie is enqueued."""
@@ -109,13 +109,13 @@ def store(source: Source, sink: Sink) -> None:
     if works:
         log.emit("jobs_enqueued", count=len(works), root=source.root)
     for gap in batch.gaps:
-        if gap.opened:
+        if gap.opened and gap.path is not None:
             sink.gap_opened(source.root, gap.path, gap.reason, gap.detail)
             log.emit("watch_gap_opened", root=source.root, path=gap.path, reason=gap.reason, detail=gap.detail)
             if gap.reason == "overflow":
                 log.emit("watch_overflowed", root=source.root)
         else:
             sink.gap_closed(source.root, gap.path, gap.reason)
-            log.emit("watch_gap_closed", root=source.root, path=gap.path, reason=gap.reason)
+            log.emit("watch_gap_closed", root=source.root, path=gap.path or b"", reason=gap.reason)
     for name in batch.cookies:
         sink.cookie_seen(name, source.root)

@@ -18,7 +18,7 @@ class GapChange(NamedTuple):
     """One place that is not watched from now on, or is again."""
 
     opened: bool
-    path: bytes
+    path: bytes | None  # None, when closed: all there are
     reason: str
     detail: str = ""
 

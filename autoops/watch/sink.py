@@ -17,12 +17,11 @@ from autoops.store.queue import Queue
 class QueueSink:
     """One queue.db, opened by the thread that uses it (`observer.Sink`)."""
 
-    def __init__(self, db: Database, roots: Sequence[str], wake: Callable[[], object]) -> None:
-        """Take an open database, the roots' names, and what tells the worker that there is work; closes the database."""
+    def __init__(self, db: Database, wake: Callable[[], object]) -> None:
+        """Take an open database, and what tells the worker that there is work; closes the database."""
         self._db, self._wake = db, wake
         self._queue, self._gaps, self._cookies = Queue(db), Gaps(db), Cookies(db)
-        for root in roots:
-            self._gaps.close(root, None, _now_s())
+        self._gaps.close(None, None, _now_s())
 
     def enqueue(self, works: Sequence[Work]) -> object:
         """Store jobs and wake the worker."""
@@ -34,9 +33,9 @@ class QueueSink:
         """Record that a directory is not watched."""
         self._gaps.open(root, path, reason, detail, _now_s())
 
-    def gap_closed(self, root: str, path: bytes, reason: str) -> None:
-        """Record that it is watched again."""
-        self._gaps.close(root, path, _now_s(), reason)
+    def gap_closed(self, root: str, path: bytes | None, reason: str) -> None:
+        """Record that it is watched again; path None: everywhere in this root."""
+        self._gaps.close(root, path, _now_s(), None if path is None else reason)
 
     def cookie_seen(self, name: bytes, source: str) -> None:
         """Record that a cookie came back."""

@@ -65,7 +65,7 @@ class Watcher:
         self._excluded = frozenset(os.path.realpath(path) for path in excluded)
         self._roots: list[_Root] = []
         self._bell = -1
-        self.facts: JSON = {}  # for those who wait for it: every root, and those that are polled
+        self.facts: JSON = {}  # for those who wait for it: the roots that are watched, and those of them that are polled
 
     def open(self) -> None:
         """Watch every root; a root that cannot be watched is a gap."""
@@ -87,6 +87,8 @@ class Watcher:
 
     def status(self) -> str:
         """Return how much is watched."""
+        if not self._roots:
+            return "no root is configured: autoops root add DIR"
         directories = sum(root.directories for root in self._roots)
         gaps = sum(root.gaps for root in self._roots)
         return f"{len(self._roots)} roots, {directories:,} directories watched, {gaps} gaps"
@@ -126,7 +128,7 @@ class Watcher:
         kept = [root for root in self._roots if root.root in wanted and root.settings == settings]
         for root in self._roots:
             if root not in kept:
-                root.stop()
+                root.give_up()
         known = [root.root for root in kept]
         now_s = clock.boottime_ns() / 1e9
         for new in wanted:
@@ -137,7 +139,7 @@ class Watcher:
         self._tell()
 
     def _tell(self) -> None:
-        self.facts["roots"] = [root.root.name for root in self._roots]
+        self.facts["roots"] = [root.root.name for root in self._roots if root.is_watched]
         self.facts["polled"] = [root.root.name for root in self._roots if root.is_polled]
 
     def _scope_maker(self, root: WatchedRoot, settings: Settings) -> Callable[[], Scope]:
@@ -168,6 +170,11 @@ class _Root:
         self._missing: dict[bytes, str] = {}  # what has no emitter: why
         self._was: Identity | None = None
         self._retry_s = self._rescan_s = 0.0  # when due
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether its changes are found at all."""
+        return self._watch is not None
 
     @property
     def is_polled(self) -> bool:
@@ -215,6 +222,11 @@ class _Root:
                 self._observer.unwatch(watch)
         self._watch = None
         self._polls.clear()
+
+    def give_up(self) -> None:
+        """Stop, and miss nothing: the root is one no more, or is begun anew."""
+        self.stop()
+        self._report(gaps=[GapChange(False, None, "given up")])
 
     def _trouble(self) -> str:
         """Return why the root's emitter is of no use any more, "" when it is."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 
 from autoops import clock
@@ -18,7 +19,9 @@ from autoops.errors import CheckFailed, Refused
 from autoops.files import durable
 from autoops.prove import verify
 from autoops.state import State
-from autoops.store.registry import Registry
+from autoops.store.database import migrate
+from autoops.store.guard import SUFFIX as GUARD_SUFFIX
+from autoops.store.registry import SCHEMA, Registry
 
 PREFIX, SUFFIX = "window-", ".db"
 KEPT = 10  # of windows; what is older goes when a new one is taken
@@ -59,6 +62,14 @@ def _tidy(state: State) -> None:
             left.unlink(missing_ok=True)
 
 
+def _copy(snapshot: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    source = os.open(snapshot, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    copy = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(source, "rb") as reader, os.fdopen(copy, "wb") as writer:
+        shutil.copyfileobj(reader, writer, 1 << 20)
+
+
 def _publish(temporary: Path, target: Path) -> None:
     """Give a finished copy its name, durably; what a reader left beside it goes."""
     for left in ("-wal", "-shm"):
@@ -97,16 +108,17 @@ def restore(state: State, snapshot: Path, verifier: Verifier, stamp: str) -> Pat
 
 
 def _restore(state: State, snapshot: Path, verifier: Verifier, stamp: str) -> Path:
-    with contextlib.closing(Registry.open(snapshot)) as copy:
+    fresh = state.registry_db.with_name(".registry.db.restored")
+    _copy(snapshot, fresh)
+    migrate(fresh, SCHEMA)  # it may be from before an upgrade
+    fresh.with_name(fresh.name + GUARD_SUFFIX).unlink()
+    with contextlib.closing(Registry.open(fresh)) as copy:
         faults = [*copy.check(), *copy.strange_schema()]
         faults += [fault.detail for fault in verify.checkpoints(state.checkpoints, copy, verifier)]
         faults += [] if faults else [fault.detail for fault in verify.entries(copy, copy.head())]
-        if faults:
-            raise CheckFailed(detail=f"{snapshot} cannot take the registry's place: {faults[0]}")
-        fresh = state.registry_db.with_name(".registry.db.restored")
-        fresh.unlink(missing_ok=True)
-        os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
-        copy.copy_to(fresh)
+    if faults:
+        fresh.unlink()
+        raise CheckFailed(detail=f"{snapshot} cannot take the registry's place: {faults[0]}")
     aside = state.registry_db.with_name(f"registry.db.edited-{stamp}")
     with contextlib.suppress(FileNotFoundError):
         os.link(state.registry_db, aside)

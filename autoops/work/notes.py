@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Container
+from typing import Literal, get_args
 
 from autoops.log import emit
-from autoops.model import JSON, path_key
+from autoops.model import JSON, path_key, split_key
 from autoops.store.operations import Findings
 
 Kind = Literal["unreadable", "duplicate_id", "not_renamed", "root_replaced", "not_described"]
@@ -43,6 +43,14 @@ class Notes:
             self._standing.discard((kind, key))
             self._closed.append((kind, key))
             emit("finding_closed", kind=kind, path=path)
+
+    def keep_roots(self, roots: Container[str]) -> None:
+        """Close what is about other roots than these: nobody looks at those any more."""
+        for kind, key in list(self._standing):
+            if kind in get_args(Kind) and split_key(key)[0] not in roots:
+                self._standing.discard((kind, key))
+                self._closed.append((kind, key))
+        self.flush()
 
     def flush(self) -> None:
         """Write what was gathered. Raises StorageError."""

@@ -37,11 +37,11 @@ class Renames:
             self._carry_out([entry for entry in entries if entry.id in wanted], wanted, commit)
 
     def resume(self, commit: Commit) -> None:
-        """Complete or drop the renames that a crash interrupted."""
+        """Complete or drop the renames that a crash interrupted; an intent that is not ours, or no longer, is dropped."""
         wanted = dict(self._registry.intents())
         if wanted:
-            entries = [entry for entry in self._registry.by_id(wanted).values() if self._is_free(entry, wanted[entry.id])]
-            self._carry_out(entries, wanted, commit)
+            ours = [entry for entry in self._registry.by_id(wanted).values() if self._target(entry) == wanted[entry.id]]
+            self._carry_out([entry for entry in ours if self._is_free(entry, wanted[entry.id])], wanted, commit)
 
     def _is_free(self, entry: Entry, target: bytes) -> bool:
         """Tell whether no other document lives at a path, be it a missing one, which may come back."""

@@ -102,6 +102,7 @@ class Worker:
         self._registry.place_roots({root.name: root.path for root in self._config.roots})
         notes = Notes(Findings(self._queue_db), time.time)
         self._roots = {root.name: root for root in self._config.roots}
+        notes.keep_roots(self._roots)
         self._register = Register(
             self._registry, self._queue, notes, DryRun(self._queue_db), Gaps(self._queue_db), self._checkpoints, self._roots
         )

@@ -397,14 +397,6 @@ def test_waiting_without_services_cannot_tell(make_suite: Make) -> None:
     assert "autoops-worker does not run" in suite.run("wait-idle", code=3).err
 
 
-def test_a_configuration_without_a_root_is_good_but_nothing_to_run_a_service_with(tmp_path: Path) -> None:
-    (tmp_path / "empty.toml").touch()
-    check = ("config", "check", "--config", tmp_path / "empty.toml", "--state", tmp_path / "s")
-    assert autoops(*check).code == 0
-    answer = autoops(*check, "--need-root")
-    assert answer.code == 1 and "no [[root]]" in answer.err
-
-
 def test_every_fault_of_a_configuration_is_named_with_its_line_and_what_was_meant(make_suite: Make) -> None:
     suite = make_suite()
     good = suite.config.read_text()
@@ -418,7 +410,17 @@ def test_every_fault_of_a_configuration_is_named_with_its_line_and_what_was_mean
         assert "did you mean" in answer.err.lower() and "level" in answer.err and "queue" in answer.err
         assert all(str(line) in answer.err for line in at.values()), (at, answer.err)
     assert not suite.state.exists()
-    needed = autoops("config", "check", "--need-root", "--config", suite.config, "--state", suite.state)
-    assert needed.code == 0  # as a unit's condition: the unit is not skipped, it fails and names the faults
     suite.config.write_text(good)
     suite.once()
+
+
+def test_a_registry_that_one_may_not_read_is_said_to_be_so(make_suite: Make) -> None:
+    suite = make_suite()
+    suite.once()
+    database = suite.state / "registry" / "registry.db"
+    for closed in (database, database.parent):
+        mode = closed.stat().st_mode
+        closed.chmod(0)
+        answer = autoops("list", "--state", suite.state, before=unprivileged())
+        closed.chmod(mode)
+        assert answer.code == 6 and f"may not be read by user {os.geteuid()}" in answer.err and "sudo" in answer.err, answer

@@ -38,6 +38,7 @@ def say(what):
 
 class Tiny:
     name = "tiny"
+    facts = {}
     steps = 0
     def open(self):
         self.sleeper = Sleeper(here / "wake")
@@ -73,7 +74,7 @@ class Tiny:
     def wake_fds(self):
         return [self.sleeper.fileno()]
 
-def beat(state, status):
+def beat(state, status, facts):
     say(f"beat {state}")
     if "beat" in plan and state == "running":
         raise {"busy": StorageBusy, "corrupt": StorageCorrupt}[plan["beat"]](database="queue.db", seconds=10, detail="torn")
@@ -388,3 +389,38 @@ def test_the_log_names_the_documents_of_a_small_commit_and_counts_those_of_a_lar
     (suite.root / "one.txt").write_text("one\n")
     suite.idle()
     assert told() == [("entry_created", suite.entry("one.txt")["id"])]
+
+
+def test_a_root_that_is_gone_is_a_gap_and_the_others_go_on(make_suite: Callable[..., Suite]) -> None:
+    gone = {"name": "gone"}
+    suite = make_suite(roots=[{"name": "tree"}, gone])
+    (suite.roots["gone"] / "f").write_text("on a disk of its own\n")
+    suite.once()
+    suite.roots["gone"].rename(suite.base / "unmounted")
+    suite.start()
+    (suite.root / "a").write_text("the other root\n")
+    suite.idle()  # which waits for no root that is not there
+    assert ("tree", b"a") in suite.active()
+    assert ("gone", b"f") in suite.active()
+    assert "cannot be watched" in suite.run("coverage").out
+    assert [event["hint"] for event in suite.events("watcher") if event["event"] == "root_absent"]
+    suite.run("scan", config=True)
+    suite.until(lambda: suite.findings("root_replaced"), "the worker tells of it")
+
+    suite.configure([{"name": "tree"}], {})
+    for process in suite.processes.values():
+        process.send_signal(signal.SIGHUP)
+    suite.until(lambda: not suite.findings("root_replaced"), "nobody looks for it any more")
+    suite.until(lambda: "gone" not in suite.run("coverage").out, "nor misses it")
+
+
+def test_services_without_a_root_wait_for_one(make_suite: Callable[..., Suite]) -> None:
+    suite = make_suite()
+    suite.config.write_text("")
+    suite.start()
+    assert "autoops root add" in suite.run("status").out
+    suite.run("root", "add", suite.root, config=True)
+    for process in suite.processes.values():
+        process.send_signal(signal.SIGHUP)
+    (suite.root / "a").write_text("the first root\n")
+    suite.until(lambda: (str(suite.root), b"a") in suite.active(), "it is registered")

@@ -29,7 +29,7 @@ def test_jobs_gaps_and_cookies_arrive_in_the_queue_and_old_gaps_are_closed(tmp_p
         Gaps(db).open("r", b"old", "watch-limit", "", 1)
         watcher = Watcher(
             lambda: ([WatchedRoot("r", os.fsencode(root))], Settings(retry_s=0.05)),
-            lambda: QueueSink(database(), ["r"], lambda: woken.append(1)),
+            lambda: QueueSink(database(), lambda: woken.append(1)),
             os.fsencode(state / "cookies"),
         )
         watcher.open()

@@ -353,10 +353,12 @@ def test_a_command_that_fails_leaves_the_window_open_and_alarmed(suite: Suite) -
 
 
 def test_a_holder_that_is_killed_leaves_the_window_open_and_alarmed(suite: Suite) -> None:
-    held = hold(suite, "sleep", "60")
-    suite.until(lambda: worker_state(suite) == "paused", "it holds")
+    held = hold(suite, "sh", "-c", f"echo $$ >{suite.base}/command; exec sleep 60")
+    suite.until((suite.base / "command").exists, "it holds")
     held.kill()
     held.communicate()
+    command = int((suite.base / "command").read_text())
+    suite.until(lambda: not Path(f"/proc/{command}").exists(), "its command is ended with it")
     suite.until(lambda: "has died" in suite.run("maintenance", "status", code=None).out, "it is told")
     assert flag_of(suite).exists() and worker_state(suite) == "paused"
     suite.run("maintenance", "snapshot")  # removes what the holder may have left of its own

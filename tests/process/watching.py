@@ -42,8 +42,9 @@ class Kept:
         self.gaps[root, path] = reason
         self.history.append(("opened", path, reason))
 
-    def gap_closed(self, root: str, path: bytes, reason: str) -> None:
-        self.gaps.pop((root, path), None)
+    def gap_closed(self, root: str, path: bytes | None, reason: str) -> None:
+        for key in [key for key in self.gaps if key[0] == root and path in (None, key[1])]:
+            del self.gaps[key]
         self.history.append(("closed", path, reason))
 
     def cookie_seen(self, name: bytes, source: str) -> None:

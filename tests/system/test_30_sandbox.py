@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from machine import Machine
+from machine import DAEMONS, Machine
 
 SERVICES = ("autoops-watcher", "autoops-worker", "autoops-health", "autoops-verify", "autoops-failed@x")
 MOST_EXPOSED = 0.2
+MOST_EXPOSED_READING_ALL = 0.6
 UNITS = "/usr/lib/systemd/system"
 WHEN = ("OnFailure", "PartOf", "WantedBy", "ConditionPathExists")
 WHAT = ("Type", "ExecCondition", "ExecStart", "Restart", "WatchdogSec")
@@ -31,27 +32,33 @@ STOPPED_BY_THE_CONTAINER = {
     *("set the clock", "set the host's name", "set a kernel parameter", "take priority", "take realtime priority"),
     *("make a device", "write a control group", "open /dev/mem", "open /dev/kmsg"),
 }
-EVERYONE = {"write /var/tmp", "write /dev/shm"}  # its own: PrivateTmp=; and the host's, where everybody may write
+EVERYONE = {"write /var/tmp"}  # its own: PrivateTmp=
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_exposure_stays_low(machine: Machine, service: str) -> None:
+    require_exposure(machine, service, MOST_EXPOSED)
+
+
+def require_exposure(machine: Machine, service: str, most: float) -> None:
     said = machine.run("systemd-analyze", "security", "--no-pager", f"{service}.service").out
     found = re.search(r"Overall exposure level for .*: ([0-9.]+)", said)
     assert found is not None, said
-    assert float(found[1]) <= MOST_EXPOSED, said
+    assert float(found[1]) <= most, said
 
 
 def inside(machine: Machine, service: str, command: str) -> Any:
     """Run a command in the sandbox of a service ("": in none); return the JSON it prints.
 
-    The unit is the shipped one without what says when and what it runs. Its name begins with autoops- too, so systemd gives it the
-    sandbox that they share, as it gives it to the others.
+    The unit is the shipped one without what says when and what it runs, with its drop-ins. Its name begins with autoops- too,
+    so systemd gives it the sandbox that they share, as it gives it to the others.
     """
     text, unit = "[Service]\n", "unrestricted"
     if service:
         unit = "autoops-inside-" + service.removeprefix("autoops-").replace("@", "-")
-        lines = machine.path(f"{UNITS}/{service.replace('@x', '@')}.service").read_text().splitlines(keepends=True)
+        shipped = f"{service.replace('@x', '@')}.service"
+        files = [machine.path(f"{UNITS}/{shipped}"), *machine.path(f"/etc/systemd/system/{shipped}.d").glob("*.conf")]
+        lines = "".join(file.read_text() for file in files).splitlines(keepends=True)
         text = "".join(line for line in lines if line.partition("=")[0] not in WHEN + WHAT)
     run = f"[Service]\nType=oneshot\nExecStart={command}\nStandardOutput=truncate:/{unit}.json\n"
     file, answer = machine.path(f"/etc/systemd/system/{unit}.service"), machine.path(f"/{unit}.json")
@@ -82,6 +89,39 @@ def test_somebody_inside_can_do_nothing_but_its_work(machine: Machine, service: 
 def test_the_probe_finds_what_is_possible_where_nothing_is_forbidden(machine: Machine) -> None:
     _, stopped = probed(machine, "")
     assert stopped.keys() <= STOPPED_BY_THE_CONTAINER, stopped
+
+
+def test_a_service_that_may_read_every_file_can_do_nothing_else(machine: Machine) -> None:
+    machine.run("install", "-d", "-m", "700", "/srv/closed")
+    machine.sh("umask 077; echo for root alone >/srv/closed/f")
+    machine.run("autoops", "root", "add", "--read-all", "/srv/closed")
+    try:
+        for service in DAEMONS:
+            require_exposure(machine, service, MOST_EXPOSED_READING_ALL)
+            possible, _ = probed(machine, service)
+            assert possible == ALLOWED[service] | EVERYONE
+        machine.require_disk_registered("/srv/closed")
+    finally:
+        machine.run("autoops", "root", "remove", "/srv/closed")
+
+
+def test_the_key_may_be_encrypted(machine: Machine) -> None:
+    cred, dropin = "/etc/autoops/ledger.key.cred", machine.path("/etc/systemd/system/autoops-worker.service.d/key.conf")
+    machine.run("systemd-creds", "encrypt", "--with-key=host", "--name=ledger-key", "/etc/autoops/ledger.key", cred)
+    dropin.parent.mkdir(exist_ok=True)
+    dropin.write_text(f"[Service]\nLoadCredential=\nLoadCredentialEncrypted=ledger-key:{cred}\n")
+    key = machine.path("/etc/autoops/ledger.key")
+    key.rename(key.with_suffix(".aside"))
+    try:
+        machine.sh("systemctl daemon-reload; systemctl restart autoops-worker")
+        (machine.path("/srv/docs") / "signed with an encrypted key.txt").touch()
+        machine.require_disk_registered()
+        machine.require_proven()
+    finally:
+        key.with_suffix(".aside").rename(key)
+        dropin.unlink()
+        machine.path(cred).unlink()
+        machine.sh("systemctl daemon-reload; systemctl restart autoops-worker")
 
 
 def test_the_key_is_given_to_the_worker_and_to_no_other(machine: Machine) -> None:

@@ -92,3 +92,30 @@ def test_a_power_cut_in_the_middle_of_work_loses_nothing(machine: Machine) -> No
     machine.until(lambda: all(machine.is_active(daemon) for daemon in DAEMONS), "the daemons run again")
     machine.require_disk_registered()
     machine.require_proven()
+
+
+def test_a_root_that_vanished_stops_no_other_one(machine: Machine) -> None:
+    machine.run("install", "-d", "-m", "755", "/var/tmp/vanishing")  # a place that has to be bound into the sandbox
+    machine.run("autoops", "root", "add", "/var/tmp/vanishing")
+    machine.until(lambda: all(machine.is_active(daemon) for daemon in DAEMONS), "the daemons run")
+    machine.run("rm", "-r", "/var/tmp/vanishing")
+    machine.run("systemctl", "restart", *DAEMONS)
+    assert all(machine.is_active(daemon) for daemon in DAEMONS)
+    (machine.path("/srv/docs") / "the other root goes on.txt").write_text("as if nothing was\n")
+    machine.require_disk_registered()
+    assert "/var/tmp/vanishing" in machine.run("autoops", "health", code=2).out
+    machine.run("autoops", "root", "remove", "/var/tmp/vanishing")
+    machine.until(lambda: "vanishing" not in machine.run("autoops", "health", code=None).out, "it is missed no more")
+
+
+def test_a_unit_that_cannot_be_started_fails_and_is_not_skipped(machine: Machine) -> None:
+    machine.run("groupadd", "passing")
+    machine.run("install", "-d", "-g", "passing", "-m", "750", "/srv/passing")
+    machine.run("autoops", "root", "add", "--group", "passing", "/srv/passing")
+    machine.run("groupdel", "passing")
+    machine.run("systemctl", "restart", "autoops-worker", code=None)
+    machine.until(lambda: machine.property("autoops-worker", "ActiveState") == "failed", "it gave up")
+    assert "no group passing" in machine.run("autoops", "root", "list").out
+    machine.run("autoops", "root", "remove", "/srv/passing")
+    machine.until(lambda: all(machine.is_active(daemon) for daemon in DAEMONS), "the daemons run")
+    machine.require_disk_registered()

@@ -16,6 +16,7 @@ def version_of(machine: Machine, path: str) -> int:
 
 def test_an_upgrade_copies_the_databases_and_then_migrates_them(machine: Machine) -> None:
     before, export = version_of(machine, f"{STATE}/registry/registry.db"), machine.run("autoops", "export").out
+    older = machine.run("autoops", "maintenance", "snapshot").out.rpartition("/")[2].strip()
     machine.install("next")
     assert version_of(machine, f"{STATE}/registry/registry.db") == version_of(machine, f"{STATE}/queue/queue.db") == before + 1
     machine.until(lambda: all(machine.is_active(daemon) for daemon in DAEMONS), "the daemons run")
@@ -29,6 +30,11 @@ def test_an_upgrade_copies_the_databases_and_then_migrates_them(machine: Machine
         assert database.execute("PRAGMA user_version").fetchone() == (before,)
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         database.close()
+
+    machine.run("autoops", "pause")
+    machine.run("autoops", "resume", "--restore-snapshot", "--snapshot", older)  # a copy is migrated on its way back
+    machine.require_disk_registered()
+    machine.require_proven()
 
 
 def test_an_installation_starts_nothing_that_was_turned_off(machine: Machine) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from autoops.config import Config, RootConfig, check_roots, state_below
+from autoops.errors import RootAbsent
 
 
 def refused(state: Path, *roots: Path) -> list[str]:
@@ -40,6 +41,13 @@ def test_every_fault_of_every_root_is_named(tree: Path, state: Path) -> None:
         f"{tree}/none: it does not exist",
         f"{tree}/file: it is not a directory",
     ]
+
+
+def test_a_root_that_is_not_there_is_a_fault_of_the_disk_and_its_place_is_looked_at_all_the_same(tree: Path, state: Path) -> None:
+    missing = RootConfig(os.fsencode(tree / "none"))
+    absent, inside = check_roots(Config(roots=(RootConfig(os.fsencode(tree)), missing)), state)
+    assert isinstance(absent, RootAbsent)
+    assert not isinstance(inside, RootAbsent) and "it lies inside the root" in str(inside)
 
 
 def test_a_path_through_a_file_is_refused(tree: Path, state: Path) -> None:
@@ -108,3 +116,9 @@ def test_a_root_that_may_not_be_read_is_refused(tree: Path, state: Path, mode: i
 
 def test_a_hostile_name_is_shown_escaped(tmp_path: Path, state: Path) -> None:
     assert refused(state, tmp_path / "a\nb") == [f"{tmp_path}/a\\x0ab: it does not exist"]
+
+
+def test_what_the_kernel_says_is_no_tree_of_documents(state: Path) -> None:
+    assert refused(state, Path("/proc"), Path("/sys")) == [
+        f"{path}: what is in it is the kernel talking" for path in ("/proc", "/sys")
+    ]

@@ -39,17 +39,16 @@ NOW = datetime.datetime(2026, 5, 1, 12, tzinfo=datetime.UTC)
 def test_a_daemon_is_judged_by_its_process_and_by_how_long_it_is_silent(
     lives: bool | None, silent_s: float | None, level: Level
 ) -> None:
-    assert services.daemon("worker", BEAT, lives, silent_s, 30.0, has_roots=True).level == level
+    assert services.daemon("worker", BEAT, lives, silent_s, 30.0).level == level
 
 
 def test_a_daemon_that_never_was_is_missed_only_where_there_is_a_root() -> None:
-    assert services.daemon("worker", None, None, None, 30.0, has_roots=True).level == Level.CRITICAL
-    assert services.daemon("worker", None, None, None, 30.0, has_roots=False).level == Level.OK
+    assert services.daemon("worker", None, None, None, 30.0).level == Level.CRITICAL
 
 
 def test_a_longer_heartbeat_gives_more_time() -> None:
-    assert services.daemon("worker", BEAT, True, 400.0, 200.0, has_roots=True).level == Level.OK
-    assert services.daemon("worker", BEAT, True, 2000.0, 200.0, has_roots=True).level == Level.CRITICAL
+    assert services.daemon("worker", BEAT, True, 400.0, 200.0).level == Level.OK
+    assert services.daemon("worker", BEAT, True, 2000.0, 200.0).level == Level.CRITICAL
 
 
 # queue, coverage, findings
