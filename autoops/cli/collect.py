@@ -37,7 +37,8 @@ from autoops.health import doctor, host, report
 from autoops.health import run as checks
 from autoops.health.sources import Settings
 from autoops.store.backlog import Backlog, Listed
-from autoops.store.operations import Findings, Gaps
+from autoops.store.findings import Findings
+from autoops.store.operations import Gaps
 from autoops.store.version import sqlite_version
 from autoops.units import systemd
 

@@ -22,7 +22,7 @@ from autoops.health.services import UNIT_FAILED
 from autoops.health.sources import Settings
 from autoops.model import JSON
 from autoops.prove import verify as proofs
-from autoops.store.operations import Findings
+from autoops.store.findings import Findings
 from autoops.store.registry import Registry
 from autoops.units import systemd
 

@@ -17,7 +17,8 @@ from autoops.core.canonical import canonical, entry_json
 from autoops.errors import NotFound
 from autoops.model import JSON, Entry, JobState
 from autoops.store.backlog import Backlog
-from autoops.store.operations import Finding, Findings, Gap, Gaps
+from autoops.store.findings import Finding, Findings
+from autoops.store.operations import Gap, Gaps
 
 WhatArgument = Annotated[str, typer.Argument(metavar="ID|PATH", help="A document's ID, or its path.")]
 _STATES: tuple[JobState, ...] = get_args(JobState)

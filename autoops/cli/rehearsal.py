@@ -11,8 +11,8 @@ from autoops.cli.output import as_json, say
 from autoops.config import Config
 from autoops.pool import asking
 from autoops.pool.pool import Pool
-from autoops.work.rehearse import Rehearsal, sentence
-from autoops.work.rehearse import rehearse as run
+from autoops.reconcile.rehearse import Rehearsal, sentence
+from autoops.reconcile.rehearse import rehearse as run
 
 _SHOWN = 1000
 

@@ -22,6 +22,7 @@ from autoops.cli.output import as_json, say, table, warn
 from autoops.config import Config, RootConfig, edit
 from autoops.config.schema import POLICIES
 from autoops.errors import Refused, RootRefused, RootUnknown, UsageError
+from autoops.files import opening
 from autoops.model import Policy
 from autoops.units import access, dropins
 from autoops.units.dropins import Opening
@@ -143,11 +144,18 @@ def _new_root(directory: Path, name: str, policy: str, config: Config) -> RootCo
 
 
 def _refuse_bad_place(ctx: Context, before: Config, after: Config) -> None:
-    """Raise what is wrong with the new root; what is wrong with another one (a disk not mounted) is no reason."""
+    """Raise what is wrong with the new root, the last one; what is wrong with another one (a disk not mounted) is no reason."""
     known = {str(fault) for fault in configuration.check_roots(before, ctx.state.directory)}
     for fault in configuration.check_roots(after, ctx.state.directory):
         if str(fault) not in known:
             raise fault
+    path = after.roots[-1].path
+    try:
+        with opening.directory(path, b"") as fd:
+            opening.require_documents(fd)
+    except opening.Pseudo:
+        remedy = "name a tree that holds documents"
+        raise RootRefused(path=names.show(path), reason="what is in it is the kernel talking", remedy=remedy) from None
 
 
 def _known_group(group: str) -> str:

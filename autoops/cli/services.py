@@ -54,12 +54,14 @@ def run_watcher(context: Context) -> int:
         return roots, Settings(watch.settle_s, watch.min_age_s, watch.poll_interval_s, polled, watch.rescan_s)
 
     state = context.state
+    with context.queue_db(writable=False) as database:
+        last = next((beat for beat in Heartbeats(database).list() if beat.process == "watcher"), None)
 
     def sink() -> QueueSink:
         # synchronous=NORMAL: what it stores are hints; after a power cut the watcher begins with a scan that finds all of it again
         database = Database.open(state.queue_db, QUEUE, synchronous="NORMAL", guard=True)
         waker = Waker(state.worker_socket)
-        return QueueSink(database, waker.wake)
+        return QueueSink(database, waker.wake, last.at_s if last else None)
 
     watcher = Watcher(load, sink, os.fsencode(state.cookies), excluded=(os.fsencode(state.directory),))
     return _live(context, watcher, config.service.heartbeat_s)

@@ -20,7 +20,8 @@ from autoops.health.sources import Settings, Sources
 from autoops.model import JSON
 from autoops.runtime.maintenance import Maintenance
 from autoops.store.backlog import Backlog
-from autoops.store.operations import Findings, Gaps
+from autoops.store.findings import Findings
+from autoops.store.operations import Gaps
 from autoops.units import systemd
 from autoops.units.systemd import Shown
 

@@ -1,6 +1,6 @@
 """`autoops wait-idle`: everything seen so far has been committed.
 
-First what happened has to be in the queue (work/hearing.py). After that, the jobs up to the newest one there was have to end.
+First what happened has to be in the queue (walk/hearing.py). After that, the jobs up to the newest one there was have to end.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from autoops.errors import CannotGoOn, CannotTell, Paused
 from autoops.runtime import maintenance
 from autoops.store.backlog import Backlog
 from autoops.store.operations import Heartbeats
-from autoops.work.hearing import Hearing
+from autoops.walk.hearing import Hearing
 
 _LOOK_S = 0.02
 _ROUNDS = 4

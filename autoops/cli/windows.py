@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import getpass
 import os
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -30,6 +28,7 @@ from autoops.errors import CannotTell, CheckFailed, Refused, StorageReadOnly, Us
 from autoops.log import emit
 from autoops.runtime import maintenance
 from autoops.runtime.maintenance import Maintenance
+from autoops.runtime.signals import die_with_parent
 from autoops.store.operations import Heartbeat
 from autoops.window import seal, snapshot
 from autoops.window.admit import way_back
@@ -37,7 +36,6 @@ from autoops.window.flag import change_flag, remove_flag, set_flag
 from autoops.window.inspect import Inspection
 from autoops.window.services import gone_on, living, still_working, worker
 
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _SPAN = re.compile(r"(\d+)\s*(s|m|h|d)")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -162,7 +160,8 @@ def run(
     window = _open_window(ctx, window, timeout, with_snapshot=not no_snapshot)
     try:
         environment = {**os.environ, "AUTOOPS_WINDOW": str(ctx.state.flag)}
-        code = subprocess.run(command, env=environment, preexec_fn=_die_with_holder, check=False).returncode
+        # dying with this program: nobody would tell any more how the command ended
+        code = subprocess.run(command, env=environment, preexec_fn=die_with_parent, check=False).returncode
         ended = "" if code == 0 else f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
     except OSError as error:
         ended = f"could not be started: {error.strerror}"
@@ -175,11 +174,6 @@ def run(
         raise CheckFailed(detail=f"the command {ended}; the window stays open until: autoops resume")
     change_flag(ctx.state.flag, window._replace(holder=""))
     _close_window(ctx, timeout)
-
-
-def _die_with_holder() -> None:
-    """Have the kernel end the command when this program dies: nobody would tell any more how it ended."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 # opening

@@ -14,7 +14,6 @@ from typing import NamedTuple
 from autoops import names
 from autoops.config.schema import Config, RootConfig
 from autoops.errors import RootAbsent, RootRefused
-from autoops.files import opening
 
 
 class _Place(NamedTuple):
@@ -35,10 +34,6 @@ def check_roots(config: Config, state: Path) -> list[RootRefused]:
         absent = _absent(root)
         if absent:
             faults.append(absent)
-        elif _is_of_the_kernel(root):
-            faults.append(
-                _refused(names.show(root.path), "what is in it is the kernel talking", "name a tree that holds documents")
-            )
         found = _place(root, is_there=absent is None)
         if _is_within(found.real, _real(state)):
             reason = f"it lies inside the state directory {names.show(os.fsencode(state))}"
@@ -72,15 +67,6 @@ def _absent(root: RootConfig) -> RootAbsent | None:
         remedy = "give the user that autoops runs as r and x on it (setfacl -m u:USER:rx), or a group that has them"
         return RootAbsent(path=shown, reason=f"user {os.geteuid()} may not read it", remedy=remedy)
     return None
-
-
-def _is_of_the_kernel(root: RootConfig) -> bool:
-    try:
-        with opening.directory(root.path, b"") as fd:
-            opening.require_documents(fd)
-    except opening.Pseudo:
-        return True
-    return False
 
 
 def _place(root: RootConfig, *, is_there: bool) -> _Place:

@@ -18,7 +18,8 @@ from autoops.health.sources import BUSY_S, Settings, Sources, silent_s
 from autoops.log import emit
 from autoops.store.backlog import Backlog
 from autoops.store.database import Database
-from autoops.store.operations import Findings, Gaps
+from autoops.store.findings import Findings
+from autoops.store.operations import Gaps
 from autoops.store.queue import SCHEMA as QUEUE
 from autoops.units import systemd
 

@@ -17,7 +17,8 @@ from autoops.health.limits import (
 )
 from autoops.health.result import Figure, Level, Result, judge, worst
 from autoops.model import JobState
-from autoops.store.operations import Finding, Gap, Heartbeat
+from autoops.store.findings import Finding
+from autoops.store.operations import Gap, Heartbeat
 from autoops.units.systemd import Shown
 
 UNIT_FAILED = "unit_failed"

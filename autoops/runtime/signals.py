@@ -5,12 +5,14 @@ Guarantee: the handlers and the wake-up descriptor of before are put back. Main 
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import socket
 from types import FrameType, TracebackType
 
 STOP = frozenset((signal.SIGTERM, signal.SIGINT))
 RELOAD = signal.SIGHUP
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 class Signals:
@@ -41,6 +43,11 @@ class Signals:
             return {signal.Signals(number) for number in self._reader.recv(4096)}
         except BlockingIOError:
             return set()
+
+
+def die_with_parent() -> None:
+    """Have the kernel end the calling process, a child before its exec, when its parent dies."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _noted(_number: int, _frame: FrameType | None) -> None:

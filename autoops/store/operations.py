@@ -1,4 +1,4 @@
-"""What is operational, in plain rows: signs of life, gaps of coverage, findings, cookies, dry runs.
+"""What is operational, in plain rows: signs of life, gaps of coverage, cookies, dry runs.
 
 Each class takes an open queue.db. Writing methods are one transaction each; nothing here is the truth about a file, and every
 table is bounded. Times are seconds since 1970, given by the caller. Reads and writes queue.db (queue.sql says what a row
@@ -17,7 +17,6 @@ from autoops.model import JSON
 from autoops.store.database import Database, Row
 
 GAPS_KEPT = 10_000
-FINDINGS_KEPT = 10_000  # closed ones; open ones are as many as there is trouble
 COOKIES_KEPT = 100  # of each source
 
 _dump = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -47,19 +46,6 @@ class Gap(NamedTuple):
     detail: str
     since_s: int
     until_s: int | None  # None: it still is not
-
-
-class Finding(NamedTuple):
-    """One disagreement or trouble about one subject."""
-
-    id: int
-    kind: str
-    subject: bytes
-    detail: JSON
-    first_seen_s: int
-    last_seen_s: int
-    times: int
-    closed_s: int | None  # None: it still stands
 
 
 class WouldDo(NamedTuple):
@@ -124,6 +110,14 @@ class Gaps:
                 )
         return closed
 
+    def add_ended(self, root: str, reason: str, since_s: int, until_s: int) -> None:
+        """Record a span in which nothing of a root was watched ("": of any root), found out about when it was over."""
+        with self._db.transaction() as tx:
+            tx.execute(
+                "INSERT INTO gap (root, path, reason, detail, since_s, until_s) VALUES (?, x'', ?, '', ?, max(?4, ?3))",
+                (root, reason, since_s, until_s),
+            )
+
     def open_gaps(self, root: str | None = None) -> list[Gap]:
         """Return what is not watched now, the oldest first."""
         rows = self._db.query("SELECT * FROM gap WHERE until_s IS NULL AND root = coalesce(?, root) ORDER BY id", (root,))
@@ -132,55 +126,6 @@ class Gaps:
     def history(self, limit: int = 100) -> list[Gap]:
         """Return the newest gaps, open or ended, the newest first."""
         return [Gap(*row) for row in self._db.query("SELECT * FROM gap ORDER BY id DESC LIMIT ?", (limit,))]
-
-
-class Findings:
-    """Disagreements: one row for each (kind, subject), however often it is seen."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    def open(self, found: Iterable[tuple[str, bytes, JSON]], at_s: int) -> int:
-        """Record findings (kind, subject, detail), seen once more or opened again if known; return how many."""
-        rows = [(kind, subject, _dump(detail), at_s, at_s) for kind, subject, detail in found]
-        if not rows:
-            return 0
-        with self._db.transaction() as tx:
-            return tx.execute_many(
-                "INSERT INTO finding (kind, subject, detail, first_seen_s, last_seen_s) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT (kind, subject) DO UPDATE SET detail = excluded.detail, times = times + 1, closed_s = NULL,"
-                " last_seen_s = excluded.last_seen_s,"
-                " first_seen_s = iif(closed_s IS NULL, first_seen_s, excluded.first_seen_s)",
-                rows,
-            )
-
-    def close(self, settled: Iterable[tuple[str, bytes]], at_s: int) -> int:
-        """Record that findings (kind, subject) stand no more; return how many stood. The newest 10,000 closed ones stay."""
-        rows = [(at_s, kind, subject) for kind, subject in settled]
-        if not rows:
-            return 0
-        with self._db.transaction() as tx:
-            closed = tx.execute_many("UPDATE finding SET closed_s = ? WHERE kind = ? AND subject = ? AND closed_s IS NULL", rows)
-            if closed:
-                tx.execute(
-                    "DELETE FROM finding WHERE id IN (SELECT id FROM finding WHERE closed_s IS NOT NULL"
-                    " ORDER BY closed_s DESC, id DESC LIMIT -1 OFFSET ?)",
-                    (FINDINGS_KEPT,),
-                )
-        return closed
-
-    def list(self, kind: str | None = None, *, closed: bool = False, limit: int = 1000) -> list[Finding]:
-        """Return findings that stand (or, with `closed`, that do not), the latest seen first."""
-        rows = self._db.query(
-            f"SELECT * FROM finding WHERE closed_s IS {'NOT ' if closed else ''}NULL AND kind = coalesce(?, kind)"
-            " ORDER BY last_seen_s DESC, id DESC LIMIT ?",
-            (kind, limit),
-        )
-        return [Finding._make((*row[:3], json.loads(row[3]), *row[4:])) for row in rows]
-
-    def counts(self) -> dict[str, int]:
-        """Return how many findings of each kind stand."""
-        return dict(self._db.query("SELECT kind, count(*) FROM finding WHERE closed_s IS NULL GROUP BY kind ORDER BY kind"))
 
 
 class Cookies:

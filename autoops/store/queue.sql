@@ -88,6 +88,8 @@ CREATE TABLE gap (
 CREATE UNIQUE INDEX gap_open ON gap (root, path, reason) WHERE until_s IS NULL;
 
 -- One disagreement or trouble about one subject; closed_s NULL: it still stands. Found again after it was closed, it opens again.
+-- `run`: the run of the reconciler that saw it last, 0 for what somebody else found. acknowledged_s: a person knows of it. released_s:
+-- a person lets be done what is held back because of it. `repair`: what was enqueued last to mend it, `repairs`: how often that was.
 CREATE TABLE finding (
     id INTEGER PRIMARY KEY,
     kind TEXT NOT NULL,
@@ -97,10 +99,54 @@ CREATE TABLE finding (
     last_seen_s INTEGER NOT NULL,
     times INTEGER NOT NULL DEFAULT 1,
     closed_s INTEGER,
+    run INTEGER NOT NULL DEFAULT 0,
+    acknowledged_s INTEGER,
+    acknowledged_by TEXT,
+    released_s INTEGER,
+    released_by TEXT,
+    repair TEXT,
+    repairs INTEGER NOT NULL DEFAULT 0,
     UNIQUE (kind, subject)
 ) STRICT;
 CREATE INDEX finding_closed ON finding (closed_s) WHERE closed_s IS NOT NULL;
 CREATE INDEX finding_open ON finding (kind) WHERE closed_s IS NULL;
+
+-- What became of a finding, whoever did it: the triggers see to that.
+CREATE TABLE finding_event (
+    id INTEGER PRIMARY KEY,
+    finding INTEGER NOT NULL REFERENCES finding (id) ON DELETE CASCADE,
+    at_s INTEGER NOT NULL,
+    what TEXT NOT NULL CHECK (what IN ('opened', 'acknowledged', 'released', 'repaired', 'closed')),
+    who TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX finding_event_of ON finding_event (finding);
+CREATE TRIGGER finding_opened AFTER INSERT ON finding BEGIN
+    INSERT INTO finding_event (finding, at_s, what) VALUES (NEW.id, NEW.first_seen_s, 'opened');
+END;
+CREATE TRIGGER finding_reopened AFTER UPDATE OF closed_s ON finding WHEN OLD.closed_s IS NOT NULL AND NEW.closed_s IS NULL BEGIN
+    INSERT INTO finding_event (finding, at_s, what) VALUES (NEW.id, NEW.first_seen_s, 'opened');
+END;
+CREATE TRIGGER finding_ended AFTER UPDATE OF closed_s ON finding WHEN OLD.closed_s IS NULL AND NEW.closed_s IS NOT NULL BEGIN
+    INSERT INTO finding_event (finding, at_s, what) VALUES (NEW.id, NEW.closed_s, 'closed');
+END;
+CREATE TRIGGER finding_acknowledged AFTER UPDATE OF acknowledged_s ON finding WHEN NEW.acknowledged_s IS NOT NULL BEGIN
+    INSERT INTO finding_event (finding, at_s, what, who) VALUES (NEW.id, NEW.acknowledged_s, 'acknowledged', NEW.acknowledged_by);
+END;
+CREATE TRIGGER finding_released AFTER UPDATE OF released_s ON finding WHEN NEW.released_s IS NOT NULL BEGIN
+    INSERT INTO finding_event (finding, at_s, what, who) VALUES (NEW.id, NEW.released_s, 'released', NEW.released_by);
+END;
+CREATE TRIGGER finding_repaired AFTER UPDATE OF repairs ON finding WHEN NEW.repairs > OLD.repairs OR NEW.repair IS NOT OLD.repair BEGIN
+    INSERT INTO finding_event (finding, at_s, what, who) VALUES (NEW.id, NEW.last_seen_s, 'repaired', NEW.repair);
+END;
+
+-- One measured value: how long a detection took, say. Bounded: the newest of each name stay.
+CREATE TABLE sample (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    at_s INTEGER NOT NULL,
+    value REAL NOT NULL
+) STRICT;
+CREATE INDEX sample_of ON sample (name, id);
 
 -- A mark that came back through the event stream of `source`: everything before it was seen.
 CREATE TABLE cookie (

@@ -1,6 +1,7 @@
 """Where the watcher's knowledge goes: jobs, gaps and cookies in queue.db.
 
-Guarantee: at the start, gaps that an earlier watcher left open are closed; those that still stand open anew.
+Guarantee: at the start, gaps that an earlier watcher left open are closed, and the time without a watcher is recorded as one; those
+that still stand open anew.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from autoops.store.queue import Queue
 class QueueSink:
     """One queue.db, opened by the thread that uses it (`observer.Sink`)."""
 
-    def __init__(self, db: Database, wake: Callable[[], object]) -> None:
-        """Take an open database, and what tells the worker that there is work; closes the database."""
+    def __init__(self, db: Database, wake: Callable[[], object], watched_until_s: int | None = None) -> None:
+        """Take an open database, what tells the worker that there is work, and until when an earlier watcher watched; closes the
+        database."""
         self._db, self._wake = db, wake
         self._queue, self._gaps, self._cookies = Queue(db), Gaps(db), Cookies(db)
         self._gaps.close(None, None, _now_s())
+        if watched_until_s is not None and watched_until_s < _now_s():
+            self._gaps.add_ended("", "downtime", watched_until_s, _now_s())
 
     def enqueue(self, works: Sequence[Work]) -> object:
         """Store jobs and wake the worker."""

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from autoops.log import emit
 from autoops.model import JSON, path_key, split_key
-from autoops.store.operations import Findings
+from autoops.store.findings import Findings
 
 Kind = Literal["unreadable", "duplicate_id", "not_renamed", "root_replaced", "not_described"]
 PLACE_KINDS: tuple[Kind, ...] = ("duplicate_id", "not_renamed", "not_described")  # about the document at a path

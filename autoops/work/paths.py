@@ -17,8 +17,8 @@ from autoops.pool import asking, tasks
 from autoops.pool.pool import Answer, Done, Failed, Lost, Pool
 from autoops.store.queue import Queue
 from autoops.trace import trace
+from autoops.walk.hearing import Hearing
 from autoops.work.fresh import Fresh
-from autoops.work.hearing import Hearing
 from autoops.work.notes import Notes
 from autoops.work.register import Register
 

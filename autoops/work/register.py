@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
 
 from autoops.config import RootConfig
+from autoops.core.drift import action
 from autoops.core.hints import rename_facts
 from autoops.core.identity import Verdict, decide, is_doubtful
 from autoops.core.view import Place, Sighting, View
@@ -19,20 +19,14 @@ from autoops.model import PRIORITY_LIVE, PRIORITY_RETRY, Change, Entry, Observat
 from autoops.store.commit import Committed, RegistryWriter, Why
 from autoops.store.operations import DryRun, Gap, Gaps, WouldDo
 from autoops.store.queue import Queue
+from autoops.walk.gather import entries_at, view_of
+from autoops.walk.scan import Effects
 from autoops.work.checkpoints import Checkpoints
-from autoops.work.gather import entries_at, view_of
 from autoops.work.notes import PLACE_KINDS, Notes
 from autoops.work.renames import Renames
-from autoops.work.reporting import action, report
+from autoops.work.reporting import report
 
 _ASK_AGAIN_S = 0.3  # a deferred decision: by then the other half of a move has been seen
-
-
-class Effects(NamedTuple):
-    """What came of a batch."""
-
-    changes: int
-    missing: int
 
 
 class Register:

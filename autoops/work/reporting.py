@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from autoops.core.drift import action
 from autoops.log import emit, is_verbose
 from autoops.model import Change, Entry
 from autoops.store.commit import Committed, Why
@@ -24,16 +25,6 @@ def report(changes: Sequence[Change], done: Committed, why: Why) -> None:
     if is_verbose() or (len(changes) <= _FEW and why.source != "describe"):
         for change, entry in zip(changes, done.entries, strict=True):
             _report_one(change, entry)
-
-
-def action(change: Change) -> str:
-    """Return what a change does, in a word or two."""
-    before, after = change.before, change.after
-    if before is None:
-        return "register"
-    if before.status != after.status:
-        return {"active": "return", "missing": "mark missing", "retired": "retire"}[after.status]
-    return "move" if (before.root, before.path) != (after.root, after.path) else "update"
 
 
 def _report_one(change: Change, entry: Entry) -> None:

@@ -14,10 +14,10 @@ from autoops.model import JSON, Job, split_key
 from autoops.pool.pool import Pool
 from autoops.store.commit import RegistryWriter
 from autoops.store.queue import Queue
+from autoops.walk.scan import Scan
 from autoops.work.fresh import Fresh
 from autoops.work.paths import Paths
 from autoops.work.register import Register
-from autoops.work.scan import Scan
 from autoops.work.timer import Timer
 
 _SAVE_S = 1.0

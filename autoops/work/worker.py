@@ -23,16 +23,17 @@ from autoops.runtime.wake import Sleeper
 from autoops.state import State
 from autoops.store.commit import RegistryWriter
 from autoops.store.database import Database
-from autoops.store.operations import DryRun, Findings, Gaps, Heartbeats
+from autoops.store.findings import Findings
+from autoops.store.operations import DryRun, Gaps, Heartbeats
 from autoops.store.queue import SCHEMA as QUEUE
 from autoops.store.queue import Queue
 from autoops.trace import trace
+from autoops.walk.hearing import Hearing
 from autoops.window import seal
 from autoops.window.admit import NOTHING, Admission, Gate, take_over
 from autoops.window.inspect import Alive
 from autoops.work.checkpoints import Checkpoints
 from autoops.work.fresh import Fresh
-from autoops.work.hearing import Hearing
 from autoops.work.house import House
 from autoops.work.lock import WorkerLock
 from autoops.work.notes import Notes

@@ -51,6 +51,11 @@ def test_a_root_is_added_listed_and_removed_and_the_file_is_as_it_was(root: Root
     assert "no root is configured" in root("list").stdout
 
 
+def test_what_the_kernel_says_is_no_tree_of_documents(root: Root) -> None:
+    for path in ("/proc", "/sys"):
+        assert f"The root {path} cannot be watched: what is in it is the kernel talking" in root("add", path, code=2).stderr
+
+
 def test_a_dry_run_shows_what_would_be_written_and_writes_nothing(root: Root, config: Path, tmp_path: Path) -> None:
     before = config.read_bytes()
     (tmp_path / "a b").mkdir()

@@ -12,7 +12,7 @@ import pytest
 from autoops import clock, errors
 from autoops.store import operations
 from autoops.store.database import Database
-from autoops.store.operations import Cookies, DryRun, Findings, Gaps, Heartbeats, WouldDo
+from autoops.store.operations import Cookies, DryRun, Gaps, Heartbeats, WouldDo
 from autoops.store.queue import SCHEMA
 
 
@@ -68,37 +68,6 @@ def test_only_the_newest_ended_gaps_stay_and_every_open_one(db: Database, monkey
     assert [gap.root for gap in gaps.open_gaps()] == ["still"]
 
 
-def test_a_finding_seen_again_is_counted_and_one_that_returns_begins_anew(db: Database) -> None:
-    findings = Findings(db)
-    assert findings.open([("unreadable", b"a\xff", {"errno": 13}), ("missing", b"b", {})], 100) == 2
-    findings.open([("unreadable", b"a\xff", {"errno": 5})], 200)
-    latest, _ = findings.list()
-    assert (latest.subject, latest.detail, latest.first_seen_s, latest.last_seen_s, latest.times) == (
-        b"a\xff",
-        {"errno": 5},
-        100,
-        200,
-        2,
-    )
-    assert findings.counts() == {"missing": 1, "unreadable": 1}
-    assert findings.close([("unreadable", b"a\xff"), ("unreadable", b"unknown")], 300) == 1
-    assert findings.close([("unreadable", b"a\xff")], 400) == 0
-    assert findings.list("unreadable") == []
-    assert [found.closed_s for found in findings.list(closed=True)] == [300]
-    findings.open([("unreadable", b"a\xff", {})], 500)
-    (back,) = findings.list("unreadable")
-    assert (back.first_seen_s, back.times, back.closed_s) == (500, 3, None)
-
-
-def test_only_the_newest_closed_findings_stay_and_every_open_one(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operations, "FINDINGS_KEPT", 3)
-    findings = Findings(db)
-    findings.open([("missing", b"%d" % number, {}) for number in range(10)], 100)
-    assert findings.close([("missing", b"%d" % number) for number in range(8)], 200) == 8
-    assert len(findings.list(closed=True)) == 3
-    assert len(findings.list()) == 2
-
-
 def test_a_cookie_is_seen_once_it_came_back_and_old_ones_are_forgotten(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operations, "COOKIES_KEPT", 2)
     cookies = Cookies(db)
@@ -126,15 +95,14 @@ def test_a_dry_run_says_what_would_be_done_and_how_often_it_was_found(db: Databa
 
 
 def test_nothing_to_record_is_no_transaction(db: Database) -> None:
-    assert Findings(db).open([], 1) == Findings(db).close([], 1) == DryRun(db).record([], 1) == 0
+    assert DryRun(db).record([], 1) == 0
 
 
 WRITES: dict[str, Callable[[Database], object]] = {
     "heartbeat": lambda db: Heartbeats(db).beat("worker", "ready", "", 1),
     "gap open": lambda db: Gaps(db).open("docs", b"", "overflow", "", 1),
     "gap close": lambda db: Gaps(db).close("docs", None, 1),
-    "finding open": lambda db: Findings(db).open([("missing", b"", {})], 1),
-    "finding close": lambda db: Findings(db).close([("missing", b"")], 1),
+    "gap ended": lambda db: Gaps(db).add_ended("", "downtime", 1, 2),
     "cookie": lambda db: Cookies(db).record("docs", "c", 1),
     "dry run": lambda db: DryRun(db).record([WouldDo("docs", b"", "rename", {})], 1),
     "dry run clear": lambda db: DryRun(db).clear("docs"),

@@ -116,9 +116,3 @@ def test_a_root_that_may_not_be_read_is_refused(tree: Path, state: Path, mode: i
 
 def test_a_hostile_name_is_shown_escaped(tmp_path: Path, state: Path) -> None:
     assert refused(state, tmp_path / "a\nb") == [f"{tmp_path}/a\\x0ab: it does not exist"]
-
-
-def test_what_the_kernel_says_is_no_tree_of_documents(state: Path) -> None:
-    assert refused(state, Path("/proc"), Path("/sys")) == [
-        f"{path}: what is in it is the kernel talking" for path in ("/proc", "/sys")
-    ]

@@ -14,7 +14,8 @@ from autoops.health.registry import Verdict, is_due
 from autoops.health.report import as_facts, headline, line, problems
 from autoops.health.result import Figure, Level, Result, worst
 from autoops.runtime.maintenance import Maintenance, parse, time_of
-from autoops.store.operations import Finding, Gap, Heartbeat
+from autoops.store.findings import Finding
+from autoops.store.operations import Gap, Heartbeat
 
 BEAT = Heartbeat("worker", 7, "b", 1, 0, 1000, "running", "idle", {})
 COUNTS = {"queued": 0, "running": 0, "completed": 9, "failed": 0, "dead_letter": 0}

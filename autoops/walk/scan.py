@@ -11,7 +11,7 @@ import errno
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from autoops import names
 from autoops.core.view import Place, Sighting
@@ -20,11 +20,17 @@ from autoops.model import JSON, PRIORITY_RETRY, PRIORITY_SCAN, Job, Work, path_k
 from autoops.pool import asking, tasks
 from autoops.pool.pool import Answer, Done, Failed, Lost, Pool
 from autoops.store.registry import Registry
-from autoops.work.register import Effects
 
 _WINDOW = 48  # directories that are with the pool or answered, but not yet registered
 _DEATHS = 8
 _END = b"\x01"  # after every path below a directory in walk order, before its next sibling
+
+
+class Effects(NamedTuple):
+    """What came of a batch."""
+
+    changes: int
+    missing: int
 
 
 Stale = Callable[[Sequence[Sighting], float], Collection[Place]]

@@ -11,15 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from autoops import names
+from autoops.core.drift import action
 from autoops.core.identity import decide
 from autoops.core.view import Sighting
 from autoops.model import JSON, Job, Work, path_key, split_key
 from autoops.pool.pool import Pool
 from autoops.store.registry import Registry
-from autoops.work.gather import view_of
-from autoops.work.register import Effects
-from autoops.work.reporting import action
-from autoops.work.scan import Scan
+from autoops.walk.gather import view_of
+from autoops.walk.scan import Effects, Scan
 
 _WAIT_S = 0.1
 _BATCH_FILES = 4096

@@ -1,0 +1,176 @@
+"""Findings: what disagrees, since when, who knows of it, and what became of it. One row for each (kind, subject).
+
+`Findings` takes an open queue.db. Writing methods are one transaction each. Times are seconds since 1970, given by the caller. Who
+stands behind a finding is its history (`finding_event`), which the database keeps by itself. Reads and writes queue.db.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
+
+from autoops.model import JSON
+from autoops.store.database import Database, Row
+
+KEPT = 10_000  # closed ones; open ones are as many as there is trouble
+EVENTS_KEPT = 100  # of one finding
+
+_COLUMNS = (
+    "id, kind, subject, detail, first_seen_s, last_seen_s, times, closed_s, acknowledged_s, acknowledged_by, released_s,"
+    " released_by, repair, repairs"
+)
+_dump = json.JSONEncoder(separators=(",", ":"), sort_keys=True, allow_nan=False).encode
+
+
+class Finding(NamedTuple):
+    """One disagreement or trouble about one subject."""
+
+    id: int
+    kind: str
+    subject: bytes
+    detail: JSON
+    first_seen_s: int
+    last_seen_s: int
+    times: int
+    closed_s: int | None  # None: it still stands
+    acknowledged_s: int | None = None
+    acknowledged_by: str | None = None
+    released_s: int | None = None
+    released_by: str | None = None
+    repair: str | None = None  # what was enqueued last to mend it
+    repairs: int = 0  # how often that very repair was
+
+
+class Step(NamedTuple):
+    """One step in the history of a finding."""
+
+    at_s: int
+    what: str
+    who: str
+
+
+Found = tuple[str, bytes, JSON]  # kind, subject, detail
+
+
+class Findings:
+    """The findings of one queue.db."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    # found, and no more found
+
+    def open(self, found: Iterable[Found], at_s: int, run: int = 0) -> int:
+        """Record findings, seen once more or opened again if known; return how many."""
+        rows = [(kind, subject, _dump(detail), at_s, at_s, run) for kind, subject, detail in found]
+        if not rows:
+            return 0
+        with self._db.transaction() as tx:
+            return tx.execute_many(
+                "INSERT INTO finding (kind, subject, detail, first_seen_s, last_seen_s, run) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (kind, subject) DO UPDATE SET detail = excluded.detail, times = times + 1, run = excluded.run,"
+                " last_seen_s = excluded.last_seen_s,"
+                " first_seen_s = iif(closed_s IS NULL, first_seen_s, excluded.first_seen_s),"
+                " acknowledged_s = iif(closed_s IS NULL, acknowledged_s, NULL),"
+                " acknowledged_by = iif(closed_s IS NULL, acknowledged_by, NULL),"
+                " released_s = iif(closed_s IS NULL, released_s, NULL),"
+                " released_by = iif(closed_s IS NULL, released_by, NULL),"
+                " closed_s = NULL",
+                rows,
+            )
+
+    def close(self, settled: Iterable[tuple[str, bytes]], at_s: int) -> int:
+        """Record that findings (kind, subject) stand no more; return how many stood. The newest 10,000 closed ones stay."""
+        rows = [(at_s, kind, subject) for kind, subject in settled]
+        if not rows:
+            return 0
+        with self._db.transaction() as tx:
+            closed = tx.execute_many("UPDATE finding SET closed_s = ? WHERE kind = ? AND subject = ? AND closed_s IS NULL", rows)
+            if closed:
+                tx.execute(
+                    "DELETE FROM finding WHERE id IN (SELECT id FROM finding WHERE closed_s IS NOT NULL"
+                    " ORDER BY closed_s DESC, id DESC LIMIT -1 OFFSET ?)",
+                    (KEPT,),
+                )
+        return closed
+
+    def close_unseen(self, kinds: Collection[str], below: bytes, run: int, at_s: int) -> int:
+        """Close the findings of these kinds, with subjects that begin with `below`, that this run did not see. Return how many."""
+        standing = self._db.query(
+            "SELECT kind, subject FROM finding WHERE closed_s IS NULL AND run <> ? AND substr(subject, 1, ?) = ?"
+            " AND kind IN (SELECT value FROM json_each(?))",
+            (run, len(below), below, json.dumps(sorted(kinds))),
+        )
+        return self.close(standing, at_s)
+
+    # what people and repairs do
+
+    def acknowledge(self, numbers: Collection[int], who: str, at_s: int) -> int:
+        """Record that a person knows of standing findings; return how many stood."""
+        return self._mark("acknowledged", numbers, who, at_s)
+
+    def release(self, numbers: Collection[int], who: str, at_s: int) -> int:
+        """Record that a person lets be done what these standing findings hold back; repairs count from the beginning again."""
+        return self._mark("released", numbers, who, at_s)
+
+    def _mark(self, what: str, numbers: Collection[int], who: str, at_s: int) -> int:
+        with self._db.transaction() as tx:
+            anew = ", repairs = 0" if what == "released" else ""
+            return tx.execute_many(
+                f"UPDATE finding SET {what}_s = ?, {what}_by = ?{anew} WHERE id = ? AND closed_s IS NULL",
+                [(at_s, who, number) for number in numbers],
+            )
+
+    def note_repairs(self, repairs: Iterable[tuple[str, bytes, str]]) -> None:
+        """Record that repairs (kind, subject, repair) were enqueued; the same repair as before is counted."""
+        rows = [(repair, repair, kind, subject) for kind, subject, repair in repairs]
+        if rows:
+            with self._db.transaction() as tx:
+                tx.execute_many(
+                    "UPDATE finding SET repairs = iif(repair IS ?, repairs + 1, 1), repair = ? WHERE kind = ? AND subject = ?", rows
+                )
+
+    # reading
+
+    def history(self, number: int) -> list[Step]:
+        """Return what became of a finding, the newest hundred steps, in order."""
+        rows = self._db.query(
+            "SELECT at_s, what, who FROM (SELECT * FROM finding_event WHERE finding = ? ORDER BY id DESC LIMIT ?) ORDER BY id",
+            (number, EVENTS_KEPT),
+        )
+        return [Step(*row) for row in rows]
+
+    def list(self, kind: str | None = None, *, closed: bool = False, limit: int = 1000) -> list[Finding]:
+        """Return findings that stand (or, with `closed`, that do not), the latest seen first."""
+        rows = self._db.query(
+            f"SELECT {_COLUMNS} FROM finding WHERE closed_s IS {'NOT ' if closed else ''}NULL AND kind = coalesce(?, kind)"
+            " ORDER BY last_seen_s DESC, id DESC LIMIT ?",
+            (kind, limit),
+        )
+        return [_finding(row) for row in rows]
+
+    def each(self, kinds: Collection[str] = ()) -> Iterator[Finding]:
+        """Yield all standing findings, or those of some kinds, by kind and subject."""
+        sql = f"SELECT {_COLUMNS} FROM finding WHERE closed_s IS NULL AND (? = '[]' OR kind IN (SELECT value FROM json_each(?1)))"
+        for row in self._db.each(f"{sql} ORDER BY kind, subject", (json.dumps(sorted(kinds)),)):
+            yield _finding(row)
+
+    def get(self, number: int) -> Finding | None:
+        """Return one finding by its number."""
+        row = self._db.one(f"SELECT {_COLUMNS} FROM finding WHERE id = ?", (number,))
+        return _finding(row) if row else None
+
+    def about(self, keys: Iterable[tuple[str, bytes]]) -> dict[tuple[str, bytes], Finding]:
+        """Return the findings, standing or not, with these (kind, subject)."""
+        sql = f"SELECT {_COLUMNS} FROM finding WHERE kind = ? AND subject = ?"
+        found = (self._db.one(sql, key) for key in keys)
+        return {(one.kind, one.subject): one for one in map(_finding, filter(None, found))}
+
+    def counts(self) -> dict[str, int]:
+        """Return how many findings of each kind stand."""
+        return dict(self._db.query("SELECT kind, count(*) FROM finding WHERE closed_s IS NULL GROUP BY kind ORDER BY kind"))
+
+
+def _finding(row: Row) -> Finding:
+    return Finding._make((*row[:3], json.loads(row[3]), *row[4:]))
