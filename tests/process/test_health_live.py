@@ -105,22 +105,13 @@ def test_a_daemon_that_was_killed_is_critical_and_the_script_says_a_line_for_it(
     assert [line.split(":")[0] for line in run.stdout.splitlines()] == ["CRITICAL worker"]
 
 
-def test_without_a_root_nothing_runs_and_nothing_is_missed(tmp_path: Path) -> None:
-    config = tmp_path / "autoops.toml"
-    config.write_text("")
-    state = ["--state", str(tmp_path / "s")]
-    subprocess.run([*program(), "migrate", *state], env=environment(), check=True, capture_output=True)
-    command = [*program(), "health", *state, "--config", str(config)]
-    run = subprocess.run(command, env=environment(), capture_output=True, text=True)
-    assert run.returncode == OK, run.stdout
-
-
-def test_a_state_that_is_not_there_is_critical_once_and_unknown_for_the_rest(tmp_path: Path) -> None:
+def test_a_state_that_is_not_there_is_critical_and_unknown_for_the_rest(tmp_path: Path) -> None:
     command = [*program(), "health", "--verbose", "--state", str(tmp_path / "none")]
     run = subprocess.run(command, env=environment(), capture_output=True, text=True)
     assert run.returncode == CRITICAL and run.stderr == ""
     assert [line for line in run.stdout.splitlines()[1:] if line.startswith("CRITICAL")] == [
-        f"CRITICAL database: {tmp_path}/none/queue/queue.db does not exist. (autoops migrate makes it; is --state right?)"
+        f"CRITICAL {check}: {tmp_path}/none/{name}/{name}.db does not exist. (autoops migrate makes it; is --state right?)"
+        for check, name in (("database", "queue"), ("registry", "registry"))
     ]
 
 
