@@ -1,4 +1,4 @@
-"""Commands that read: list, show, explain, export, coverage, findings, queue-status."""
+"""Commands that read: list, show, explain, export, coverage, queue-status."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from autoops.core.canonical import canonical, entry_json
 from autoops.errors import NotFound
 from autoops.model import JSON, Entry, JobState
 from autoops.store.backlog import Backlog
-from autoops.store.findings import Finding, Findings
 from autoops.store.operations import Gap, Gaps
 
 WhatArgument = Annotated[str, typer.Argument(metavar="ID|PATH", help="A document's ID, or its path.")]
@@ -131,11 +130,6 @@ def gap_facts(gaps: Iterable[Gap]) -> list[JSON]:
     return [gap._asdict() | {"path": names.text(gap.path)} for gap in gaps]
 
 
-def finding_facts(found: Iterable[Finding]) -> list[JSON]:
-    """Return findings as JSON."""
-    return [{**one._asdict(), "subject": names.text(one.subject.replace(b"\0", b"/"))} for one in found]
-
-
 def _why(reason: str, detail: str) -> str:
     return f"{reason}: {detail}" if detail else reason
 
@@ -146,24 +140,6 @@ def _utc(at_s: int) -> str:
     return utc(at_s)
 
 
-def findings(state: StateOption = None, json: JsonOption = False) -> None:
-    """Show what disagrees, or needs a person."""
-    with context(state).queue_db(writable=False) as database:
-        found = Findings(database).list()
-    if json:
-        as_json(finding_facts(found))
-        return
-    if not found:
-        say("no findings")
-        return
-    rows = [(_utc(one.first_seen_s), one.kind, names.text(one.subject.replace(b"\0", b"/")), _detail(one.detail)) for one in found]
-    table([("since", "kind", "path", "detail"), *rows])
-
-
-def _detail(detail: dict[str, object]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in detail.items())
-
-
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command("list")(list_entries)
@@ -172,4 +148,3 @@ def register(app: typer.Typer) -> None:
     app.command()(export)
     app.command("queue-status")(queue_status)
     app.command()(coverage)
-    app.command()(findings)

@@ -15,7 +15,9 @@ from autoops.cli.failing import run as run_to_the_end
 # long to load as most commands take to run. A test holds this table and the modules together.
 COMMANDS: dict[str, tuple[str, ...]] = {
     "run": ("up", "start-watcher", "start-worker", "migrate", "scan", "wait-idle"),
-    "inspect": ("list", "show", "explain", "export", "queue-status", "coverage", "findings"),
+    "inspect": ("list", "show", "explain", "export", "queue-status", "coverage"),
+    "findings": ("findings",),
+    "reconcile": ("reconcile",),
     "status": ("status",),
     "trust": ("validate-registry", "verify", "submit", "rollback"),
     "report": ("report",),
@@ -62,3 +64,9 @@ def main() -> None:
     log.configure("warning", "auto", "autoops")  # the services set up their own
     completes = "_AUTOOPS_COMPLETE" in os.environ
     run_to_the_end(program(sys.argv[1] if len(sys.argv) > 1 and not completes else ""))
+
+
+def reconciler() -> None:
+    """Run `autoops-reconciler`, which is `autoops reconcile`."""
+    sys.argv.insert(1, "reconcile")
+    main()

@@ -93,9 +93,9 @@ def scan(
     settings = ctx.config_with_roots()
     places = ctx.places(settings, path)
     if dry_run:
-        from autoops.cli.rehearsal import rehearse
+        from autoops.cli.reconcile import report
 
-        raise typer.Exit(rehearse(ctx, settings, places, hashes=hashes, json=json))
+        raise typer.Exit(report(ctx, settings, path, hashes=hashes, json=json))
     facts: JSON = {key: True for key, wanted in (("rehash", hashes), ("accept", accept_root)) if wanted}
     facts |= {"cursor": None}  # from the beginning, whatever an interrupted one has behind it; null takes it away (RFC 7396)
     works = [Work("scan", path_key(name, below), PRIORITY_OPERATOR, facts) for name, below in places]

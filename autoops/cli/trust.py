@@ -34,8 +34,9 @@ def validate_registry(state: StateOption = None, json: JsonOption = False) -> No
     """Check the registry: database, entries, digest and the ledger's end. 0 when it is right, 1 when not."""
     ctx = context(state)
     registry = ctx.registry()
-    head = registry.head()
-    faults = [*proofs.database(registry), *proofs.entries(registry, head)]
+    with registry.frozen():
+        head = registry.head()
+        faults = [*proofs.database(registry), *proofs.entries(registry, head)]
     passed = not faults
     if json:
         as_json({"digest": head.digest.hex(), "faults": [fault._asdict() for fault in faults], "passed": passed})
@@ -53,27 +54,27 @@ _Proof = tuple[str, Iterator[Fault]]  # its name, and the faults it finds when a
 def _proofs(ctx: Context) -> Iterator[_Proof]:
     registry = ctx.registry()
     verifier = Verifier(ctx.public_key())
-    head = registry.head()
-    yield "database", proofs.database(registry)
-    yield "entries and digest", proofs.entries(registry, head)
-    yield "key and last ID", proofs.notes(registry, verifier.public)
-    yield "ledger chain and signatures", proofs.ledger(registry, verifier)
+    with registry.frozen():
+        head = registry.head()
+        yield "database", proofs.database(registry)
+        yield "entries and digest", proofs.entries(registry, head)
+        yield "key and last ID", proofs.notes(registry, verifier.public)
+        yield "ledger chain and signatures", proofs.ledger(registry, verifier)
     yield "checkpoints", proofs.checkpoints(ctx.state.checkpoints, registry, verifier)
 
 
 def _deep_proofs(ctx: Context) -> Iterator[_Proof]:
     registry = ctx.registry()
-    yield "replay of the ledger", proofs.replay(registry, registry.head())
+    with registry.frozen():
+        yield "replay of the ledger", proofs.replay(registry, registry.head())
     yield "every file's content", _files(ctx)
 
 
 def _files(ctx: Context) -> Iterator[Fault]:
-    from autoops.cli.rehearsal import differences
+    from autoops.cli.reconcile import find_out, sentence, told
 
-    settings = ctx.config_with_roots()
-    places = [(root.name, b"") for root in settings.roots if root.policy != "observe"]  # of those nothing is registered
-    for line in differences(ctx, settings, places, hashes=True).lines:
-        yield Fault("file", line)
+    for one in told(find_out(ctx, ctx.config_with_roots(), None, hashes=True, parts=("files",))):
+        yield Fault("file", sentence(one))
 
 
 def verify(
@@ -168,7 +169,7 @@ def rollback(
     if dry_run:
         from autoops.work.patches import undo
 
-        changes, _ = undo(registry, what, getpass.getuser(), int(time.time()))
+        changes, _, _ = undo(registry, what, getpass.getuser(), int(time.time()))
         _show_changes(changes, json)
         return
     _enqueue(ctx, {"actor": getpass.getuser(), "rollback": what}, wait, timeout, json)

@@ -147,6 +147,16 @@ def rule_of(table: ClassConfig) -> ClassRule:
 
 
 @dataclass(frozen=True)
+class ReconcileConfig:
+    """How disagreements are looked for and mended."""
+
+    repair: bool = key(True)
+    missing_share: float = key(0.5, low=0.01, high=1.0)
+    missing_least: int = key(20, low=1, high=1_000_000)
+    findings: int = key(10_000, low=1, high=1_000_000)
+
+
+@dataclass(frozen=True)
 class LogConfig:
     """What is reported, and in which form."""
 
@@ -170,6 +180,7 @@ class Config:
     queue: QueueConfig = QueueConfig()
     worker: WorkerConfig = WorkerConfig()
     describe: DescribeConfig = DescribeConfig()
+    reconcile: ReconcileConfig = ReconcileConfig()
     classes: tuple[ClassConfig, ...] = field(default=(), metadata={"name": "class"})
     log: LogConfig = LogConfig()
     service: ServiceConfig = ServiceConfig()

@@ -48,11 +48,13 @@ def is_due(last: Verdict | None, now_s: float, sequence: int, files: Files) -> b
 
 def check(registry: Registry, database: Path, memory: Path, validate: Validate, now_s: float) -> Result:
     """Validate if it is due, and judge. Raises StorageError."""
-    head, files = registry.head(), _files(database)
-    last = recall(memory)
+    files, last = _files(database), recall(memory)
+    head = registry.head()
     if last is None or is_due(last, now_s, head.sequence, files):
         started_s = time.monotonic()
-        faults = list(validate(registry, head))
+        with registry.frozen():
+            head = registry.head()
+            faults = list(validate(registry, head))
         last = Verdict(now_s, time.monotonic() - started_s, head.sequence, files, len(faults), faults[0] if faults else "")
         remember(memory, last)
     return judged(last, head, now_s)

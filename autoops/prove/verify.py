@@ -29,6 +29,7 @@ class Fault(NamedTuple):
 
     check: str
     detail: str
+    subject: str = ""  # what exactly: an ID, a commit, a line; "" when it is all of it
 
 
 def database(registry: Registry) -> Iterator[Fault]:
@@ -53,7 +54,7 @@ def entries(registry: Registry, head: Head) -> Iterator[Fault]:
             total += 1
             number = digest.bucket_of(entry.id)
             if not digest.has_member(leaves.get(number, b""), entry.id, digest.leaf_of(entry_text(entry))):
-                yield Fault("entry", f"{entry.id} is not what its commit wrote: it was changed past the ledger")
+                yield Fault("entry", f"{entry.id} is not what its commit wrote: it was changed past the ledger", entry.id)
     except StorageCorrupt as error:
         yield Fault("entry", f"{error} It was changed past the ledger")
         return
@@ -73,9 +74,9 @@ def ledger(registry: Registry, verifier: Verifier) -> Iterator[Fault]:
         if record.sequence != expected:
             yield Fault("ledger", f"{where} follows commit {expected - 1}: records are missing")
         if record_hash(previous, record.text) != record.hash:
-            yield Fault("ledger", f"{where} does not hash to what is stored: it, or its order, was changed")
+            yield Fault("ledger", f"{where} does not hash to what is stored: it, or its order, was changed", where)
         if not verifier.verify(record.signature, signed_bytes(record.sequence, record.hash)):
-            yield Fault("ledger", f"{where} is not signed by the ledger key")
+            yield Fault("ledger", f"{where} is not signed by the ledger key", where)
         try:
             digest_now = digest_after(record.text)
         except ValueError:
@@ -106,7 +107,7 @@ def checkpoints(path: Path, registry: Registry, verifier: Verifier) -> Iterator[
                 continue  # being written, or the end of one that a power cut tore
             fault = _checkpoint_fault(line, registry, verifier)
             if fault:
-                yield Fault("checkpoint", f"{path.name} line {number}: {fault}")
+                yield Fault("checkpoint", f"{path.name} line {number}: {fault}", f"{path.name} line {number}")
 
 
 def _checkpoint_fault(line: bytes, registry: Registry, verifier: Verifier) -> str | None:

@@ -153,6 +153,11 @@ class Backlog:
         waiting = [(split_key(key)[0], load(said)) for key, *both in rows if key not in besides for said in both]
         return {(root, name) for root, facts in waiting for former in renames_of(facts)[0] for name in former}
 
+    def job_at(self, kind: JobKind, key: bytes) -> tuple[JobState, str] | None:
+        """Return (state, reason of its last failure) of the job about something, None when there is none."""
+        row = self._reader.one("SELECT state, coalesce(reason, '') FROM job WHERE kind = ? AND key = ?", (kind, key))
+        return (row[0], row[1]) if row else None
+
     def list(self, state: Literal[JobState] | None = None, kind: str | None = None, limit: int = 100) -> list[Listed]:
         """Return jobs, the newest first. Of completed ones nothing is left to list."""
         wanted: list[tuple[str, Any]] = [("state = ?", state)] if state else []

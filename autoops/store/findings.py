@@ -15,6 +15,7 @@ from autoops.store.database import Database, Row
 
 KEPT = 10_000  # closed ones; open ones are as many as there is trouble
 EVENTS_KEPT = 100  # of one finding
+REPAIRS_COUNT_S = 86400  # what was not seen for so long and comes back, comes back for another reason
 
 _COLUMNS = (
     "id, kind, subject, detail, first_seen_s, last_seen_s, times, closed_s, acknowledged_s, acknowledged_by, released_s,"
@@ -71,6 +72,7 @@ class Findings:
                 "INSERT INTO finding (kind, subject, detail, first_seen_s, last_seen_s, run) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (kind, subject) DO UPDATE SET detail = excluded.detail, times = times + 1, run = excluded.run,"
                 " last_seen_s = excluded.last_seen_s,"
+                f" repairs = iif(excluded.last_seen_s - last_seen_s > {REPAIRS_COUNT_S}, 0, repairs),"
                 " first_seen_s = iif(closed_s IS NULL, first_seen_s, excluded.first_seen_s),"
                 " acknowledged_s = iif(closed_s IS NULL, acknowledged_s, NULL),"
                 " acknowledged_by = iif(closed_s IS NULL, acknowledged_by, NULL),"

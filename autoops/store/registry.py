@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -201,6 +202,15 @@ class Registry(Records):
         sql = f"SELECT {_COLUMNS} {_FROM} WHERE e.status = 'missing' AND e.since_s < ? ORDER BY e.since_s LIMIT ?"
         return [_entry(row) for row in self._reader.query(sql, (before_s, limit))]
 
+    def missing_count(self, root: str, before_s: int) -> int:
+        """Return how many entries of a root have been missing since before a time."""
+        sql = f"SELECT count(*) {_FROM} WHERE e.status = 'missing' AND e.since_s < ? AND r.name = ?"
+        return int(self._reader.query(sql, (before_s, root))[0][0])
+
+    def living_count(self, root: str) -> int:
+        """Return how many entries of a root are not retired. Reads all of them."""
+        return int(self._reader.query(f"SELECT count(*) {_FROM} WHERE e.status <> 'retired' AND r.name = ?", (root,))[0][0])
+
     # what a scan asks
 
     def directory_id(self, root: str, path: bytes) -> int | None:
@@ -232,6 +242,17 @@ class Registry(Records):
         low = None if after is None else directory_key(after)
         high = None if before is None else directory_key(before)
         return [key.replace(b"\0", b"/") for (key,) in self._reader.query(sql, (root, low, low, high, high))]
+
+    def directories_of(self, root: str) -> list[tuple[int, bytes]]:
+        """Return (row, path) of each directory of a root that holds, or held, entries, in walk order."""
+        sql = "SELECT d.id, d.key FROM root r JOIN directory d ON d.root = r.id WHERE r.name = ? ORDER BY d.key"
+        return [(number, key.replace(b"\0", b"/")) for number, key in self._reader.query(sql, (root,))]
+
+    def ctimes(self, entry_ids: Iterable[str]) -> dict[str, int]:
+        """Return the change time of each entry's inode when its content was last hashed, in ns; 1 when it proves nothing."""
+        wanted = json.dumps([int(entry_id) for entry_id in entry_ids])
+        sql = "SELECT e.id, e.ctime_ns FROM json_each(?) j JOIN entry e ON e.id = j.value"
+        return {f"{entry_id:016d}": ctime_ns for entry_id, ctime_ns in self._reader.query(sql, (wanted,))}
 
     # what stage two asks
 
@@ -301,6 +322,13 @@ class Registry(Records):
         """Copy one state of the registry to a new file. Raises StorageError."""
         assert isinstance(self._reader, Database)
         self._reader.copy_to(path)
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Read the same commit in all that follows, whatever is committed meanwhile. It holds the WAL: no hours."""
+        assert isinstance(self._reader, Database)
+        with self._reader.snapshot():
+            yield
 
     def watched(self, alive: Callable[[], None]) -> AbstractContextManager[None]:
         """Call `alive` again and again while it is read."""

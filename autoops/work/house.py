@@ -13,6 +13,7 @@ from autoops.store.database import Database
 from autoops.store.queue import Queue
 from autoops.trace import trace
 from autoops.work.checkpoints import Checkpoints
+from autoops.work.masses import Masses
 from autoops.work.register import Register
 from autoops.work.timer import Timer
 
@@ -33,9 +34,10 @@ class House:
         checkpoints: Checkpoints,
         queue: Queue,
         queue_db: Database,
+        masses: Masses,
     ) -> None:
         self._config, self._registry, self._register, self._checkpoints = config, registry, register, checkpoints
-        self._queue, self._queue_db = queue, queue_db
+        self._queue, self._queue_db, self._masses = queue, queue_db, masses
         lease_s = config.queue.lease_s
         self._rescue, self._extend = Timer(lease_s / 2), Timer(lease_s / 3)
         self._sweep, self._wal = Timer(_SWEEP_S), Timer(_WAL_S)
@@ -72,8 +74,12 @@ class House:
         """Retire what has been missing for longer than the grace time."""
         before_s = int(time.time() - self._config.worker.missing_grace_s)
         missing = self._registry.missing_since(before_s, _SWEEP_ENTRIES)
-        entries = [entry for entry in missing if not self._register.is_lost(entry.root)]
+        may = {root: self._may_retire(root, before_s) for root in {entry.root for entry in missing}}
+        entries = [entry for entry in missing if may[entry.root]]
         if entries:
             why = Why("worker", "retire", "missing for longer than the grace time")
             self._register.commit([retired(entry, int(time.time())) for entry in entries], why)
             self._sweep.due_s = 0.0
+
+    def _may_retire(self, root: str, before_s: int) -> bool:
+        return not self._register.absences.is_lost(root) and self._masses.lets_retire(root, before_s)

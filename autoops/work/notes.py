@@ -9,8 +9,10 @@ from autoops.log import emit
 from autoops.model import JSON, path_key, split_key
 from autoops.store.findings import Findings
 
-Kind = Literal["unreadable", "duplicate_id", "not_renamed", "root_replaced", "not_described"]
-PLACE_KINDS: tuple[Kind, ...] = ("duplicate_id", "not_renamed", "not_described")  # about the document at a path
+Kind = Literal[
+    "unreadable", "duplicate_id", "not_renamed", "root_replaced", "not_described", "corrupt", "mass_missing", "mass_retired"
+]
+PLACE_KINDS: tuple[Kind, ...] = ("duplicate_id", "not_renamed", "not_described", "corrupt")  # about the document at a path
 _REMEMBERED = 100_000
 
 

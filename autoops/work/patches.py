@@ -11,7 +11,7 @@ from autoops.model import JSON, Change, Job
 from autoops.store.commit import RegistryWriter, Why
 from autoops.store.past import past_of
 from autoops.store.queue import Queue
-from autoops.store.records import id_of, patches_of
+from autoops.store.records import id_of, patches_of, said_by
 from autoops.store.registry import Registry
 from autoops.work.register import Register
 
@@ -36,9 +36,9 @@ class Patches:
 
     def _apply(self, facts: JSON, submission: str) -> None:
         actor = str(facts["actor"])
-        now_s = int(time.time())
+        now_s, undone = int(time.time()), ""
         if "rollback" in facts:
-            changes, reason = undo(self._registry, str(facts["rollback"]), actor, now_s)
+            changes, reason, undone = undo(self._registry, str(facts["rollback"]), actor, now_s)
         else:
             patch = patches.read(str(facts["patch"]))
             digest = self._registry.ledger_head.digest.hex()
@@ -50,6 +50,10 @@ class Patches:
             done = self._register.commit(changes, why)
             if "rollback" in facts:
                 emit("rolled_back", sequence=done.head.sequence)
+            if "rollback" in facts and undone == "worker":  # what a person did, only a person does again
+                self._register.undone.remember(changes, done.head.sequence)
+            else:
+                self._register.undone.forget(changes)
 
     def _require_free_paths(self, changes: list[Change]) -> None:
         """Refuse to put a document at a path where another one lives."""
@@ -62,8 +66,8 @@ class Patches:
                     raise PreconditionFailed(what=f"the path of {change.after.id}", wanted="free", found=f"taken by {other.id}")
 
 
-def undo(registry: Registry, what: str, actor: str, now_s: int) -> tuple[list[Change], str]:
-    """Return the changes that undo a commit, or an entry's last change."""
+def undo(registry: Registry, what: str, actor: str, now_s: int) -> tuple[list[Change], str, str]:
+    """Return the changes that undo a commit, or an entry's last change; why; and who had made it."""
     only = what if len(what) == 16 else None
     sequence = _last_commit(registry, only) if only else int(what)
     record = registry.record(sequence) if len(what) <= 18 else None
@@ -74,7 +78,8 @@ def undo(registry: Registry, what: str, actor: str, now_s: int) -> tuple[list[Ch
     past = {entry_id: before[entry_id].value if entry_id in before else None for entry_id in touched}
     entries = registry.by_id(touched)
     changes = patches.undo(touched, entries, past, actor, sequence, now_s)
-    return changes, f"rollback of commit {sequence}" + (f" for {only}" if only else "")
+    reason = f"rollback of commit {sequence}" + (f" for {only}" if only else "")
+    return changes, reason, said_by(record).actor
 
 
 def _last_commit(registry: Registry, entry_id: str) -> int:

@@ -10,21 +10,24 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from autoops.config import RootConfig
-from autoops.core.drift import action
+from autoops.core.drift import action, evidence_of
 from autoops.core.hints import rename_facts
 from autoops.core.identity import Verdict, decide, is_doubtful
 from autoops.core.view import Place, Sighting, View
-from autoops.files import opening, roots
+from autoops.files import opening
 from autoops.model import PRIORITY_LIVE, PRIORITY_RETRY, Change, Entry, Observation, Work, path_key
 from autoops.store.commit import Committed, RegistryWriter, Why
-from autoops.store.operations import DryRun, Gap, Gaps, WouldDo
+from autoops.store.operations import DryRun, WouldDo
 from autoops.store.queue import Queue
+from autoops.walk.absence import Absences
 from autoops.walk.gather import entries_at, view_of
 from autoops.walk.scan import Effects
+from autoops.walk.untouched import split_corrupt
 from autoops.work.checkpoints import Checkpoints
 from autoops.work.notes import PLACE_KINDS, Notes
 from autoops.work.renames import Renames
 from autoops.work.reporting import report
+from autoops.work.undone import Undone
 
 _ASK_AGAIN_S = 0.3  # a deferred decision: by then the other half of a move has been seen
 
@@ -38,13 +41,14 @@ class Register:
         queue: Queue,
         notes: Notes,
         dry_runs: DryRun,
-        gaps: Gaps,
+        absences: Absences,
         checkpoints: Checkpoints,
         configured: Mapping[str, RootConfig],
+        undone: Undone,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._registry, self._queue, self.notes, self._dry_runs = registry, queue, notes, dry_runs
-        self._checkpoints, self._gaps = checkpoints, gaps
+        self._checkpoints, self.absences, self.undone = checkpoints, absences, undone
         self._roots = configured
         self._places = {name: root.path for name, root in configured.items()}
         self._now_s = now_s
@@ -63,7 +67,7 @@ class Register:
         `overtaken`: asked about what is doubtful; the places it returns are left out, for they will be looked at again.
         """
         found = [one for one in found if one.root in self._roots]
-        found = self._without_absences_of_lost_roots(found)
+        found = self.absences.believable(found)
         if not found:
             return Effects(0, 0)
         view = self._view(found)
@@ -71,10 +75,12 @@ class Register:
         if overtaken and doubtful and (late := overtaken(doubtful)):
             found = [one for one in found if one.place not in late]
             view = self._view(found)
-        verdicts = self._sure(decide(found, view, int(self._now_s())))
+        verdicts, corrupt = split_corrupt(self._registry, self._sure(decide(found, view, int(self._now_s()))))
+        self._note_corrupt(corrupt)
         self._note_troubles(found)
         self._follow_up(verdicts)
         changes, rehearsed = self._changes(verdicts)
+        changes = self.undone.allowed(changes)
         self._close_left_behind(changes)
         self.notes.flush()
         self._rehearse(verdicts, rehearsed)
@@ -85,7 +91,7 @@ class Register:
         return Effects(len(changes) + len(rehearsed), missing)
 
     def _view(self, found: Sequence[Sighting]) -> View:
-        return view_of(self._registry, self._places, found, self.is_lost, self._queue.on_their_way)
+        return view_of(self._registry, self._places, found, self.absences.is_lost, self._queue.on_their_way)
 
     def commit(self, changes: Sequence[Change], why: Why) -> Committed:
         """Commit, report and follow up. Raises PreconditionFailed."""
@@ -120,18 +126,6 @@ class Register:
             for entry in (change.after, twin)
         )
 
-    # what is lost
-
-    def _without_absences_of_lost_roots(self, found: Sequence[Sighting]) -> list[Sighting]:
-        """Leave out what is "absent" because a disk is not mounted: the root's top directory is not the one it was, or the
-        watcher saw a mount below it go."""
-        doubtful = {one.root for one in found if one.seen is None}
-        lost = {root for root in doubtful if self.is_lost(root)}
-        away = [gap for gap in self._gaps.open_gaps() if gap.root in doubtful and gap.reason == "unmounted"] if doubtful else []
-        if not lost and not away:
-            return list(found)
-        return [one for one in found if one.seen is not None or not (one.root in lost or _is_below(one, away))]
-
     @property
     def root_names(self) -> Collection[str]:
         """The configured roots."""
@@ -140,14 +134,6 @@ class Register:
     def path_of(self, root: str) -> bytes:
         """Return where a configured root is."""
         return self._roots[root].path
-
-    def is_lost(self, root: str) -> bool:
-        """Tell whether a root's top directory is gone or another one than when it was scanned."""
-        known = self._registry.roots().get(root)
-        try:
-            return known is not None and known != roots.identity(self._roots[root].path)
-        except OSError:
-            return True
 
     # what follows
 
@@ -170,6 +156,7 @@ class Register:
             entry = entries.get((sighting.root, sighting.path))
             if entry and not sighting.unreadable and entry.observation == sighting.seen:
                 seen.append((entry.id, sighting.ctime_ns))
+                self.notes.close("corrupt", *sighting.place)
         if seen:
             self._registry.saw_again(seen, self._now_s())
 
@@ -239,9 +226,17 @@ class Register:
         """Close what was noted about a path where its document no longer is."""
         for change in changes if self.notes.any else ():
             before, after = change.before, change.after
+            if before and before.observation.sha256 != after.observation.sha256:
+                self.notes.close("corrupt", before.root, before.path)
             if before and (after.status != "active" or (before.root, before.path) != (after.root, after.path)):
                 for kind in PLACE_KINDS:
                     self.notes.close(kind, before.root, before.path)
+
+    def _note_corrupt(self, corrupt: Sequence[Verdict]) -> None:
+        """Tell of contents that changed by themselves; the registry keeps what was written."""
+        for verdict in corrupt:
+            assert verdict.change
+            self.notes.open("corrupt", *verdict.sighting.place, evidence_of(verdict.change))
 
     def _note_troubles(self, found: Sequence[Sighting]) -> None:
         any_stand = self.notes.any
@@ -250,10 +245,6 @@ class Register:
                 self.notes.open("unreadable", one.root, one.path, {"reason": one.unreadable})
             elif any_stand:
                 self.notes.close("unreadable", one.root, one.path)
-
-
-def _is_below(sighting: Sighting, gaps: Sequence[Gap]) -> bool:
-    return any(sighting.root == gap.root and sighting.path.startswith(gap.path + b"/") for gap in gaps)
 
 
 def _content(seen: Observation) -> object:

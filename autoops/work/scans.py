@@ -14,8 +14,10 @@ from autoops.model import JSON, Job, split_key
 from autoops.pool.pool import Pool
 from autoops.store.commit import RegistryWriter
 from autoops.store.queue import Queue
+from autoops.walk.absence import why_not_there
 from autoops.walk.scan import Scan
 from autoops.work.fresh import Fresh
+from autoops.work.masses import Masses
 from autoops.work.paths import Paths
 from autoops.work.register import Register
 from autoops.work.timer import Timer
@@ -33,6 +35,7 @@ class Scans:
     pool: Pool
     paths: Paths
     fresh: Fresh
+    masses: Masses
     roots: Mapping[str, RootConfig]
     commit_files: int
     lease_s: float
@@ -91,7 +94,7 @@ class Scans:
 
     def _begin(self, job: Job) -> None:
         root, path = split_key(job.key)
-        if root not in self.roots or not (path or self._is_the_root_it_was(self.roots[root], job.facts)):
+        if root not in self.roots or not (path or self._may_be_scanned(self.roots[root], job.facts)):
             self.queue.complete([job])
             return
         self.epoch += 1
@@ -118,6 +121,9 @@ class Scans:
             duration_s=round(time.monotonic() - self._began_s, 3),
         )
 
+    def _may_be_scanned(self, root: RootConfig, facts: JSON) -> bool:
+        return self._is_the_root_it_was(root, facts) and self.masses.lets_scan(root.name, root.path)
+
     def _is_the_root_it_was(self, root: RootConfig, facts: JSON) -> bool:
         """Tell an unmounted tree from an emptied one; accept another top directory if it holds something that is known."""
         try:
@@ -125,13 +131,11 @@ class Scans:
         except OSError as error:
             self._note_root(root, str(error.strerror))
             return False
-        known = self.registry.roots().get(root.name)
-        if known is not None and known != found and not facts.get("accept"):
-            sample = [entry.path for entry in self.registry.entries(root=root.name, status="active", limit=1000)]
-            if sample and not roots.holds_any(root.path, sample):
-                self._note_root(root, "another directory stands in its place, with nothing in it that is known; is it mounted?")
-                return False
-        if known != found:
+        reason = "" if facts.get("accept") else why_not_there(self.registry, root.name, root.path)
+        if reason:
+            self._note_root(root, reason)
+            return False
+        if self.registry.roots().get(root.name) != found:
             self.registry.set_identity(root.name, found)
         self.register.notes.close("root_replaced", root.name, b"")
         self.register.notes.flush()

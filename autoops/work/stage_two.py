@@ -179,9 +179,12 @@ class StageTwo:
             self._registry.give_up(given_up)
         if put_off:
             self._registry.put_off(put_off)
-        if changes:
-            self._register.commit(changes, _WHY)
-            self.total += len(changes)
+        allowed = self._register.undone.allowed(changes)
+        if len(allowed) < len(changes):  # what a person took back is not described so again
+            self._registry.give_up({change.after.id for change in changes} - {change.after.id for change in allowed})
+        if allowed:
+            self._register.commit(allowed, _WHY)
+            self.total += len(allowed)
             for change in changes:
                 self._register.notes.close("not_described", change.after.root, change.after.path)
             self._register.notes.flush()

@@ -28,6 +28,7 @@ from autoops.store.operations import DryRun, Gaps, Heartbeats
 from autoops.store.queue import SCHEMA as QUEUE
 from autoops.store.queue import Queue
 from autoops.trace import trace
+from autoops.walk.absence import Absences
 from autoops.walk.hearing import Hearing
 from autoops.window import seal
 from autoops.window.admit import NOTHING, Admission, Gate, take_over
@@ -36,6 +37,7 @@ from autoops.work.checkpoints import Checkpoints
 from autoops.work.fresh import Fresh
 from autoops.work.house import House
 from autoops.work.lock import WorkerLock
+from autoops.work.masses import Masses
 from autoops.work.notes import Notes
 from autoops.work.patches import Patches
 from autoops.work.paths import Paths
@@ -43,6 +45,7 @@ from autoops.work.register import Register
 from autoops.work.scans import Scans
 from autoops.work.stage_two import ALL, StageTwo
 from autoops.work.timer import Timer
+from autoops.work.undone import Undone
 
 _CLAIM = 512
 _WAIT_S = 0.05  # for the pool, before looking again for something more urgent
@@ -100,12 +103,16 @@ class Worker:
         seal.remove(self._state)
         self._checkpoints.due = bool(admission.edits)
         durable.write(self._state.running_config, as_toml(self._config).encode())
-        self._registry.place_roots({root.name: root.path for root in self._config.roots})
-        notes = Notes(Findings(self._queue_db), time.time)
+        places = {root.name: root.path for root in self._config.roots}
+        self._registry.place_roots(places)
+        findings = Findings(self._queue_db)
+        notes = Notes(findings, time.time)
         self._roots = {root.name: root for root in self._config.roots}
         notes.keep_roots(self._roots)
+        absences = Absences(self._registry, Gaps(self._queue_db), places)
+        undone = Undone(findings, time.time)
         self._register = Register(
-            self._registry, self._queue, notes, DryRun(self._queue_db), Gaps(self._queue_db), self._checkpoints, self._roots
+            self._registry, self._queue, notes, DryRun(self._queue_db), absences, self._checkpoints, self._roots, undone
         )
         worker = self._config.worker
         setup = asking.setup_of(self._config, self._state.directory)
@@ -116,6 +123,8 @@ class Worker:
         hearing = Hearing(self._queue_db, self._state.cookies)
         hearing.tidy()
         self._paths = Paths(self._queue, self._register, self._pool, notes, fresh, hearing)
+        limits = self._config.reconcile
+        masses = Masses(self._registry, findings, notes, limits.missing_share, limits.missing_least)
         self._scans = Scans(
             self._registry,
             self._queue,
@@ -123,6 +132,7 @@ class Worker:
             self._pool,
             self._paths,
             fresh,
+            masses,
             self._roots,
             worker.commit_files,
             self._config.queue.lease_s,
@@ -130,7 +140,7 @@ class Worker:
         )
         self._stage_two = StageTwo(self._registry, self._queue, self._register, self._describe_pool)
         self._patches = Patches(self._registry, self._queue, self._register)
-        self._house = House(self._config, self._registry, self._register, self._checkpoints, self._queue, self._queue_db)
+        self._house = House(self._config, self._registry, self._register, self._checkpoints, self._queue, self._queue_db, masses)
         self._register.on_pending = self._want_stage_two
         self._wants_stage_two = self._with_stage_two and self._registry.pending_count() > 0
         self._register.renames.resume(self._register.commit)
