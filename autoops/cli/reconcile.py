@@ -72,11 +72,11 @@ def reconcile(
     --dry-run tells what would be recorded and repaired. 0: all agree; 1: something does not.
     """
     ctx = context(state, config, root)
-    settings = ctx.config_with_roots()
+    settings = ctx.running_config()
     parts = _parts(only)
     outcome = find_out(ctx, settings, path, hashes=hashes, parts=parts)
     is_look = report or dry_run
-    repairs = 0 if is_look else _act(ctx, outcome, parts, hashes=hashes, mend=mend or settings.reconcile.repair)
+    repairs = 0 if is_look else act(ctx, outcome, parts, hashes=hashes, mend=mend or settings.reconcile.repair)
     if json:
         as_json(_facts(outcome, repairs))
     else:
@@ -163,7 +163,7 @@ class _Progress:
 # acting
 
 
-def _act(ctx: Context, outcome: Outcome, parts: Sequence[str], *, hashes: bool, mend: bool) -> int:
+def act(ctx: Context, outcome: Outcome, parts: Sequence[str], *, hashes: bool, mend: bool) -> int:
     """Record what was found and enqueue what mends it; return how many repairs that were."""
     now_s, run = int(time.time()), time.time_ns()
     with ctx.queue_db() as database:

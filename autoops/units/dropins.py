@@ -1,7 +1,7 @@
-"""How far the sandbox of the two daemons is opened for one root, and why: drop-ins of their units. Pure.
+"""How far the sandbox of the units that look at trees is opened for one root, and why: drop-ins of their units. Pure.
 
 The units see the whole system read-only, but for home directories (ProtectHome=yes) and /tmp (PrivateTmp=yes), which they do not
-see at all. The watcher only reads. The worker reads, and writes in a root whose files it renames or marks.
+see at all. Watcher and reconciler only read. The worker reads, and writes in a root whose files it renames or marks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from autoops import names
 from autoops.units import quoting
 
 DIRECTORY = Path("/etc/systemd/system")
-UNITS = ("autoops-watcher.service", "autoops-worker.service")
+UNITS = ("autoops-watcher.service", "autoops-worker.service", "autoops-reconciler.service")
 _HOMES = (b"/home", b"/root", b"/run/user")
 _TEMPORARY = (b"/tmp", b"/var/tmp")
 

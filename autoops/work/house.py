@@ -20,6 +20,7 @@ from autoops.work.timer import Timer
 _SWEEP_S = 600.0
 _SWEEP_ENTRIES = 1000
 _WAL_S = 0.5
+_NOTES_S = 30.0
 _IDLE_CHECKPOINT_BYTES = 1 << 20
 
 
@@ -40,7 +41,7 @@ class House:
         self._queue, self._queue_db, self._masses = queue, queue_db, masses
         lease_s = config.queue.lease_s
         self._rescue, self._extend = Timer(lease_s / 2), Timer(lease_s / 3)
-        self._sweep, self._wal = Timer(_SWEEP_S), Timer(_WAL_S)
+        self._sweep, self._wal, self._notes = Timer(_SWEEP_S), Timer(_WAL_S), Timer(_NOTES_S)
 
     def keep(self, now_s: float, held: Sequence[Job], *, scanning: bool, looking: bool) -> None:
         """Do what is due, for a worker that holds these jobs."""
@@ -48,6 +49,8 @@ class House:
             self._queue.extend_many(held, self._config.queue.lease_s)
         if self._rescue.rings(now_s):
             self._queue.rescue()
+        if self._notes.rings(now_s):
+            self._register.notes.reload()
         if self._sweep.rings(now_s):
             self._retire()
         if not scanning:

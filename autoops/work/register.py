@@ -76,7 +76,7 @@ class Register:
             found = [one for one in found if one.place not in late]
             view = self._view(found)
         verdicts, corrupt = split_corrupt(self._registry, self._sure(decide(found, view, int(self._now_s()))))
-        self._note_corrupt(corrupt)
+        self._note_contents(verdicts, corrupt)
         self._note_troubles(found)
         self._follow_up(verdicts)
         changes, rehearsed = self._changes(verdicts)
@@ -156,7 +156,6 @@ class Register:
             entry = entries.get((sighting.root, sighting.path))
             if entry and not sighting.unreadable and entry.observation == sighting.seen:
                 seen.append((entry.id, sighting.ctime_ns))
-                self.notes.close("corrupt", *sighting.place)
         if seen:
             self._registry.saw_again(seen, self._now_s())
 
@@ -226,14 +225,15 @@ class Register:
         """Close what was noted about a path where its document no longer is."""
         for change in changes if self.notes.any else ():
             before, after = change.before, change.after
-            if before and before.observation.sha256 != after.observation.sha256:
-                self.notes.close("corrupt", before.root, before.path)
             if before and (after.status != "active" or (before.root, before.path) != (after.root, after.path)):
                 for kind in PLACE_KINDS:
                     self.notes.close(kind, before.root, before.path)
 
-    def _note_corrupt(self, corrupt: Sequence[Verdict]) -> None:
+    def _note_contents(self, sound: Sequence[Verdict], corrupt: Sequence[Verdict]) -> None:
         """Tell of contents that changed by themselves; the registry keeps what was written."""
+        for verdict in sound if self.notes.any else ():
+            if verdict.sighting.ctime_ns:
+                self.notes.close("corrupt", *verdict.sighting.place)
         for verdict in corrupt:
             assert verdict.change
             self.notes.open("corrupt", *verdict.sighting.place, evidence_of(verdict.change))

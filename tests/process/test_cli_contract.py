@@ -70,7 +70,7 @@ def test_a_format_that_is_not_there_is_a_usage_error(shared: Suite) -> None:
 
 READS = (
     "list", "show a.txt", "explain a.txt", "queue-status", "status", "coverage", "findings", "validate-registry", "verify",
-    "verify --deep", "queue list", "report dry-run", "wait-idle", "scan --dry-run",
+    "verify --deep", "queue list", "report dry-run", "wait-idle", "scan --dry-run", "reconcile --report", "findings list",
 )  # fmt: skip
 
 
@@ -192,7 +192,7 @@ def test_a_scan_by_hand_finds_what_no_event_told(make_suite: Make) -> None:
     suite.once()
     (suite.root / "g").write_text("two\n")
     dry = suite.run("scan", "--dry-run", code=1, config=True)
-    assert "register: tree/g" in dry.out and len(suite.export()) == 1
+    assert "unregistered: tree/g" in dry.out and len(suite.export()) == 1
     found = os.stat(suite.root / "f")
     (suite.root / "f").write_text("ONE\n")
     os.utime(suite.root / "f", ns=(found.st_atime_ns, found.st_mtime_ns))
@@ -220,7 +220,7 @@ def test_what_was_tampered_with_fails_validation_with_exit_code_one(make_suite: 
     assert suite.run("verify", code=1).out.splitlines()[-1] == "Verification: FAILED"
     registry.write_bytes(good)
     (suite.root / "f").write_text("changed behind its back\n")
-    assert "update: tree/f" in suite.run("verify", "--deep", code=1, config=True).out
+    assert "modified: tree/f" in suite.run("verify", "--deep", code=1, config=True).out
     suite.once()
 
 

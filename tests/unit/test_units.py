@@ -13,7 +13,7 @@ from autoops.units import dropins, quoting, systemd
 from autoops.units.access import Step, Who, steps, ways_out, why_closed
 from autoops.units.dropins import Opening
 
-WATCHER, WORKER = dropins.UNITS
+WATCHER, WORKER, RECONCILER = dropins.UNITS
 
 
 def settings(opening: Opening, unit: str) -> list[str]:
@@ -40,7 +40,8 @@ def test_a_root_in_a_home_is_bound_into_hidden_homes(path: bytes) -> None:
     bound = path.decode()
     assert settings(Opening("d", path), WATCHER) == ["ProtectHome=tmpfs", f"BindReadOnlyPaths=-{bound}"]
     renamed = Opening("d", path, writes=True)
-    assert settings(renamed, WATCHER) == ["ProtectHome=tmpfs", f"BindReadOnlyPaths=-{bound}"]
+    for reader in (WATCHER, RECONCILER):
+        assert settings(renamed, reader) == ["ProtectHome=tmpfs", f"BindReadOnlyPaths=-{bound}"]
     assert settings(renamed, WORKER) == ["ProtectHome=tmpfs", f"BindPaths=-{bound}"]
 
 
@@ -54,7 +55,7 @@ def test_a_name_that_only_begins_like_a_home_is_none(path: bytes) -> None:
     assert dropins.files(Opening("d", path)) == {}
 
 
-def test_reading_everything_and_a_group_are_for_both_services() -> None:
+def test_reading_everything_and_a_group_are_for_all_who_look() -> None:
     for unit in dropins.UNITS:
         assert settings(Opening("d", b"/srv/d", read_all=True, group="media"), unit) == [
             "SupplementaryGroups=media",
@@ -75,7 +76,7 @@ def test_each_setting_has_its_reason_right_above_it() -> None:
 
 def test_a_hostile_name_or_path_forges_no_line() -> None:
     opening = Opening("a\n[Service]\nUser=root", b"/home/x", read_all=True)
-    (text, _) = dropins.files(opening).values()
+    text, *_ = dropins.files(opening).values()
     assert [line for line in text.splitlines() if "User=root" in line] == [
         r"# Root: a\x0a[Service]\x0aUser=root in /home/x (real path)."
     ]
