@@ -14,6 +14,7 @@ from autoops.config import Config, state_below
 from autoops.core.view import Sighting
 from autoops.model import Observation
 from autoops.pool.tasks import RootSpec, Setup
+from autoops.state import State
 
 
 def setup_of(config: Config, state: Path) -> Setup:
@@ -28,7 +29,15 @@ def setup_of(config: Config, state: Path) -> Setup:
         for root in config.roots
     }
     watch = config.watch
-    return Setup(specs, watch.settle_s, watch.min_age_s, config.worker.xattr_id, config.describe.max_bytes, config.class_rules)
+    return Setup(
+        specs,
+        watch.settle_s,
+        watch.min_age_s,
+        config.worker.xattr_id,
+        config.describe.max_bytes,
+        os.fspath(State(state).registry_db),
+        config.class_rules,
+    )
 
 
 def sightings(root: str, prefix: bytes, rows: Iterable[tuple[Any, ...]]) -> list[Sighting]:

@@ -1,4 +1,4 @@
-"""A pool process: takes one task after the other, touches the hostile files, and answers. It has no database.
+"""A pool process: takes one task after the other, touches the hostile files, and answers. It reads the registry and writes nothing.
 
 Tasks come in on stdin, answers go out on stdout, both as length-prefixed marshal (this is one program talking to itself, and
 marshal costs half of pickle). Before it touches a file it writes the name into shared memory: when it dies or hangs, the worker
@@ -13,13 +13,17 @@ import os
 import struct
 import sys
 from collections.abc import Collection
-from typing import IO, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 from autoops.files import opening
 from autoops.files.ignore import Ignore
-from autoops.files.listing import list_directory
+from autoops.files.listing import Contents, list_directory
 from autoops.files.observe import Rules, Seen, Unreadable, Unsettled, observe
 from autoops.pool import tasks
+
+if TYPE_CHECKING:
+    from autoops.store.registry import Registry
 
 LENGTH = struct.Struct("=I")
 
@@ -70,6 +74,7 @@ class Child:
         self._rules = Rules(setup.settle_s, setup.min_age_s, setup.with_xattr)
         self._ignore: dict[str, Ignore] = {}
         self._epoch = -1
+        self._registry: Registry | None = None
 
     def _ignored(self, root: str, epoch: int) -> Ignore:
         if epoch != self._epoch:  # an ignore file may have changed since
@@ -92,14 +97,27 @@ class Child:
         listing = list_directory(
             spec.path,
             task.path,
-            task.known,
+            {} if task.is_bare else self._known.stamps_in(task.root, task.path),
             self._rules,
             ignored,
-            rehash=task.rehash,
+            contents=self._contents(task),
             skip=task.skip,
             progress=self._slot.begin,
         )
         return tasks.listed(listing)
+
+    @property
+    def _known(self) -> Registry:
+        if self._registry is None:
+            from autoops.store.registry import Registry  # what only looks at files never needs it
+
+            self._registry = Registry.open(Path(self._setup.registry))
+        return self._registry
+
+    def _contents(self, task: tasks.List) -> Contents | None:
+        if not task.rehash:
+            return None
+        return {} if task.is_bare else self._known.contents_in(task.root, task.path)
 
     def look(self, task: tasks.Look) -> tasks.Looked:
         """Observe some names of one directory."""

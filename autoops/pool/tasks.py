@@ -27,15 +27,16 @@ class Setup(NamedTuple):
     min_age_s: float
     with_xattr: bool
     describe_bytes: int
+    registry: str  # path of the database
     class_rules: tuple[ClassRule, ...]
 
 
 class List(NamedTuple):
-    """Compare one directory with what is known of it."""
+    """Compare one directory with what the registry knows of it; `is_bare`: which is nothing, of any directory."""
 
     root: str
     path: bytes
-    known: dict[bytes, tuple[str, int, int, int, int, bytes | None]]
+    is_bare: bool
     epoch: int  # grows when an ignore file may have changed
     rehash: bool = False
     skip: tuple[bytes, ...] = ()

@@ -28,8 +28,13 @@ _FROM = "FROM entry e JOIN directory d ON d.id = e.directory JOIN root r ON r.id
 _SIGN = 1 << 63
 _DATABASE = "registry.db"
 
-# what a scan compares with the disk: name -> (kind, size_bytes, mtime_ns, inode, ctime_ns, sha256)
-Known = dict[bytes, tuple[str, int, int, int, int, bytes | None]]
+# what a scan compares with the disk, by name: (ctime_ns, mtime_ns, size_bytes, inode), and (kind, sha256)
+Stamps = dict[bytes, tuple[int, int, int, int]]
+Contents = dict[bytes, tuple[str, bytes | None]]
+_IN_DIRECTORY = (  # "status <> 'retired'": the index entry_path asks for it first
+    "FROM root r JOIN directory d ON d.root = r.id JOIN entry e ON e.directory = d.id"
+    " WHERE r.name = ? AND d.key = ? AND e.status <> 'retired' AND e.status = 'active'"
+)
 
 
 class Pending(NamedTuple):
@@ -219,16 +224,18 @@ class Registry(Records):
         row = self._reader.one(sql, (root, directory_key(path)))
         return row[0] if row else None
 
-    def known_in(self, directory: int) -> Known:
-        """Return what is known about the active entries of one directory."""
-        sql = (
-            "SELECT name, kind, size_bytes, mtime_ns, inode, ctime_ns, sha256 FROM entry"
-            " WHERE directory = ? AND status <> 'retired' AND status = 'active'"  # the index entry_path asks for the first
-        )
+    def stamps_in(self, root: str, path: bytes) -> Stamps:
+        """Return what the active entries of one directory are known by, without reading them."""
+        sql = f"SELECT e.name, e.ctime_ns, e.mtime_ns, e.size_bytes, e.inode {_IN_DIRECTORY}"
         return {
-            name: (kind, size_bytes, mtime_ns, _unsigned(inode), ctime_ns, sha256)
-            for name, kind, size_bytes, mtime_ns, inode, ctime_ns, sha256 in self._reader.query(sql, (directory,))
+            name: (ctime_ns, mtime_ns, size_bytes, inode if inode >= 0 else inode + 2 * _SIGN)
+            for name, ctime_ns, mtime_ns, size_bytes, inode in self._reader.query(sql, (root, directory_key(path)))
         }
+
+    def contents_in(self, root: str, path: bytes) -> Contents:
+        """Return what is in the active entries of one directory."""
+        rows = self._reader.query(f"SELECT e.name, e.kind, e.sha256 {_IN_DIRECTORY}", (root, directory_key(path)))
+        return {name: (kind, sha256) for name, kind, sha256 in rows}
 
     def directories_between(self, root: str, after: bytes | None, before: bytes | None) -> list[bytes]:
         """Return the paths of known directories with active entries that lie, in walk order, between two paths (both left out;
@@ -243,10 +250,10 @@ class Registry(Records):
         high = None if before is None else directory_key(before)
         return [key.replace(b"\0", b"/") for (key,) in self._reader.query(sql, (root, low, low, high, high))]
 
-    def directories_of(self, root: str) -> list[tuple[int, bytes]]:
-        """Return (row, path) of each directory of a root that holds, or held, entries, in walk order."""
-        sql = "SELECT d.id, d.key FROM root r JOIN directory d ON d.root = r.id WHERE r.name = ? ORDER BY d.key"
-        return [(number, key.replace(b"\0", b"/")) for number, key in self._reader.query(sql, (root,))]
+    def directories_of(self, root: str) -> list[bytes]:
+        """Return the path of each directory of a root that holds, or held, entries, in walk order."""
+        sql = "SELECT d.key FROM root r JOIN directory d ON d.root = r.id WHERE r.name = ? ORDER BY d.key"
+        return [key.replace(b"\0", b"/") for (key,) in self._reader.query(sql, (root,))]
 
     def ctimes(self, entry_ids: Iterable[str]) -> dict[str, int]:
         """Return the change time of each entry's inode when its content was last hashed, in ns; 1 when it proves nothing."""

@@ -74,8 +74,8 @@ def sample(registry: Registry, root: str, top: bytes) -> Sample:
     step = max(1, -(-len(directories) // _SAMPLED_DIRECTORIES))
     some = len(directories) > _SAMPLED_DIRECTORIES
     looked = absent = 0
-    for number, path in directories[::step]:
-        known = sorted(registry.known_in(number))
+    for path in directories[::step]:
+        known = sorted(registry.stamps_in(root, path))
         if some or len(known) > _SAMPLED_DIRECTORIES * _SAMPLED_NAMES:
             known = known[:: max(1, len(known) // (_SAMPLED_NAMES if some else _SAMPLED_DIRECTORIES * _SAMPLED_NAMES))]
         looked += len(known)

@@ -102,6 +102,7 @@ class Scan:
         self._rehash = bool(self.job.facts.get("rehash"))
         cursor = self.job.facts.get("cursor")
         self._resume = names.to_bytes(cursor) if cursor is not None else None
+        self._is_bare = self.registry.head().sequence == 0
         self._stack = [Node(self.top)]  # the next directory in walk order is the last
         self._batch: list[tuple[float, list[Sighting]]] = []  # what was found together, with the time at which it was asked for
         self._gathered = 0  # files in it
@@ -179,16 +180,13 @@ class Scan:
                 self._ask(node)
 
     def _ask(self, node: Node) -> None:
-        directory = self.registry.directory_id(self.root, node.path)
-        known = self.registry.known_in(directory) if directory is not None else {}
-
         def then(answer: Answer) -> None:
             if self._alive:
                 node.answer = answer
                 if isinstance(answer, Done):
                     node.below = self._below(node.path, tasks.Listed(*answer.result).directories)
 
-        self.pool.submit(tasks.List(self.root, node.path, known, self.epoch, self._rehash, node.skip), then)
+        self.pool.submit(tasks.List(self.root, node.path, self._is_bare, self.epoch, self._rehash, node.skip), then)
 
     def _consume(self, node: Node) -> None:
         match node.answer:
@@ -241,7 +239,7 @@ class Scan:
         if after is None and path == b"":
             return
         for directory in self.registry.directories_between(self.root, after, path):
-            known = self.registry.known_in(self.registry.directory_id(self.root, directory) or 0)
+            known = self.registry.stamps_in(self.root, directory)
             prefix = directory + b"/" if directory else b""
             self._gather([Sighting(self.root, prefix + name, None) for name in known], self._began_s)
 
@@ -261,8 +259,7 @@ class Scan:
 
     def _top_is_gone(self, path: bytes) -> None:
         if path:  # of a root that is not there nothing is known; a directory below one was deleted
-            directory = self.registry.directory_id(self.root, path)
-            known = self.registry.known_in(directory) if directory is not None else {}
+            known = self.registry.stamps_in(self.root, path)
             self._gather([Sighting(self.root, path + b"/" + name, None) for name in known], self._began_s)
         else:
             self._troubled(b"", "the root is not there")
