@@ -89,6 +89,11 @@ def own_program(name: str) -> list[str] | None:
     return None
 
 
+def own_reconciler() -> list[str]:
+    """Return the command line of the reconciler."""
+    return own_program("autoops-reconciler") or ["autoops-reconciler"]
+
+
 def autoops(*words: str | Path) -> list[str]:
     """Return a command line of the operator's program (which fails where there is none; `taking_part` asks first)."""
     return [*(own_program("autoops") or ["autoops"]), *map(str, words)]

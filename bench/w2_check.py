@@ -8,7 +8,7 @@ from shlex import quote
 
 from bench import peers
 from bench.measure import Case, Target, case_ratio, run_cases, summarize, write_cases
-from bench.setting import Setting, autoops
+from bench.setting import Setting, autoops, own_reconciler
 from bench.tree import cached_tree
 
 NAME = "W2"
@@ -63,6 +63,7 @@ def _cases(tree: Path, work: Path, environment: dict[str, str]) -> list[Case]:
     git, restic, deep = peers.git(tree, work), peers.restic(work), peers.hashdeep(tree)
     floor_rows = " ".join(map(quote, peers.floor("register", tree, work / "db")))
     backup = f"{restic} backup {of_tree}"
+    looks = [*own_reconciler(), "--report", "--only", "files"]
     audit = f"hashdeep -r -c sha256 -k {place}/sums -a {of_tree}"
     return [
         Case("find", peers.shell(f"find {of_tree} -printf '%p %s %T@ %i\\n'")),
@@ -74,10 +75,14 @@ def _cases(tree: Path, work: Path, environment: dict[str, str]) -> list[Case]:
             peers.shell(f"rsync -an --delete {of_tree}/ {place}/copy/"),
             once=once(f"rsync -a {of_tree}/ {place}/copy/"),
         ),
-        Case("autoops-stat", autoops("scan", "--dry-run", "--state", work / "stat"), once=register("stat")),
+        Case("autoops-stat", [*looks, "--state", str(work / "stat")], once=register("stat")),
         Case("python-hash", peers.floor("hash", tree)),
         Case("aide-check", peers.shell(peers.aide(work, "check")), once=aide_init),
         Case("hashdeep-audit", peers.shell(audit), once=once(f"{deep} > {place}/sums")),
         Case("restic-again", peers.shell(backup), once=once(f"{restic} init && {backup}")),
-        Case("autoops-hash", autoops("scan", "--dry-run", "--hash", "--state", work / "hash"), once=register("hash")),
+        Case(
+            "autoops-hash",
+            [*looks, "--hash", "--state", str(work / "hash")],
+            once=register("hash"),
+        ),
     ]

@@ -64,9 +64,3 @@ def main() -> None:
     log.configure("warning", "auto", "autoops")  # the services set up their own
     completes = "_AUTOOPS_COMPLETE" in os.environ
     run_to_the_end(program(sys.argv[1] if len(sys.argv) > 1 and not completes else ""))
-
-
-def reconciler() -> None:
-    """Run `autoops-reconciler`, which is `autoops reconcile`."""
-    sys.argv.insert(1, "reconcile")
-    main()

@@ -1,64 +1,20 @@
-"""`autoops reconcile`: what disagrees, why, and what is done about it. The program `autoops-reconciler` is the same."""
+"""`autoops reconcile`."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
-from autoops import clock, names
-from autoops.cli.context import Context, is_terminal, require_state
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, RootOption, StateOption, context
-from autoops.cli.output import as_json, say
-from autoops.config import Config
-from autoops.core.signing import Verifier
-from autoops.errors import Paused, UsageError
-from autoops.log import emit
-from autoops.model import JSON, split_key
-from autoops.pool import asking
-from autoops.pool.pool import Pool
-from autoops.reconcile import proofs
-from autoops.reconcile.reconciler import Area, Limits, Reconciler, Told
-from autoops.reconcile.record import record, record_proofs, repair
-from autoops.runtime import maintenance
-from autoops.store.backlog import Backlog
-from autoops.store.database import Database
-from autoops.store.findings import Findings, Found
-from autoops.store.operations import Gaps, Heartbeats
-from autoops.walk.hearing import Hearing
-from autoops.walk.scan import Totals
-
-_SHOWN = 1000
-PARTS = ("files", "proofs")
-_PROGRESS_S = 0.2
-
-
-class Outcome(NamedTuple):
-    """What came of a run."""
-
-    areas: list[Area]
-    proved: list[Found]  # what the registry itself is not
-
-    @property
-    def counts(self) -> Counter[str]:
-        """How much there is of each kind."""
-        whole = Counter(kind for kind, _, _ in self.proved)
-        for area in self.areas:
-            whole.update(area.counts)
-        return whole
+from autoops.cli.reconciling import Asked, run
 
 
 def reconcile(
     path: Annotated[Path | None, typer.Argument(help="A directory below a root; nothing: every root.")] = None,
     report: Annotated[bool, typer.Option("--report", help="Look and tell; record nothing, change nothing.")] = False,
-    mend: Annotated[bool, typer.Option("--repair", help="Also enqueue what mends, whatever the configuration says.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Also enqueue what mends, whatever the configuration says.")] = False,
     dry_run: DryRunOption = False,
     hashes: Annotated[bool, typer.Option("--hash", help="Read every file, not only those that look changed.")] = False,
     only: Annotated[list[str] | None, typer.Option("--only", metavar="PART", help="files, or proofs; repeatable.")] = None,
@@ -71,177 +27,8 @@ def reconcile(
 
     --dry-run tells what would be recorded and repaired. 0: all agree; 1: something does not.
     """
-    ctx = context(state, config, root)
-    settings = ctx.running_config()
-    parts = _parts(only)
-    outcome = find_out(ctx, settings, path, hashes=hashes, parts=parts)
-    is_look = report or dry_run
-    repairs = 0 if is_look else act(ctx, outcome, parts, hashes=hashes, mend=mend or settings.reconcile.repair)
-    if json:
-        as_json(_facts(outcome, repairs))
-    else:
-        _say(outcome, repairs, plans=mend or settings.reconcile.repair)
-    raise typer.Exit(1 if outcome.counts else 0)
-
-
-def _parts(only: Sequence[str] | None) -> tuple[str, ...]:
-    for part in only or ():
-        if part not in PARTS:
-            raise UsageError(detail=f"--only must be one of {', '.join(PARTS)}; got {names.show(part)}")
-    return tuple(only or PARTS)
-
-
-# finding out
-
-
-def find_out(ctx: Context, settings: Config, path: Path | None, *, hashes: bool, parts: Sequence[str]) -> Outcome:
-    """Compare and prove; write nothing. Raises Paused, StorageError."""
-    require_state(ctx.state)
-    window = maintenance.read(ctx.state.flag)
-    if window is not None:
-        raise Paused(flag=ctx.state.flag, why=f": {window}" if str(window) else "")
-    with contextlib.ExitStack() as opened:
-        database = opened.enter_context(ctx.queue_db(writable=False))
-        areas = list(_areas(ctx, settings, path, database, hashes=hashes)) if "files" in parts else []
-        proved: list[Found] = []
-        if "proofs" in parts:
-            registry = opened.enter_context(contextlib.closing(ctx.registry()))
-            proved = list(proofs.prove(registry, ctx.state.checkpoints, Verifier(ctx.public_key())))
-    return Outcome(areas, proved)
-
-
-def _areas(ctx: Context, settings: Config, path: Path | None, database: Database, *, hashes: bool) -> Iterator[Area]:
-    registered = {root.name for root in settings.roots if root.policy != "observe"}  # of the others nothing is registered
-    places = [place for place in ctx.places(settings, path) if place[0] in registered]
-    if not places:
-        return
-    limits = settings.reconcile
-    size = settings.worker.pool_size or os.cpu_count() or 1
-    pool = Pool(asking.setup_of(settings, ctx.state.directory), size=size, idle_s=60, limit_s=settings.worker.task_timeout_s)
-    with contextlib.closing(pool), contextlib.closing(ctx.registry()) as registry:
-        runs = _runs(database)
-        reconciler = Reconciler(
-            registry,
-            Backlog(database),
-            Findings(database),
-            Gaps(database),
-            pool,
-            {root.name: root.path for root in settings.roots},
-            Limits(limits.missing_share, limits.missing_least, limits.findings),
-            runs=runs,
-        )
-        hearing = Hearing(database, ctx.state.cookies) if runs else None
-        progress = _Progress()
-        for root, below in places:
-            yield reconciler.compare(root, below, hearing, rehash=hashes, alive=progress.show)
-        progress.end()
-
-
-def _runs(database: Database) -> bool:
-    beat = next((beat for beat in Heartbeats(database).list() if beat.process == "worker"), None)
-    return beat is not None and beat.state == "running" and clock.is_alive(beat.boot_id, beat.pid, beat.start)
-
-
-class _Progress:
-    """One line on a terminal that is written over."""
-
-    def __init__(self) -> None:
-        self._is_shown, self._next_s = is_terminal() and sys.stderr.isatty(), 0.0
-
-    def show(self, totals: Totals) -> None:
-        """Say how far it is."""
-        if self._is_shown and time.monotonic() >= self._next_s:
-            self._next_s = time.monotonic() + _PROGRESS_S
-            print(f"\r{totals.files:,} files, {totals.directories:,} directories looked at", end="", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        """Take the line away."""
-        if self._is_shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-# acting
-
-
-def act(ctx: Context, outcome: Outcome, parts: Sequence[str], *, hashes: bool, mend: bool) -> int:
-    """Record what was found and enqueue what mends it; return how many repairs that were."""
-    now_s, run = int(time.time()), time.time_ns()
-    with ctx.queue_db() as database:
-        findings = Findings(database)
-        record(findings, outcome.areas, rehash=hashes, now_s=now_s, run=run)
-        if "proofs" in parts:
-            record_proofs(findings, proofs.KINDS, outcome.proved, now_s=now_s, run=run)
-        queue = ctx.queue()
-        repairs = repair(queue.enqueue, findings, Backlog(database), outcome.areas) if mend else 0
-    if repairs:
-        ctx.wake_worker()
-    emit("reconciled", findings=sum(outcome.counts.values()), repairs=repairs, kinds=dict(outcome.counts))
-    return repairs
-
-
-# telling
-
-
-def report(ctx: Context, settings: Config, path: Path | None, *, hashes: bool, json: bool) -> int:
-    """Look at the files and tell (`scan --dry-run`); return the exit code."""
-    outcome = find_out(ctx, settings, path, hashes=hashes, parts=("files",))
-    if json:
-        as_json(_facts(outcome, 0))
-    else:
-        _say(outcome, 0, plans=True)
-    return 1 if outcome.counts else 0
-
-
-def told(outcome: Outcome) -> Iterator[Told]:
-    """Yield every finding of a run, root by root."""
-    for area in outcome.areas:
-        yield from area.told
-
-
-def sentence(one: Told) -> str:
-    """Return a finding for a person."""
-    root, path = split_key(one.subject)
-    said = [str(one.detail["blame"]["said"])] if "blame" in one.detail else []
-    said += [str(one.detail["reason"])] if "reason" in one.detail else []
-    said += [f"{one.detail['absent']} of {one.detail['of']} files are gone"] if "absent" in one.detail else []
-    where = f"{root}/{names.text(path)}" if path else root
-    return f"{one.kind}: {where}" + (f" ({'; '.join(said)})" if said else "")
-
-
-def _say(outcome: Outcome, repairs: int, *, plans: bool) -> None:
-    shown = 0
-    for one in told(outcome):
-        if shown < _SHOWN:
-            say(sentence(one))
-            what = one.plan.held or (one.plan.then if plans or not one.plan.repair else f"with --repair {one.plan.then}")
-            say(f"    -> {what}")
-        shown += 1
-    for kind, subject, detail in outcome.proved:
-        say(f"{kind}: {detail['said']}" if names.text(subject) in str(detail["said"]) else f"{kind}: {subject!r}: {detail['said']}")
-    if shown > _SHOWN:
-        say(f"... and {shown - _SHOWN} more (--json shows all)")
-    files = sum(area.totals.files for area in outcome.areas)
-    unsettled = sum(area.unsettled for area in outcome.areas)
-    summary = ", ".join(f"{count:,} {kind}" for kind, count in sorted(outcome.counts.items()))
-    being_written = f"; {unsettled:,} are being written" if unsettled else ""
-    say(f"{files:,} files: {summary or 'all agree'}{being_written}" + (f"; {repairs:,} repairs enqueued" if repairs else ""))
-
-
-def _facts(outcome: Outcome, repairs: int) -> JSON:
-    return {
-        "counts": dict(outcome.counts),
-        "files": sum(area.totals.files for area in outcome.areas),
-        "findings": [_finding_facts(one) for one in told(outcome)]
-        + [{"kind": kind, "subject": names.text(subject), "detail": detail} for kind, subject, detail in outcome.proved],
-        "repairs": repairs,
-        "unsettled": sum(area.unsettled for area in outcome.areas),
-    }
-
-
-def _finding_facts(one: Told) -> JSON:
-    root, path = split_key(one.subject)
-    plan = {"held": one.plan.held, "repair": one.plan.repair, "then": one.plan.then}
-    return {"detail": one.detail, "kind": one.kind, "path": names.text(path), "plan": plan, "root": root}
+    asked = Asked(path, report or dry_run, repair, hashes, tuple(only or ()), json)
+    raise typer.Exit(run(context(state, config, root), asked))
 
 
 def register(app: typer.Typer) -> None:

@@ -93,9 +93,10 @@ def scan(
     settings = ctx.config_with_roots()
     places = ctx.places(settings, path)
     if dry_run:
-        from autoops.cli.reconcile import report
+        from autoops.cli.reconciling import Asked
+        from autoops.cli.reconciling import run as compare
 
-        raise typer.Exit(report(ctx, settings, path, hashes=hashes, json=json))
+        raise typer.Exit(compare(ctx, Asked(path, report=True, repair=True, hashes=hashes, only=("files",), json=json)))
     facts: JSON = {key: True for key, wanted in (("rehash", hashes), ("accept", accept_root)) if wanted}
     facts |= {"cursor": None}  # from the beginning, whatever an interrupted one has behind it; null takes it away (RFC 7396)
     works = [Work("scan", path_key(name, below), PRIORITY_OPERATOR, facts) for name, below in places]

@@ -71,7 +71,7 @@ def _deep_proofs(ctx: Context) -> Iterator[_Proof]:
 
 
 def _files(ctx: Context) -> Iterator[Fault]:
-    from autoops.cli.reconcile import find_out, sentence, told
+    from autoops.cli.reconciling import find_out, sentence, told
 
     for one in told(find_out(ctx, ctx.config_with_roots(), None, hashes=True, parts=("files",))):
         yield Fault("file", sentence(one))

@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 
 from autoops.cli.context import Context, make_ready
 from autoops.cli.once import bring_up_to_date
-from autoops.cli.reconcile import act, find_out
+from autoops.cli.reconciling import act, find_out
 from autoops.model import Observation
 from autoops.state import State
 from autoops.work.worker import Worker
