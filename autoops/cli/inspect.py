@@ -1,4 +1,4 @@
-"""Commands that read: list, show, explain, export, coverage, findings, queue-status."""
+"""Commands that read: list, show, explain, export, findings, queue-status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from autoops.errors import NotFound
 from autoops.model import JSON, Entry, JobState
 from autoops.store.backlog import Backlog
 from autoops.store.findings import Finding, Findings
-from autoops.store.operations import Gap, Gaps
 
 WhatArgument = Annotated[str, typer.Argument(metavar="ID|PATH", help="A document's ID, or its path.")]
 _STATES: tuple[JobState, ...] = get_args(JobState)
@@ -108,36 +107,9 @@ def queue_status(state: StateOption = None, json: JsonOption = False) -> None:
         say(f"  {name}: {counts[name]}")
 
 
-def coverage(state: StateOption = None, json: JsonOption = False) -> None:
-    """Show what is not watched now, since when and why."""
-    with context(state).queue_db(writable=False) as database:
-        gaps = Gaps(database).open_gaps()
-    if json:
-        as_json(gap_facts(gaps))
-        return
-    if not gaps:
-        say("everything is watched")
-        return
-    table(
-        [
-            ("since", "root", "path", "why"),
-            *((_utc(gap.since_s), gap.root, names.text(gap.path), _why(gap.reason, gap.detail)) for gap in gaps),
-        ]
-    )
-
-
-def gap_facts(gaps: Iterable[Gap]) -> list[JSON]:
-    """Return gaps as JSON."""
-    return [gap._asdict() | {"path": names.text(gap.path)} for gap in gaps]
-
-
 def finding_facts(found: Iterable[Finding]) -> list[JSON]:
     """Return findings as JSON."""
     return [{**one._asdict(), "subject": names.text(one.subject.replace(b"\0", b"/"))} for one in found]
-
-
-def _why(reason: str, detail: str) -> str:
-    return f"{reason}: {detail}" if detail else reason
 
 
 def _utc(at_s: int) -> str:
@@ -171,5 +143,4 @@ def register(app: typer.Typer) -> None:
     app.command()(explain)
     app.command()(export)
     app.command("queue-status")(queue_status)
-    app.command()(coverage)
     app.command()(findings)

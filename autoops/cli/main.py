@@ -15,7 +15,8 @@ from autoops.cli.failing import run as run_to_the_end
 # long to load as most commands take to run. A test holds this table and the modules together.
 COMMANDS: dict[str, tuple[str, ...]] = {
     "run": ("up", "start-watcher", "start-worker", "migrate", "scan", "wait-idle"),
-    "inspect": ("list", "show", "explain", "export", "queue-status", "coverage", "findings"),
+    "inspect": ("list", "show", "explain", "export", "queue-status", "findings"),
+    "coverage": ("coverage",),
     "status": ("status",),
     "trust": ("validate-registry", "verify", "submit", "rollback"),
     "report": ("report",),

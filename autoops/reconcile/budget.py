@@ -18,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol, TypeVar
 
-DAY_S = 86400
+from autoops.core.coverage import DAY_S
+
 DAY_MIN = 1440
 REACH_S = 2 * DAY_S + 6 * 3600
 SPARE_DAYS = 3
@@ -53,11 +54,6 @@ class Goal(NamedTuple):
 def due_before(now_s: int, days: int) -> int:
     """Return the time before which a file must have been verified to be due in a run that begins now."""
     return now_s - max(0, days * DAY_S - REACH_S)
-
-
-def overdue_before(now_s: int, days: int) -> int:
-    """Return the time before which a file must have been verified to be overdue now."""
-    return now_s - days * DAY_S
 
 
 def cost(files: int, size_bytes: int) -> int:

@@ -6,10 +6,12 @@ There is no index for `verified_s`, as each commit would pay for it: each questi
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from autoops.model import JSON
 from autoops.store.records import Records
 
 # CROSS JOIN: in this order, so that the table is read from its start to its end, and not directory by directory
@@ -92,3 +94,16 @@ class Verified(Records):
         )
         rows = self._reader.query(sql, (overdue_before_s,))
         return [Age._make((*row[:-1], f"{row[-1]:016d}")) for row in rows]
+
+    def unconfigured(self) -> list[JSON]:
+        """Return the roots that are not configured any more and have active entries: {"root", "files"}."""
+        sql = (
+            "SELECT r.name, count(*) FROM root r JOIN directory d ON d.root = r.id JOIN entry e ON e.directory = d.id"
+            " AND e.status <> 'retired' AND e.status = 'active' WHERE r.path IS NULL GROUP BY r.id ORDER BY r.name"
+        )
+        return [{"root": root, "files": files} for root, files in self._reader.query(sql)]
+
+    def begun_s(self) -> int | None:
+        """Return when the first commit was made, in seconds since 1970; None before it."""
+        row = self._reader.one("SELECT json_extract(record, '$.at') FROM ledger ORDER BY sequence LIMIT 1")
+        return int(datetime.datetime.fromisoformat(row[0]).timestamp()) if row else None
