@@ -141,7 +141,7 @@ class ScrubConfig:
     """How files are read again, to see that they still are what they were."""
 
     enabled: bool = key(True)
-    days: int = key(30, low=2, high=3650)
+    days: int = key(30, low=3, high=3650)
     bytes_per_s: int = key(50 * MIB, low=1024, high=1024 * 1024 * MIB)
     window: str = key("", check=_hours)
     max_load: float = key(1.5, low=0, high=1000)
