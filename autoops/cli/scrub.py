@@ -29,13 +29,14 @@ from autoops.runtime.signals import STOP, Signals
 from autoops.runtime.wake import Waker
 from autoops.store.database import Database
 from autoops.store.findings import Findings
-from autoops.store.operations import Gaps, Heartbeats
+from autoops.store.operations import Gaps, Heartbeat, Heartbeats
 from autoops.store.queue import SCHEMA as QUEUE
 from autoops.store.queue import Queue
 from autoops.store.registry import Registry
 from autoops.store.verified import Stock
 
-_ASK_S = 2.0  # between two looks at whether the worker lives
+_ASK_S = 1.0  # between two looks at whether the worker lives
+_PATIENCE_S = 10.0  # with a worker that ran and does not any more: it may be started anew
 _SHOWN = 20
 
 
@@ -114,7 +115,7 @@ def _perform(ctx: Context, registry: Registry, run: Run, limit: int | None, *, j
             lambda rest_s: _stopped(signals, rest_s),
             lambda: budget.is_open(run.config.hours, _minute()),
             lambda: _is_quiet(run.config.max_load),
-            _checker(ctx, database),
+            Checker(ctx, database),
             waker.wake,
             _teller(run, quiet=json),
         )
@@ -145,25 +146,40 @@ def _is_quiet(max_load: float) -> bool:
     return load is None or load <= max_load
 
 
-def _checker(ctx: Context, database: Database) -> Callable[[], None]:
-    """Return what raises Paused when there is a window, CannotTell when the worker does not run, CannotGoOn when it is held."""
-    heartbeats, asked_s = Heartbeats(database), float("-inf")
+class Checker:
+    """Raises what ends a run: Paused in a window, CannotTell without a worker, CannotGoOn when that is held."""
 
-    def check() -> None:
-        nonlocal asked_s
-        if window := maintenance.read(ctx.state.flag):
-            raise Paused(flag=ctx.state.flag, why=f" ({window})" if str(window) else "")
-        if time.monotonic() - asked_s < _ASK_S:
+    def __init__(self, ctx: Context, database: Database) -> None:
+        self._flag, self._heartbeats = ctx.state.flag, Heartbeats(database)
+        self._asked_s = self._alive_s = float("-inf")
+
+    def __call__(self) -> None:
+        if window := maintenance.read(self._flag):
+            raise Paused(flag=self._flag, why=f" ({window})" if str(window) else "")
+        now_s = time.monotonic()
+        if now_s - self._asked_s < _ASK_S:
             return
-        asked_s = time.monotonic()
-        beat = next((beat for beat in heartbeats.list() if beat.process == "worker"), None)
-        if beat is None or not clock.is_alive(beat.boot_id, beat.pid, beat.start):
+        self._asked_s = now_s
+        if self._lives():
+            self._alive_s = now_s
+        elif now_s - self._alive_s > _PATIENCE_S:
             remedy = "start it: autoops up, or systemctl start autoops-worker"
             raise CannotTell(detail="what the files hold: autoops-worker, which reads them, does not run", remedy=remedy)
+
+    def _lives(self) -> bool:
+        beat = next((beat for beat in self._heartbeats.list() if beat.process == "worker"), None)
+        if beat is None or not _is_alive(beat):
+            return False
         if beat.state == "held":
             raise CannotGoOn(status=beat.status)
+        return True
 
-    return check
+
+def _is_alive(beat: Heartbeat) -> bool:
+    try:
+        return clock.is_alive(beat.boot_id, beat.pid, beat.start)
+    except CannotTell:  # /proc hides it: then it passes for alive
+        return True
 
 
 def _teller(run: Run, *, quiet: bool) -> Callable[[Progress], None]:

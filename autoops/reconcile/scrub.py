@@ -174,9 +174,11 @@ class Scrub:
         return 5 * _LOOK_S if is_polite else 0.0
 
     def _settle(self) -> Why | None:
-        """Wait until each file that is on its way was tried once."""
+        """Wait until each file that is on its way was tried once; return why it waits no longer."""
         while self._queue.untried("path", PRIORITY_SCRUB):
             self._around.check()
+            if not self._around.is_open():
+                return CLOSED
             if self._around.wait(_LOOK_S):
                 return STOPPED
         return None

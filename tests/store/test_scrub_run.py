@@ -153,11 +153,11 @@ def test_a_limit_is_kept_in_the_middle_of_a_batch(world: World, writer: Registry
 
 
 def test_what_cannot_be_verified_is_tried_once_and_counts_for_nothing(world: World, writer: RegistryWriter, run: Run) -> None:
-    paths = fill(writer, [0] * 100)
+    paths = fill(writer, [7] * 100)
     world.broken, world.restless = set(paths[:20]), set(paths[20:25])
-    why, done = run(Goal(NOW_S, 0, 30 * budget.FILE_BYTES))
+    why, done = run(Goal(NOW_S, 0, budget.cost(30, 30 * 7)))
     assert why == ENOUGH
-    assert done.verified == 30 and done.files == 55
+    assert done == Progress(55, 55 * 7, 30, 30 * 7, 0)
     assert [path for path in world.paths if path not in world.restless] == [*paths[:20], *paths[25:55]]
 
 
@@ -249,6 +249,18 @@ def test_it_waits_for_a_quiet_machine_and_ends_when_its_hours_do(world: World, w
     assert run()[0] == CLOSED
     assert sum(waits) >= 30 and max(waits) <= 1.0, "it looks again each second"
     assert world.queue.counts()["queued"] == 0
+
+
+def test_its_hours_end_also_while_it_waits_for_the_worker(world: World, writer: RegistryWriter, run: Run) -> None:
+    fill(writer, [0] * 10)
+
+    def wait(rest_s: float) -> bool:
+        world.now_s += rest_s
+        world.open = world.now_s < 30
+        return False
+
+    world.wait = wait  # type: ignore[method-assign]
+    assert run() == (CLOSED, Progress(10, 0, 0, 0, 0))
 
 
 def test_a_scan_goes_first_but_not_for_ever(world: World, writer: RegistryWriter, run: Run) -> None:

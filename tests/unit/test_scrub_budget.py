@@ -59,6 +59,15 @@ def test_nothing_is_ever_older_than_it_may_be_whatever_comes_and_though_single_n
         night += 2 if misses_next else 1
 
 
+@given(st.integers(3, 40), st.integers(0, 40 * DAY_S))
+def test_what_is_not_due_can_wait_for_the_next_run_but_one_and_no_longer(days: int, age_s: int) -> None:
+    now_s = 1000 * DAY_S
+    wanted = budget.goal(10, 0, now_s, days)
+    latest_s = 2 * DAY_S + HOUR_S + TAKES_S
+    is_left = budget.is_enough(wanted, wanted.share, now_s - age_s)
+    assert is_left == (age_s + latest_s <= days * DAY_S)
+
+
 @given(st.integers(5, 40), st.integers(1, 400), st.integers(0, 1 << 24))
 def test_what_was_registered_on_one_day_is_spread_over_the_nights(days: int, count: int, size_bytes: int) -> None:
     files = [File(number, size_bytes, 0) for number in range(count)]
