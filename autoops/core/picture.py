@@ -31,6 +31,7 @@ _REASONS = {
     "alias": "#999999",
 }
 _OTHER = "#7f3c8d"
+_BEFORE = "nothing registered yet"
 _AGES = ("#009e73", "#4db392", "#e6b800", "#e07b00", "#c1272d")
 _STYLE = """
     text { font: 12px sans-serif; fill: #1a1a1a } .title { font-size: 18px; font-weight: bold } .small { font-size: 10px }
@@ -54,6 +55,8 @@ def svg(report: JSON) -> str:
     y += 52
     reasons = sorted({part["reason"] for part in report["unwatched"]})
     body += _legend([(_colour(reason), reason) for reason in reasons] or [("", "everything was watched")], y - 12)
+    if (report["begun_s"] or 0) > report["since_s"]:
+        body += [_bar(10, y - 22, 12, "", _BEFORE, "before", height=12), _text(28, y - 12, _BEFORE)]
     y += 34
     body += [_text(10, y, "last verified", "title")]
     y += 14
@@ -89,7 +92,7 @@ def _timeline(report: JSON, root: str, y: int) -> Iterator[str]:
     yield f'<rect class="line" x="{_LEFT}" y="{y}" width="{_SPAN}" height="{_BAR}"/>'
     if report["begun_s"] is not None and report["begun_s"] > since_s:
         width = _x(min(report["begun_s"], at_s), since_s, at_s) - _LEFT
-        yield _bar(_LEFT, y, width, "", "nothing was registered yet", "before")
+        yield _bar(_LEFT, y, width, "", _BEFORE, "before")
     for part in report["unwatched"]:
         if part["root"] == root:
             said = f"{part['reason']}: {spoken(part['seconds'])} in {part['times']} time(s)"

@@ -165,6 +165,7 @@ def hostile(make_shared: Make) -> Suite:
     (suite.root / "f").write_text("f\n")
     suite.idle()
     suite.stop("watcher")
+    suite.until(lambda: unwatched(suite, "downtime"), "a second passes")
     return suite
 
 
