@@ -79,8 +79,14 @@ def check_verification(sources: Sources) -> Result:
     if not scrub.enabled or sources.window is not None:
         said = "not looked at while a maintenance window is open" if scrub.enabled else "the scrub is turned off ([scrub] enabled)"
         return Result("verification", Level.OK, said)
+    try:
+        registry_db = sources.registry
+    except StorageError as error:
+        if error.transient:
+            raise
+        raise CannotTell(detail="registry.db cannot be read", remedy="see the check: registry") from None
     memory = sources.state.verification
-    return verification.check(sources.registry, memory, scrub.days, time.time(), may_count=sources.settings.may_write)
+    return verification.check(registry_db, memory, scrub.days, time.time(), may_count=sources.settings.may_write)
 
 
 def check_findings(sources: Sources) -> Result:
