@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from autoops import clock, names
 from autoops.config import Config
-from autoops.core.coverage import AGES, Missed, length, overdue_before, times_of_ages, unwatched
+from autoops.core.coverage import AGES, Missed, Unwatched, length, overdue_before, times_of_ages, unwatched
 from autoops.core.ledger import utc
 from autoops.errors import CannotTell
 from autoops.model import JSON
@@ -41,17 +41,7 @@ def report(queue_db: Database, registry: Registry, config: Config, now_s: int, s
         "begun_s": begun_s,  # before this nothing was registered
         "known_since_s": min((gap.since_s for gap in gaps), default=None) if len(gaps) >= GAPS_KEPT else None,
         "now": [_gap_facts(gap, now_s) for gap in [*gaps, *down] if gap.until_s is None],
-        "unwatched": [
-            {
-                "root": part.root,
-                "reason": part.reason,
-                "seconds": part.seconds,
-                "times": part.times,
-                "still": part.is_open,
-                "spans": [list(span) for span in part.spans],
-            }
-            for part in parts
-        ],
+        "unwatched": [_part_facts(part) for part in parts],
         "roots": [
             {
                 "root": root.name,
@@ -86,6 +76,11 @@ def _watcher_down(beats: Sequence[Heartbeat], now_s: int) -> list[Gap]:
 def _gap_facts(gap: Gap, now_s: int) -> JSON:
     seconds = None if gap.since_s == 0 else max(0, now_s - gap.since_s)
     return {**gap._asdict(), "path": names.text(gap.path), "since": utc(gap.since_s), "seconds": seconds}
+
+
+def _part_facts(part: Unwatched) -> JSON:
+    told = {"seconds": part.seconds, "times": part.times, "still": part.is_open, "spans": [list(span) for span in part.spans]}
+    return {"root": part.root, "reason": part.reason, **told}
 
 
 def _verified(ages: Sequence[Age], registry: Registry) -> JSON:

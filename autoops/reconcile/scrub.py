@@ -170,7 +170,7 @@ class Scrub:
             return _REST_S
         if self._queue.untried("path", PRIORITY_SCRUB) + files > MOST_FILES:
             return _LOOK_S
-        is_polite = now_s - began_s < _POLITE_S and self._queue.is_busy(_OTHERS)
+        is_polite = now_s - began_s < _POLITE_S and self._queue.runs(_OTHERS)
         return 5 * _LOOK_S if is_polite else 0.0
 
     def _settle(self) -> Why | None:

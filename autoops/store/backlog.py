@@ -155,10 +155,8 @@ class Backlog:
         )
         return sum(self._reader.query(sql, (priority, kind))[0][0] for sql in (waiting, running))
 
-    def is_busy(self, kinds: Sequence[str]) -> bool:
-        """Tell whether a job of these kinds is due or runs."""
-        if self.oldest_s(kinds) > 0:
-            return True
+    def runs(self, kinds: Sequence[str]) -> bool:
+        """Tell whether a job of these kinds runs."""
         running = self._reader.query("SELECT DISTINCT kind FROM job WHERE state <> 'queued' AND state = 'running'")
         return any(kind in kinds for (kind,) in running)
 

@@ -467,12 +467,10 @@ def test_what_waits_for_its_first_try_is_told_from_what_was_put_off(queue: Queue
     assert (again.key, queue.untried("path", 80)) == (first.key, 0), "however often it is tried"
 
 
-def test_a_kind_is_busy_when_a_job_of_it_is_due_or_runs(queue: Queue, clock: Clock) -> None:
-    queue.enqueue([path(b"a"), Work("scan", b"s", 50, None, 5.0)])
-    assert not queue.is_busy(["scan", "patch"])
-    clock.pass_s(6)
-    assert queue.is_busy(["scan", "patch"])
+def test_what_runs_is_told_by_kind_and_what_only_waits_does_not_run(queue: Queue) -> None:
+    queue.enqueue([path(b"a"), Work("scan", b"s", 50)])
+    assert not queue.runs(["scan", "patch"])
     (job,) = queue.claim(1, 60, ["scan"])
-    assert queue.is_busy(["scan", "patch"]) and not queue.is_busy(["patch"])
+    assert queue.runs(["scan", "patch"]) and not queue.runs(["patch"])
     queue.complete([job])
-    assert not queue.is_busy(["scan", "patch"])
+    assert not queue.runs(["scan", "patch"])
