@@ -70,6 +70,8 @@ EVENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "child_killed": ("warning", ("reason", "path")),
     "checkpoint_written": ("debug", ("sequence", "digest")),
     "storage_suspect": ("critical", ("database", "detail")),
+    "scrub_started": ("info", ("files", "bytes")),
+    "scrub_finished": ("info", ("reason", "files", "bytes", "left")),
     "patch_refused": ("warning", ("key", "reason")),
     "rolled_back": ("info", ("sequence",)),
     "unit_failed": ("error", ("unit", "result")),

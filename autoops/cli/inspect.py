@@ -1,8 +1,7 @@
-"""Commands that read: list, show, explain, export, coverage, queue-status."""
+"""Commands that read: list, show, explain, export, queue-status."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, get_args
 
 import typer
@@ -12,12 +11,11 @@ from autoops.cli import export as exporting
 from autoops.cli.explaining import explain_entry
 from autoops.cli.lookup import find_entry
 from autoops.cli.options import ConfigOption, JsonOption, StateOption, context
-from autoops.cli.output import as_json, say, stream, table
+from autoops.cli.output import as_json, say, stream
 from autoops.core.canonical import canonical, entry_json
 from autoops.errors import NotFound
-from autoops.model import JSON, Entry, JobState
+from autoops.model import Entry, JobState
 from autoops.store.backlog import Backlog
-from autoops.store.operations import Gap, Gaps
 
 WhatArgument = Annotated[str, typer.Argument(metavar="ID|PATH", help="A document's ID, or its path.")]
 _STATES: tuple[JobState, ...] = get_args(JobState)
@@ -107,33 +105,6 @@ def queue_status(state: StateOption = None, json: JsonOption = False) -> None:
         say(f"  {name}: {counts[name]}")
 
 
-def coverage(state: StateOption = None, json: JsonOption = False) -> None:
-    """Show what is not watched now, since when and why."""
-    with context(state).queue_db(writable=False) as database:
-        gaps = Gaps(database).open_gaps()
-    if json:
-        as_json(gap_facts(gaps))
-        return
-    if not gaps:
-        say("everything is watched")
-        return
-    table(
-        [
-            ("since", "root", "path", "why"),
-            *((_utc(gap.since_s), gap.root, names.text(gap.path), _why(gap.reason, gap.detail)) for gap in gaps),
-        ]
-    )
-
-
-def gap_facts(gaps: Iterable[Gap]) -> list[JSON]:
-    """Return gaps as JSON."""
-    return [gap._asdict() | {"path": names.text(gap.path)} for gap in gaps]
-
-
-def _why(reason: str, detail: str) -> str:
-    return f"{reason}: {detail}" if detail else reason
-
-
 def _utc(at_s: int) -> str:
     from autoops.core.ledger import utc
 
@@ -147,4 +118,3 @@ def register(app: typer.Typer) -> None:
     app.command()(explain)
     app.command()(export)
     app.command("queue-status")(queue_status)
-    app.command()(coverage)

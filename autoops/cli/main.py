@@ -15,12 +15,14 @@ from autoops.cli.failing import run as run_to_the_end
 # long to load as most commands take to run. A test holds this table and the modules together.
 COMMANDS: dict[str, tuple[str, ...]] = {
     "run": ("up", "start-watcher", "start-worker", "migrate", "scan", "wait-idle"),
-    "inspect": ("list", "show", "explain", "export", "queue-status", "coverage"),
+    "inspect": ("list", "show", "explain", "export", "queue-status"),
+    "coverage": ("coverage",),
     "findings": ("findings",),
     "reconcile": ("reconcile",),
     "status": ("status",),
     "trust": ("validate-registry", "verify", "submit", "rollback"),
     "report": ("report",),
+    "scrub": ("scrub",),
     "health": ("health", "doctor", "note-failure"),
     "logs": ("logs",),
     "collect": ("collect",),

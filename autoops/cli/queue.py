@@ -91,12 +91,13 @@ def rescue(
 ) -> None:
     """Take back the jobs of dead processes, those whose lease ran out, and, with --older-than, those that run too long."""
     ctx = context(state)
-    count = ctx.queue().rescue(_seconds(older_than) if older_than else None)
+    count = ctx.queue().rescue(seconds(older_than) if older_than else None)
     ctx.wake_worker()
     say(f"rescue: {count} job(s)")
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Return the seconds in a time such as 90s, 5m, 2h or 30d. Raises UsageError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
     if not match:
         raise UsageError(detail=f"{text!r} is not a time such as 90s, 5m or 2h")

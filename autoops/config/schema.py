@@ -53,6 +53,16 @@ def _regex(text: str) -> str:
     return ""
 
 
+def _hours(text: str) -> str:
+    found = _HOURS.fullmatch(text) if text else None
+    if text and not found:
+        return "must be two times of day such as 01:00-05:00, or empty"
+    return "begins when it ends" if found and found[1] == found[2] else ""
+
+
+_HOURS = re.compile(r"((?:[01]\d|2[0-3]):[0-5]\d)-((?:[01]\d|2[0-3]):[0-5]\d)")
+
+
 def _file_name(text: str) -> str:
     return "must be a file name, without /" if not text or "/" in text or "\0" in text or text in (".", "..") else ""
 
@@ -127,6 +137,26 @@ class DescribeConfig:
 
 
 @dataclass(frozen=True)
+class ScrubConfig:
+    """How files are read again, to see that they still are what they were."""
+
+    enabled: bool = key(True)
+    days: int = key(30, low=3, high=3650)
+    bytes_per_s: int = key(50 * MIB, low=1024, high=1024 * 1024 * MIB)
+    window: str = key("", check=_hours)
+    max_load: float = key(1.5, low=0, high=1000)
+    batch_files: int = key(4096, low=1, high=65536)
+
+    @property
+    def hours(self) -> tuple[int, int] | None:
+        """Return the window as minutes of the day, from and until; None: at any time."""
+        if not self.window:
+            return None
+        hours = [int(part) for time in self.window.split("-") for part in time.split(":")]
+        return hours[0] * 60 + hours[1], hours[2] * 60 + hours[3]
+
+
+@dataclass(frozen=True)
 class ClassConfig:
     """One classification rule as the file has it; `rule_of` gives the form that the program works with."""
 
@@ -181,6 +211,7 @@ class Config:
     worker: WorkerConfig = WorkerConfig()
     describe: DescribeConfig = DescribeConfig()
     reconcile: ReconcileConfig = ReconcileConfig()
+    scrub: ScrubConfig = ScrubConfig()
     classes: tuple[ClassConfig, ...] = field(default=(), metadata={"name": "class"})
     log: LogConfig = LogConfig()
     service: ServiceConfig = ServiceConfig()

@@ -1,7 +1,7 @@
 """One run of every check. Each is on its own: what one of them meets never keeps another from its answer.
 
-Reads the state directory, the configuration, /proc and systemd; writes queue/health.json (registry.py), and closes `unit_failed`
-findings of units that are well again.
+Reads the state directory, the configuration, /proc and systemd; writes queue/health.json (registry.py) and
+queue/verification.json (verification.py), and closes `unit_failed` findings of units that are well again.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import functools
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+from autoops.config import ScrubConfig
 from autoops.errors import AutoopsError, CannotTell, ConfigError, StorageBusy, StorageError
-from autoops.health import place, registry, services
+from autoops.health import place, registry, services, verification
 from autoops.health.result import Level, Result
 from autoops.health.sources import BUSY_S, Settings, Sources, silent_s
 from autoops.log import emit
@@ -72,6 +73,22 @@ def check_coverage(sources: Sources) -> Result:
     return services.coverage(Gaps(sources.queue_db).open_gaps())
 
 
+def check_verification(sources: Sources) -> Result:
+    """Was every file read again in its time?"""
+    scrub = sources.config.scrub if sources.config else ScrubConfig()
+    if not scrub.enabled or sources.window is not None:
+        said = "not looked at while a maintenance window is open" if scrub.enabled else "the scrub is turned off ([scrub] enabled)"
+        return Result("verification", Level.OK, said)
+    try:
+        registry_db = sources.registry
+    except StorageError as error:
+        if error.transient:
+            raise
+        raise CannotTell(detail="registry.db cannot be read", remedy="see the check: registry") from None
+    memory = sources.state.verification
+    return verification.check(registry_db, memory, scrub.days, time.time(), may_count=sources.settings.may_write)
+
+
 def check_findings(sources: Sources) -> Result:
     """Does anything need a person?"""
     if sources.settings.may_write:
@@ -129,6 +146,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("queue", check_queue),
     ("registry", check_registry),
     ("coverage", check_coverage),
+    ("verification", check_verification),
     ("findings", check_findings),
     ("units", check_units),
     ("configuration", check_configuration),

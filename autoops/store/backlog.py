@@ -144,6 +144,22 @@ class Backlog:
             total += waiting
         return total
 
+    def untried(self, kind: JobKind, priority: int) -> int:
+        """Return how many jobs of one kind and priority wait for their first try, or are at it.
+
+        One that was tried and put off (its file does not hold still) is no longer among them, however long it goes on.
+        """
+        waiting = f"SELECT count(*) FROM job WHERE {READY} AND priority = ? AND kind = ? AND attempt = 0"
+        running = (
+            "SELECT count(*) FROM job WHERE state <> 'queued' AND state = 'running' AND priority = ? AND kind = ? AND attempt = 1"
+        )
+        return sum(self._reader.query(sql, (priority, kind))[0][0] for sql in (waiting, running))
+
+    def runs(self, kinds: Sequence[str]) -> bool:
+        """Tell whether a job of these kinds runs."""
+        running = self._reader.query("SELECT DISTINCT kind FROM job WHERE state <> 'queued' AND state = 'running'")
+        return any(kind in kinds for (kind,) in running)
+
     def on_their_way(self, besides: Collection[bytes] = ()) -> set[tuple[str, bytes]]:
         """Return the former places (root, path) of files that were renamed, and whose new names nobody has looked at yet.
 

@@ -123,6 +123,12 @@ class Gaps:
         rows = self._db.query("SELECT * FROM gap WHERE until_s IS NULL AND root = coalesce(?, root) ORDER BY id", (root,))
         return [Gap(*row) for row in rows]
 
+    def since(self, since_s: int) -> list[Gap]:
+        """Return the gaps that are open, or ended at a time or later, the oldest first."""
+        return [
+            Gap(*row) for row in self._db.query("SELECT * FROM gap WHERE until_s IS NULL OR until_s >= ? ORDER BY id", (since_s,))
+        ]
+
     def history(self, limit: int = 100) -> list[Gap]:
         """Return the newest gaps, open or ended, the newest first."""
         return [Gap(*row) for row in self._db.query("SELECT * FROM gap ORDER BY id DESC LIMIT ?", (limit,))]

@@ -15,8 +15,9 @@ from autoops.errors import StorageCorrupt
 from autoops.model import JSON, UNDESCRIBED, Described, Entry, Observation
 from autoops.store.database import Database, Row, Schema
 from autoops.store.leaves import tree_of
-from autoops.store.records import Records, id_of, patches_of
+from autoops.store.records import id_of, patches_of
 from autoops.store.schema import OBJECTS, strange
+from autoops.store.verified import Verified
 
 SCHEMA = Schema("registry", 0x6175_7267, Path(__file__).with_name("registry.sql"))
 
@@ -85,7 +86,7 @@ def _described(entry_id: int, text: str) -> Described:
         raise StorageCorrupt(database=_DATABASE, detail=f"entry {entry_id:016d} cannot be read ({error!r})") from None
 
 
-class Registry(Records):
+class Registry(Verified):
     """The registry for readers."""
 
     @classmethod

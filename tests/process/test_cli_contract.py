@@ -71,6 +71,7 @@ def test_a_format_that_is_not_there_is_a_usage_error(shared: Suite) -> None:
 READS = (
     "list", "show a.txt", "explain a.txt", "queue-status", "status", "coverage", "findings", "validate-registry", "verify",
     "verify --deep", "queue list", "report dry-run", "wait-idle", "scan --dry-run", "reconcile --report", "findings list",
+    "scrub --dry-run",
 )  # fmt: skip
 
 
@@ -120,6 +121,7 @@ def test_a_dry_run_of_any_change_changes_nothing(shared: Suite) -> None:
         ["rollback", entry["id"], "--dry-run"],
         ["rollback", "1", "--dry-run"],
         ["scan", "--dry-run"],
+        ["scrub", "--until-done", "--dry-run"],
         ["migrate", "--dry-run"],
         ["queue", "retry", "--in-state", "failed", "--dry-run"],
         ["queue", "purge", "--in-state", "dead_letter", "--dry-run"],

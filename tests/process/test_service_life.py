@@ -411,7 +411,8 @@ def test_a_root_that_is_gone_is_a_gap_and_the_others_go_on(make_suite: Callable[
     for process in suite.processes.values():
         process.send_signal(signal.SIGHUP)
     suite.until(lambda: not suite.findings("root_replaced"), "nobody looks for it any more")
-    suite.until(lambda: "gone" not in suite.run("coverage").out, "nor misses it")
+    suite.until(lambda: suite.run("coverage", "--json").json["now"] == [], "nor misses it")
+    assert suite.run("coverage", "--json").json["unconfigured"] == [{"root": "gone", "files": 1}]
 
 
 def test_services_without_a_root_wait_for_one(make_suite: Callable[..., Suite]) -> None:

@@ -119,3 +119,12 @@ def test_a_locked_database_is_busy_and_nothing_is_half_done(write: str, db: Data
     tables = ("heartbeat", "gap", "finding", "cookie", "dry_run")
     assert not any(db.query(f"SELECT 1 FROM {table}") for table in tables)
     WRITES[write](db)
+
+
+def test_gaps_since_a_time_are_those_that_are_open_or_ended_in_it(db: Database) -> None:
+    gaps = Gaps(db)
+    gaps.open("open", b"", "unmounted", "", 1)
+    gaps.add_ended("", "before", 10, 99)
+    gaps.add_ended("docs", "reaches", 50, 100)
+    gaps.add_ended("docs", "in it", 150, 160)
+    assert [gap.reason for gap in gaps.since(100)] == ["unmounted", "reaches", "in it"]

@@ -452,3 +452,25 @@ def test_backoff_doubles_up_to_its_cap_and_spreads_over_all_of_it() -> None:
 )
 def test_a_running_job_is_lost_when(now_ns: int, longest_ns: int | None, lives: bool, why: str) -> None:
     assert why_lost(Holder(1, 2, claimed_ns=1, lease_ns=10), now_ns, longest_ns, lambda pid, start: lives) == why
+
+
+def test_what_waits_for_its_first_try_is_told_from_what_was_put_off(queue: Queue, clock: Clock) -> None:
+    queue.enqueue([path(b"a", priority=80), path(b"b", priority=80), path(b"live", priority=10), Work("scan", b"s", 80)])
+    assert queue.untried("path", 80) == 2
+    live, first, second = queue.claim(3, 60, ["path"])
+    assert (live.key, queue.untried("path", 80)) == (b"live", 2), "they are at it"
+    queue.release(first, 5)
+    assert queue.untried("path", 80) == 1
+    queue.complete([second])
+    clock.pass_s(6)
+    (again,) = queue.claim(5, 60, ["path"])
+    assert (again.key, queue.untried("path", 80)) == (first.key, 0), "however often it is tried"
+
+
+def test_what_runs_is_told_by_kind_and_what_only_waits_does_not_run(queue: Queue) -> None:
+    queue.enqueue([path(b"a"), Work("scan", b"s", 50)])
+    assert not queue.runs(["scan", "patch"])
+    (job,) = queue.claim(1, 60, ["scan"])
+    assert queue.runs(["scan", "patch"]) and not queue.runs(["patch"])
+    queue.complete([job])
+    assert not queue.runs(["scan", "patch"])

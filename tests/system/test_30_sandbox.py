@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from machine import DAEMONS, Machine
 
-SERVICES = ("autoops-watcher", "autoops-worker", "autoops-health", "autoops-reconciler", "autoops-verify", "autoops-failed@x")
+SERVICES = tuple(f"autoops-{name}" for name in ("watcher", "worker", "health", "reconciler", "scrub", "verify", "failed@x"))
 MOST_EXPOSED = 0.2
 MOST_EXPOSED_READING_ALL = 0.6
 UNITS = "/usr/lib/systemd/system"
@@ -25,6 +25,7 @@ ALLOWED = {
     "autoops-worker": {f"write {STATE}/queue", f"write {STATE}/registry"},
     "autoops-health": {f"write {STATE}/queue"},
     "autoops-reconciler": {f"write {STATE}/queue"},
+    "autoops-scrub": {f"write {STATE}/queue"},
     "autoops-verify": set(),
     "autoops-failed@x": {f"write {STATE}/queue"},
 }

@@ -98,8 +98,9 @@ def test_no_timer_fires_in_a_window(machine: Machine) -> None:
 
 def test_units_that_are_started_by_hand_in_a_window_respect_it(machine: Machine) -> None:
     machine.run("autoops", "pause", "--no-snapshot")
-    machine.run("systemctl", "start", "autoops-verify.service")
-    assert machine.property("autoops-verify", "ConditionResult") == "no"
+    for unit in ("autoops-verify", "autoops-scrub"):
+        machine.run("systemctl", "start", f"{unit}.service")
+        assert machine.property(unit, "ConditionResult") == "no"
     machine.run("systemctl", "restart", *DAEMONS)
     assert all(machine.is_active(daemon) for daemon in DAEMONS)
     assert status_of(machine).startswith("paused")

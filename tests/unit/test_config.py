@@ -105,6 +105,15 @@ def test_a_pattern_list_that_is_none_is_refused(tmp_path: Path, value: str) -> N
     assert said.startswith("2: watch.ignore: ")
 
 
+@pytest.mark.parametrize(
+    "value", ["1-5", "01:00", "24:00-05:00", "01:60-02:00", "01:00-05:00 ", "01:00-05:00,06:00-07:00", "05:00-05:00"]
+)
+def test_a_window_is_two_different_times_of_day(tmp_path: Path, value: str) -> None:
+    (said,) = faults(tmp_path, f'[scrub]\nwindow = "{value}"\n')
+    assert said.startswith("2: scrub.window: ")
+    assert good(tmp_path, '[scrub]\nwindow = "22:30-04:00"\n').scrub.hours == (1350, 240)
+
+
 @pytest.mark.parametrize("pattern", ["[a-z]*.o", r"\[x", "[]x]", "[!]]", "!keep", "a/**/b"])
 def test_a_good_pattern_is_taken(tmp_path: Path, pattern: str) -> None:
     assert good(tmp_path, f"[watch]\nignore = ['{pattern}']\n").watch.ignore == (pattern,)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from autoops.health import place, registry, services
+from autoops.health import place, registry, services, verification
 from autoops.health.place import Room, Seen
 from autoops.health.registry import Verdict, is_due
 from autoops.health.report import as_facts, headline, line, problems
 from autoops.health.result import Figure, Level, Result, worst
+from autoops.health.verification import Counted
 from autoops.runtime.maintenance import Maintenance, parse, time_of
 from autoops.store.findings import Finding
 from autoops.store.operations import Gap, Heartbeat
@@ -271,3 +272,43 @@ def test_json_has_every_check() -> None:
         "warning": 80,
         "critical": 95,
     }
+
+
+# verification
+
+
+def test_a_file_that_is_overdue_is_a_warning() -> None:
+    assert verification.judged(Counted(1000, 0.1, 30, 500, 0), 2000).level == Level.OK
+    found = verification.judged(Counted(1000, 0.1, 30, 500, 3), 2000)
+    assert found.level == Level.WARNING and found.text == "3 of 500 file(s) were not verified within 30 days"
+    assert verification.judged(None, 0).level == Level.OK
+
+
+@pytest.mark.parametrize(
+    ("last", "now_s", "days", "due"),
+    [
+        (None, 1000, 30, True),
+        (Counted(1000, 0.5, 30, 9, 0), 1499, 30, False),  # half a second is done again after 500
+        (Counted(1000, 0.5, 30, 9, 0), 1500, 30, True),
+        (Counted(1000, 0.5, 30, 9, 1), 1001, 30, True),
+        (Counted(1000, 60.0, 30, 9, 0), 4599, 30, False),
+        (Counted(1000, 60.0, 30, 9, 0), 4600, 30, True),
+        (Counted(1000, 0.5, 30, 9, 0), 1001, 29, True),
+        (Counted(1000, 0.5, 30, 9, 0), 999, 30, True),
+    ],
+)
+def test_overdue_files_are_counted_as_often_as_their_number_allows(
+    last: Counted | None, now_s: float, days: int, due: bool
+) -> None:
+    assert verification.is_due(last, now_s, days) == due
+
+
+def test_a_count_is_remembered_and_nonsense_is_none(tmp_path: Path) -> None:
+    memory, counted = tmp_path / "verification.json", Counted(1000.5, 0.25, 30, 9, 1)
+    assert verification.recall(memory) is None
+    verification.remember(memory, counted)
+    assert verification.recall(memory) == counted
+    for nonsense in ("", "[]", "{}", '{"at_s": "x"}'):
+        memory.write_text(nonsense)
+        assert verification.recall(memory) is None
+    verification.remember(tmp_path / "no" / "such", counted)  # the next run counts again

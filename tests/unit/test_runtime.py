@@ -10,6 +10,7 @@ import pytest
 
 from autoops.errors import StorageReadOnly
 from autoops.runtime import maintenance
+from autoops.runtime.load import load_per_core
 from autoops.runtime.maintenance import Maintenance
 from autoops.runtime.wake import ADDRESS_LIMIT_BYTES, Sleeper, Waker
 from autoops.window.flag import WindowOpen, change_flag, remove_flag, set_flag
@@ -150,3 +151,17 @@ def test_a_file_that_is_no_socket_is_never_removed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="in use"):
         Sleeper(tmp_path / "s")
     assert (tmp_path / "s").read_text() == "mine"
+
+
+# how busy the machine is
+
+
+def test_the_load_is_that_of_the_last_minute_for_each_core() -> None:
+    cores = os.cpu_count() or 1
+
+    def differs() -> float:
+        load = load_per_core()
+        assert load is not None
+        return abs(load - os.getloadavg()[0] / cores)
+
+    assert min(differs() for _ in range(20)) < 0.01, "the kernel renews it only each five seconds"

@@ -1,0 +1,77 @@
+"""Was every file read again within `scrub.days`? Counted as often as the registry's size allows; in between the last count stands.
+
+Reads the registry; remembers the last count in queue/verification.json (losing that costs one count).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from autoops.core.coverage import overdue_before
+from autoops.files import durable
+from autoops.health.limits import VALIDATION_LONGEST_S, VALIDATION_REST
+from autoops.health.result import Figure, Level, Result
+from autoops.health.services import age
+from autoops.store.verified import Verified
+
+
+class Counted(NamedTuple):
+    """What the last count found."""
+
+    at_s: float
+    took_s: float
+    days: int  # overdue is what was not verified within so many
+    files: int
+    overdue: int
+
+
+def is_due(last: Counted | None, now_s: float, days: int) -> bool:
+    """Tell whether to count again: at once when something was overdue, so that its end is seen; a clock set back is no memory."""
+    if last is None or last.overdue or last.days != days or now_s < last.at_s:
+        return True
+    return now_s - last.at_s >= min(VALIDATION_LONGEST_S, VALIDATION_REST * last.took_s)
+
+
+def check(registry: Verified, memory: Path, days: int, now_s: float, *, may_count: bool) -> Result:
+    """Count if it is due and allowed, and judge. Raises StorageError."""
+    last = recall(memory)
+    if may_count and is_due(last, now_s, days):
+        started_s = time.monotonic()
+        stock = registry.stock(overdue_before(int(now_s), days))
+        last = Counted(now_s, time.monotonic() - started_s, days, stock.files, stock.due_files)
+        remember(memory, last)
+    return judged(last, now_s)
+
+
+def judged(last: Counted | None, now_s: float) -> Result:
+    """Return the result that a count stands for."""
+    if last is None:
+        return Result("verification", Level.OK, "not counted yet; autoops coverage counts")
+    figures = (Figure("overdue_files", last.overdue, "", 1, None),)
+    if last.overdue:
+        said = f"{last.overdue} of {last.files} file(s) were not verified within {last.days} days"
+        remedy = "autoops coverage; autoops scrub; RUNBOOK, 'Scrub and coverage'"
+        return Result("verification", Level.WARNING, said, figures, remedy)
+    when = f"counted {age(max(0.0, now_s - last.at_s))} ago"
+    return Result("verification", Level.OK, f"{last.files} files, each verified within {last.days} days; {when}", figures)
+
+
+def recall(memory: Path) -> Counted | None:
+    """Return the last count, None when there is none to be read."""
+    try:
+        facts = json.loads(memory.read_text())
+        at_s, took_s, days, files, overdue = (facts[name] for name in Counted._fields)
+        return Counted(float(at_s), float(took_s), int(days), int(files), int(overdue))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def remember(memory: Path, counted: Counted) -> None:
+    """Keep a count; where nothing can be written (disk full, another user) the next run counts again."""
+    try:
+        durable.write(memory, json.dumps(counted._asdict()).encode(), mode=0o640)
+    except OSError:
+        return
