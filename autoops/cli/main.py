@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "status": ("status",),
     "trust": ("validate-registry", "verify", "submit", "rollback"),
     "report": ("report",),
+    "replica": ("replica",),
     "health": ("health", "doctor", "note-failure"),
     "logs": ("logs",),
     "collect": ("collect",),

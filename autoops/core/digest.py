@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from hashlib import sha256
 
 BUCKETS = 65536
-_HASH_BYTES = 32
-MEMBER_BYTES = 16 + _HASH_BYTES
-_FAN = 256
-_EMPTY = bytes(_HASH_BYTES)
+HASH_BYTES = 32
+MEMBER_BYTES = 16 + HASH_BYTES
+FAN = 256  # mids below the root, and buckets below each mid
+_EMPTY = bytes(HASH_BYTES)
 
 
 def leaf_of(text: str) -> bytes:
@@ -43,6 +43,16 @@ def bucket_hash(members: bytes) -> bytes:
     return sha256(b"\1" + members).digest() if members else _EMPTY
 
 
+def mid_hash(buckets: bytes) -> bytes:
+    """Return the hash of a mid from the hashes of its 256 buckets, one after the other."""
+    return sha256(b"\2" + buckets).digest()
+
+
+def root_of(mids: bytes) -> bytes:
+    """Return the registry digest from the 256 mids, one after the other."""
+    return sha256(b"\3" + mids).digest()
+
+
 def with_member(members: bytes, entry_id: str, leaf: bytes) -> bytes:
     """Return a bucket's members with one of them set, in order of ID."""
     return with_members(members, entry_id.encode() + leaf)
@@ -54,7 +64,7 @@ def with_members(members: bytes, pairs: bytes) -> bytes:
         return pairs
     for at in range(0, len(pairs), MEMBER_BYTES):
         pair = pairs[at : at + MEMBER_BYTES]
-        if not members or members[-MEMBER_BYTES:-_HASH_BYTES] < pair[:-_HASH_BYTES]:
+        if not members or members[-MEMBER_BYTES:-HASH_BYTES] < pair[:-HASH_BYTES]:
             members += pair  # a new ID is nearly always the greatest
         else:
             members = _placed(members, pair)
@@ -62,7 +72,7 @@ def with_members(members: bytes, pairs: bytes) -> bytes:
 
 
 def _placed(members: bytes, pair: bytes) -> bytes:
-    key = pair[:-_HASH_BYTES]
+    key = pair[:-HASH_BYTES]
     low, high = 0, len(members) // MEMBER_BYTES
     while low < high:
         middle = (low + high) // 2
@@ -94,26 +104,33 @@ class Tree:
     """The upper part of the Merkle tree, in 2 MiB of memory. Holds bucket hashes; the members stay in the registry."""
 
     def __init__(self) -> None:
-        self._buckets = bytearray(BUCKETS * _HASH_BYTES)
-        self._mids = bytearray(sha256(b"\2" + bytes(_FAN * _HASH_BYTES)).digest() * _FAN)
+        self._buckets = bytearray(BUCKETS * HASH_BYTES)
+        self._mids = bytearray(mid_hash(bytes(FAN * HASH_BYTES)) * FAN)
         self._dirty: set[int] = set()
 
     def is_empty(self, bucket: int) -> bool:
         """Tell whether a bucket has no members, so that nobody has to look."""
-        at = bucket * _HASH_BYTES
-        return self._buckets[at : at + _HASH_BYTES] == _EMPTY
+        at = bucket * HASH_BYTES
+        return self._buckets[at : at + HASH_BYTES] == _EMPTY
 
     def set(self, bucket: int, members: bytes) -> None:
         """Replace the members of one bucket, given as their concatenated (ID, leaf) pairs in order of ID."""
-        at = bucket * _HASH_BYTES
-        self._buckets[at : at + _HASH_BYTES] = bucket_hash(members)
-        self._dirty.add(bucket // _FAN)
+        at = bucket * HASH_BYTES
+        self._buckets[at : at + HASH_BYTES] = bucket_hash(members)
+        self._dirty.add(bucket // FAN)
 
     def root(self) -> bytes:
         """Return the registry digest, hashing again only what was touched."""
+        return root_of(self.mids())
+
+    def mids(self) -> bytes:
+        """Return the 256 mids, one after the other, hashing again only what was touched."""
         for mid in self._dirty:
-            at = mid * _FAN * _HASH_BYTES
-            hashed = sha256(b"\2" + self._buckets[at : at + _FAN * _HASH_BYTES]).digest()
-            self._mids[mid * _HASH_BYTES : (mid + 1) * _HASH_BYTES] = hashed
+            self._mids[mid * HASH_BYTES : (mid + 1) * HASH_BYTES] = mid_hash(self.buckets(mid))
         self._dirty.clear()
-        return sha256(b"\3" + self._mids).digest()
+        return bytes(self._mids)
+
+    def buckets(self, mid: int) -> bytes:
+        """Return the hashes of the 256 buckets of a mid, one after the other."""
+        at = mid * FAN * HASH_BYTES
+        return bytes(self._buckets[at : at + FAN * HASH_BYTES])

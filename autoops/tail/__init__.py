@@ -1,0 +1,1 @@
+"""Follows the checkpoints, our own and foreign ones."""
