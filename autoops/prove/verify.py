@@ -104,21 +104,35 @@ def checkpoints(path: Path, registry: Registry, verifier: Verifier) -> Iterator[
         for number, line in enumerate(lines, 1):
             if not line.endswith(b"\n") or not line.strip():
                 continue  # being written, or the end of one that a power cut tore
-            fault = _checkpoint_fault(line, registry, verifier)
+            fault = checkpoint_fault(line, registry, verifier)
             if fault:
                 yield Fault("checkpoint", f"{path.name} line {number}: {fault}")
 
 
-def _checkpoint_fault(line: bytes, registry: Registry, verifier: Verifier) -> str | None:
+def checkpoint_fault(line: bytes, registry: Registry, verifier: Verifier) -> str | None:
+    """Return what is wrong with a line of checkpoints.jsonl, None when ledger and key confirm it."""
+    value, fault = signed_checkpoint(line, verifier)
+    return fault or ledger_fault(value, registry)
+
+
+def signed_checkpoint(line: bytes, verifier: Verifier) -> tuple[JSON, str | None]:
+    """Return what a line says, and why it is not what our key signed; {} for what is no checkpoint."""
+    if len(line) > MAX_LINE_BYTES:
+        return {}, f"not a checkpoint: longer than {MAX_LINE_BYTES} bytes"
     try:
-        value: JSON = parse(line[:MAX_LINE_BYTES])
+        value: JSON = parse(line)
         signature = bytes.fromhex(value["signature"])
-        sequence, hashed, digested = value["sequence"], value["hash"], value["digest"]
         message = checkpoint_bytes(value)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return "not a checkpoint"
-    if not verifier.verify(signature, message):
-        return "not signed by the ledger key"
+        if not {"sequence", "hash", "digest"} <= value.keys():
+            return {}, "not a checkpoint"
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}, "not a checkpoint"
+    return value, None if verifier.verify(signature, message) else "not signed by the ledger key"
+
+
+def ledger_fault(value: JSON, registry: Registry) -> str | None:
+    """Return how the ledger contradicts a checkpoint that our key signed."""
+    sequence, hashed, digested = value["sequence"], value["hash"], value["digest"]
     if sequence == 0:
         return None
     record = registry.record(sequence) if isinstance(sequence, int) else None
