@@ -62,6 +62,8 @@ EVENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "watch_gap_opened": ("warning", ("root", "path", "reason")),
     "watch_gap_closed": ("info", ("root", "path")),
     "watch_restarted": ("warning", ("root", "reason")),
+    "refresh_started": ("info", ("checkpoint",)),
+    "look_put_off": ("warning", ("service", "reason")),
     "root_absent": ("warning", ("detail",)),
     "pool_started": ("debug", ("size",)),
     "pool_stopped": ("debug", ()),

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 LIMIT_BYTES = 4096  # of one line
 BATCH_BYTES = 1 << 20  # of one look
 _PART_BYTES = 1 << 16
+ABSENT = "it is not there"
 
 
 class Position(NamedTuple):
@@ -75,6 +76,12 @@ class Follower:
             return self._nothing()
         return self._lines(self._changed(found))
 
+    def is_still(self) -> bool:
+        """Tell whether nothing has changed since the last look, so that nothing needs to be read."""
+        found, _ = self._at_name()
+        same = found is not None and self._fd >= 0 and found.st_ino == self.position.inode
+        return same and found is not None and (found.st_size, found.st_mtime_ns) == self._seen
+
     def _nothing(self, trouble: str = "") -> Batch:
         return Batch([], trouble=trouble)
 
@@ -92,7 +99,7 @@ class Follower:
         try:
             found = os.lstat(self._path)
         except (FileNotFoundError, NotADirectoryError):
-            return None, "it is not there"
+            return None, ABSENT
         except PermissionError:
             return None, "it may not be read"
         return (found, "") if stat.S_ISREG(found.st_mode) else (None, "it is no plain file")

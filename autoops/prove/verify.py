@@ -6,6 +6,7 @@ Each check yields the faults it finds, the first of each kind with what was want
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from autoops.core.canonical import apply_patch, canonical, entry_text, parse
 from autoops.core.ledger import GENESIS, Head, checkpoint_bytes, record_hash, signed_bytes
 from autoops.core.signing import Verifier
 from autoops.errors import StorageCorrupt
+from autoops.files.following import ABSENT, Follower, Position
 from autoops.model import JSON
 from autoops.prove.replay import Replay
 from autoops.store.records import digest_after, id_of
@@ -98,15 +100,17 @@ def notes(registry: Registry, public_key: bytes) -> Iterator[Fault]:
 
 def checkpoints(path: Path, registry: Registry, verifier: Verifier) -> Iterator[Fault]:
     """Every line of checkpoints.jsonl: its signature, and its hash and digest against the ledger at that sequence."""
-    if not path.exists():
-        return
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.endswith(b"\n") or not line.strip():
-                continue  # being written, or the end of one that a power cut tore
-            fault = checkpoint_fault(line, registry, verifier)
-            if fault:
-                yield Fault("checkpoint", f"{path.name} line {number}: {fault}")
+    more = True
+    with contextlib.closing(Follower(path, Position())) as follower:
+        while more:
+            batch = follower.read()  # without a last line that has no end: being written, or torn by a power cut
+            more = batch.more
+            if batch.trouble and batch.trouble != ABSENT:
+                yield Fault("checkpoint", f"{path.name}: {batch.trouble}")
+            for number, line in batch.lines:
+                fault = checkpoint_fault(line, registry, verifier) if line.strip() else None
+                if fault:
+                    yield Fault("checkpoint", f"{path.name} line {number}: {fault}")
 
 
 def checkpoint_fault(line: bytes, registry: Registry, verifier: Verifier) -> str | None:

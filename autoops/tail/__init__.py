@@ -1,1 +1,1 @@
-"""Follows the checkpoints, our own and foreign ones."""
+"""Follows the checkpoints, our own and those of others, and says when they disagree."""
