@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -97,13 +98,16 @@ def digest(
 
 @replica_app.command("serve")
 def serve(
+    where: Annotated[
+        Path | None, typer.Argument(metavar="[PATH]", readable=False, help="A registry.db or state directory.")
+    ] = None,
     state: StateOption = None,
     idle: Annotated[float, typer.Option("--idle", metavar="S", min=0.1, help="End when nothing was asked for so long.")] = 600.0,
 ) -> None:
     """Answer another host's comparison on standard input and output (docs/formats.md); what `replica verify ssh://...` runs."""
     from autoops.replica.serve import serve as answer
 
-    with contextlib.closing(context(state).registry()) as registry:
+    with contextlib.closing(place.open_registry(where) if where else context(state).registry()) as registry:
         answer(registry, sys.stdin.fileno(), sys.stdout.fileno(), idle)
 
 

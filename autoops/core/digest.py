@@ -9,12 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
+from typing import Protocol
 
 BUCKETS = 65536
 HASH_BYTES = 32
 MEMBER_BYTES = 16 + HASH_BYTES
 FAN = 256  # mids below the root, and buckets below each mid
 _EMPTY = bytes(HASH_BYTES)
+
+
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+    def digest(self) -> bytes: ...
 
 
 def leaf_of(text: str) -> bytes:
@@ -100,6 +107,29 @@ def members_of(members: bytes) -> list[tuple[str, bytes]]:
     return [(members[at : at + 16].decode(), members[at + 16 : at + MEMBER_BYTES]) for at in range(0, len(members), MEMBER_BYTES)]
 
 
+class Buckets:
+    """The tree of entries that come in order of their IDs, without their leaves being kept: one running hash for each bucket."""
+
+    def __init__(self) -> None:
+        self._running: dict[int, _Hash] = {}
+
+    def add(self, entry_id: str, text: str) -> None:
+        """Take the next entry, given as its canonical text."""
+        key = entry_id.encode()
+        number = int.from_bytes(sha256(key).digest()[:2])
+        running = self._running.get(number)
+        if running is None:
+            running = self._running[number] = sha256(b"\1")
+        running.update(key + sha256(b"\0" + text.encode()).digest())
+
+    def tree(self) -> Tree:
+        """Return the tree of all that was taken."""
+        tree = Tree()
+        for number, running in self._running.items():
+            tree.set_hash(number, running.digest())
+        return tree
+
+
 class Tree:
     """The upper part of the Merkle tree, in 2 MiB of memory. Holds bucket hashes; the members stay in the registry."""
 
@@ -115,9 +145,25 @@ class Tree:
 
     def set(self, bucket: int, members: bytes) -> None:
         """Replace the members of one bucket, given as their concatenated (ID, leaf) pairs in order of ID."""
-        at = bucket * HASH_BYTES
-        self._buckets[at : at + HASH_BYTES] = bucket_hash(members)
+        self.set_hash(bucket, bucket_hash(members))
+
+    def set_hash(self, bucket: int, hashed: bytes) -> None:
+        """Replace the hash of one bucket."""
+        self._buckets[bucket * HASH_BYTES : (bucket + 1) * HASH_BYTES] = hashed
         self._dirty.add(bucket // FAN)
+
+    def differing(self, other: Tree) -> frozenset[int]:
+        """Return the buckets in which another tree differs."""
+        mids, others = self.mids(), other.mids()
+        found = frozenset[int]()
+        for mid in range(FAN):
+            if mids[mid * HASH_BYTES : (mid + 1) * HASH_BYTES] != others[mid * HASH_BYTES : (mid + 1) * HASH_BYTES]:
+                ours, theirs = self.buckets(mid), other.buckets(mid)
+                at = range(0, FAN * HASH_BYTES, HASH_BYTES)
+                found |= {
+                    mid * FAN + one // HASH_BYTES for one in at if ours[one : one + HASH_BYTES] != theirs[one : one + HASH_BYTES]
+                }
+        return found
 
     def root(self) -> bytes:
         """Return the registry digest, hashing again only what was touched."""

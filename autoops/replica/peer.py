@@ -29,21 +29,27 @@ class Peer:
     """The other side of a pipe, as side and as ledger."""
 
     def __init__(self, child: Child, name: str, timeout_s: float, *, quick: bool) -> None:
-        """Hear its greeting and its digest. Raises CannotTell."""
+        """Ask for its digest; the answer is not waited for, so that it reads while this side does. Raises CannotTell."""
         self._child, self._name, self._timeout_s = child, name, timeout_s
         self._sent = self._received = 0
-        until_s = self._deadline()
-        heard = self._read(len(wire.GREETING), until_s)
-        if heard != wire.GREETING:
-            raise self._lost(f"it does not speak like autoops replica serve, but says {names.show(heard[:_SHOWN_BYTES])}")
-        said = self._object(self._ask("hello", quick=quick))
-        try:
-            self._root, self._head = (
-                _hash(said["root"]),
-                Head(_count(said["sequence"]), _hash(said["hash"]), _hash(said["ledger_digest"])),
-            )
-        except (KeyError, ValueError, TypeError):
-            raise self._lost("its hello is none") from None
+        self._until_s = self._deadline()
+        self._hello: tuple[bytes, Head] | None = None
+        with contextlib.suppress(BrokenPipeError):  # it has ended: what it said before is read, and told
+            self._send("hello", self._until_s, quick=quick)
+
+    def _said_hello(self) -> tuple[bytes, Head]:
+        """Return its digest and its ledger's head, when it has told them. Raises CannotTell."""
+        if self._hello is None:
+            heard = self._read(len(wire.GREETING), self._until_s)
+            if heard != wire.GREETING:
+                raise self._lost(f"it does not speak like autoops replica serve, but says {names.show(heard[:_SHOWN_BYTES])}")
+            said = self._object(self._answer(self._until_s))
+            try:
+                head = Head(_count(said["sequence"]), _hash(said["hash"]), _hash(said["ledger_digest"]))
+                self._hello = _hash(said["root"]), head
+            except (KeyError, ValueError, TypeError):
+                raise self._lost("its hello is none") from None
+        return self._hello
 
     @property
     def moved_bytes(self) -> tuple[int, int]:
@@ -57,7 +63,7 @@ class Peer:
 
     def root(self) -> bytes:
         """Return the digest."""
-        return self._root
+        return self._said_hello()[0]
 
     def mids(self) -> bytes:
         """Return the mids."""
@@ -78,7 +84,7 @@ class Peer:
 
     def head(self) -> Head:
         """Return where its ledger stands."""
-        return self._head
+        return self._said_hello()[1]
 
     def mark(self, sequence: int) -> Mark | None:
         """Return one commit of its ledger."""
@@ -93,12 +99,21 @@ class Peer:
     def _ask(self, ask: str, **facts: object) -> bytes:
         """Send a question and return the content of the answer. Raises CannotTell."""
         until_s = self._deadline()
+        try:
+            self._send(ask, until_s, **facts)
+        except BrokenPipeError:
+            raise self._lost("it does not listen") from None
+        return self._answer(until_s)
+
+    def _send(self, ask: str, until_s: float, **facts: object) -> None:
         data = wire.frame(wire.question(ask, **facts), wire.MAX_QUESTION_BYTES)
         try:
             self._child.write(data, until_s)
-        except (BrokenPipeError, TimeoutError):
+        except TimeoutError:
             raise self._lost("it does not listen") from None
         self._sent += len(data)
+
+    def _answer(self, until_s: float) -> bytes:
         try:
             length = wire.length_of(self._read(wire.LENGTH_BYTES, until_s), wire.MAX_ANSWER_BYTES)
         except wire.Garbled as error:

@@ -26,6 +26,7 @@ from autoops.state import State
 from autoops.store.registry import Registry
 
 TIMEOUT_S = 300.0
+_LOCAL_S = 86400.0  # nobody has to be waited for but this host's disk
 STDIN = "-"
 _SQLITE = b"SQLite format 3\0"
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:]+(%[A-Za-z0-9._-]+)?")
@@ -77,14 +78,25 @@ def _opened(where: str, how: How, stack: contextlib.ExitStack) -> contextlib.Abs
     if where == STDIN:
         return of_export(sys.stdin.buffer, "standard input")
     path = Path(where)
-    if path.is_dir():
-        return of_registry(stack.enter_context(contextlib.closing(Registry.open(State(path).registry_db))), quick=how.quick)
-    if _begins(path) != _SQLITE:
+    if not path.is_dir() and _begins(path) != _SQLITE:
         return of_export(stack.enter_context(path.open("rb")), names.show(where))
-    registry = stack.enter_context(contextlib.closing(Registry.open_still(path)))
+    registry = stack.enter_context(contextlib.closing(open_registry(path)))
+    if how.quick:
+        return of_registry(registry, quick=True)
+    # every row is read, here and there: by two processes at the same time
+    command = [sys.executable, "-m", "autoops", "replica", "serve", "--", os.fspath(path.absolute())]
+    return of_command(command, names.show(where), _LOCAL_S, quick=False)
+
+
+def open_registry(path: Path) -> Registry:
+    """Open the registry of a state directory, or one in a file that nobody writes. Raises StorageError, CannotTell."""
+    if path.is_dir():
+        return Registry.open(State(path).registry_db)
+    registry = Registry.open_still(path)
     if strange := registry.strange_schema():
-        raise CannotTell(detail=f"what {names.show(where)} holds: {strange[0]}", remedy="it is not as autoops made it")
-    return of_registry(registry, quick=how.quick)
+        registry.close()
+        raise CannotTell(detail=f"what {names.show(os.fsencode(path))} holds: {strange[0]}", remedy="it is not as autoops made it")
+    return registry
 
 
 def _begins(path: Path) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from autoops.core.canonical import entry_text
-from autoops.core.digest import Tree, leaf_of, with_members
+from autoops.core.digest import Buckets, Tree, bucket_of, leaf_of, with_members
 from autoops.core.ledger import Head
 from autoops.errors import StorageCorrupt
 from autoops.prove.descent import Side
@@ -114,17 +114,27 @@ class Stored(_OfRegistry):
         return [with_members(stored.get(number, b""), self._late.get(number, b"")) for number in buckets]
 
 
-class Rows(_OfRegistry):
-    """A registry by its entries."""
+class Rows(Stored):
+    """A registry by its entries. Where they are what the stored leaves say, those say which they are."""
 
     def __init__(self, registry: Registry, members: Members) -> None:
-        self._members = members
-        leaves = ((entry.id, leaf_of(entry_text(entry)), 0) for entry in registry.entries())
-        super().__init__(registry, members.fill(leaves))
+        super().__init__(registry)
+        read = Buckets()
+        for entry in registry.entries():
+            read.add(entry.id, entry_text(entry))
+        tree = read.tree()
+        self._members, self._strange = members, tree.differing(self._tree)
+        self._tree = tree
+        if self._strange:  # read once more: only now it is known of which entries the leaves are needed
+            strange = (entry for entry in registry.entries() if bucket_of(entry.id) in self._strange)
+            members.fill((entry.id, leaf_of(entry_text(entry)), 0) for entry in strange)
 
     def members(self, buckets: Sequence[int]) -> list[bytes]:
         """Return members."""
-        return [self._members.of(number) for number in buckets]
+        stored = super().members(buckets)
+        return [
+            self._members.of(number) if number in self._strange else found for number, found in zip(buckets, stored, strict=True)
+        ]
 
 
 @contextlib.contextmanager

@@ -88,7 +88,7 @@ class Child:
     def last_words(self) -> str:
         """Return the last line that it wrote to standard error, and how it ended: for an error message."""
         self._listen()
-        lines = [line for line in self._said.splitlines() if line.strip()]
+        lines = [line for line in self._said.splitlines() if line.strip() and not line.startswith(b"  hint: ")]  # our own programs'
         said = names.show(lines[-1][-300:]) if lines else ""
         status = self._process.poll()
         how = "" if status is None else f"killed by signal {-status}" if status < 0 else f"exit status {status}"
