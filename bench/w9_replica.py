@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.measure import MIB, Target, quantile, rounded, spread, summarize, wait_quiet
 from bench.setting import PROJECT, Setting
-from bench.w7_registry import _edit, entry, fill_registry
+from bench.w7_registry import edited, entry, fill_registry
 
 NAME = "W9"
 NEEDS = {
@@ -89,7 +89,7 @@ def make_pair(place: Path, entries: int) -> tuple[Path, Path]:
     second = RegistryWriter.open_for_writing(there.registry_db, signer)
     for number in range(DIFFERING):
         (before,) = second.at("bench", [entry(number * entries // DIFFERING)[0].encode()])
-        second.commit([_edit(before)], why, time.time())
+        second.commit([edited(before)], why, time.time())
     for registry in (first, second):
         registry.checkpoint(least_bytes=0, truncate=True)
         registry.close()

@@ -113,7 +113,7 @@ def test_a_side_that_contradicts_itself_is_found_out(lie: str) -> None:
         case "members":
             there.members = lambda buckets: [b""] * len(buckets)  # type: ignore[method-assign]
         case "entries":
-            there.entries = lambda ids: ["{}"] * len(ids)  # type: ignore[method-assign]
+            there.entries = lambda ids: ['{"path":"forged","root":"docs"}'] * len(ids)  # type: ignore[method-assign]
         case "short":
             there.entries = lambda ids: []  # type: ignore[method-assign]
         case "foreign":  # an entry in a bucket where it does not belong

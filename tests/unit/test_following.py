@@ -83,13 +83,16 @@ def test_the_rest_of_a_rotated_file_is_read_before_the_new_one(path: Path) -> No
     assert follower.position.lines == 1
 
 
-@pytest.mark.parametrize("content", [b"", b"new\n", b"a\nB\nnew\n" + b"c\n" * 50])
-def test_a_file_that_was_cut_or_written_over_is_begun_again(path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "why"), [(b"", "truncated"), (b"n\n", "truncated"), (b"new\n", "written over"), (b"a\nB\nc\n" * 50, "written over")]
+)
+def test_a_file_that_was_cut_or_written_over_is_begun_again(path: Path, content: bytes, why: str) -> None:
     follower = Follower(path, Position())
     append(path, b"a\nb\n")
     assert drained(follower) == [b"a", b"b"]
     path.write_bytes(content)
-    assert drained(follower) == content.splitlines()
+    batch = follower.read()
+    assert [line for _, line in batch.lines] == content.splitlines() and batch.anew == why
 
 
 def test_another_file_after_a_restart_is_begun_from_its_beginning(path: Path) -> None:
