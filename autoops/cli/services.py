@@ -76,7 +76,7 @@ def run_tailer(context: Context) -> int:
 
     def load() -> Plan:
         config = context.config()
-        return Plan(tuple(root.name for root in config.roots), config.checkpoints, config.refresh)
+        return Plan(tuple(root.name for root in config.roots), (), config.checkpoints, config.refresh)
 
     return _live(context, Tailer(load, context.state, context.public_key), config.service.heartbeat_s)
 

@@ -38,6 +38,7 @@ class Plan(NamedTuple):
     """What the configuration wants of the tailer."""
 
     roots: tuple[str, ...]
+    catalogs: tuple[str, ...]  # names of what is built from the registry, to be built anew by a refresh
     checkpoints: tuple[CheckpointConfig, ...]
     refresh: RefreshConfig
 
@@ -94,8 +95,10 @@ class Tailer:
         """Enqueue a scan of every root, for a refresh."""
         anew = {"cursor": None}  # from the beginning; null takes an interrupted scan's place away (RFC 7396)
         with contextlib.suppress(UsageError):  # then the roots of before
-            self._plan = self._plan._replace(roots=self._load().roots)  # autoops root add restarts the two daemons only
-        self._queue.enqueue([Work("scan", path_key(root, b""), PRIORITY_OPERATOR, anew) for root in self._plan.roots])
+            fresh = self._load()  # autoops root add restarts the two daemons only
+            self._plan = self._plan._replace(roots=fresh.roots, catalogs=fresh.catalogs)
+        scans = [Work("scan", path_key(root, b""), PRIORITY_OPERATOR, anew) for root in self._plan.roots]
+        self._queue.enqueue([*scans, *(Work("catalog", name.encode(), PRIORITY_OPERATOR) for name in self._plan.catalogs)])
         self._waker.wake()
         return Backlog(self._database).horizon()
 

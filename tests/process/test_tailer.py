@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import sqlite3
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import Suite
+from running import Suite, environment, program
 
 OTHER = "ab" * 32
 
@@ -204,6 +205,22 @@ def test_in_a_window_it_lets_go_and_afterwards_it_reads_all_again(tailed: Suite)
     change(tailed, "after\n")
     tailed.until(lambda: caught_up(tailed), "it goes on")
     assert tailed.findings() == []
+
+
+def test_up_runs_it_too_and_ends_it(make_suite: Callable[..., Suite]) -> None:
+    suite = make_suite()
+    (suite.root / "a.txt").write_text("a\n")
+    command = [*program(), "up", "--state", str(suite.state), "--config", str(suite.config)]
+    up = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
+    try:
+        suite.until(lambda: suite.state.joinpath("queue", "tail.json").exists(), "a line was read")
+        suite.until(lambda: suite.run("checkpoints", "status", "--json").json["running"], "it is alive")
+        up.terminate()
+        assert up.communicate(timeout=60)[0].endswith("stopped\n") and up.returncode == 0
+    finally:
+        up.kill()
+        up.wait()
+    assert not status(suite)["running"]
 
 
 # checkpoints of others
