@@ -203,6 +203,12 @@ class StorageForeign(StorageError):
     hint = "is --state right?"
 
 
+class StorageInUse(StorageError):
+    """{database} has a write-ahead log beside it: it is in use, or was not closed, and is not whole by itself."""
+
+    hint = "give a finished copy (backups/, sqlite3 FILE '.backup COPY'), or the state directory it belongs to"
+
+
 class StorageRemote(StorageError):
     """{database} is on a network file system ({kind}), where SQLite's WAL mode is not safe."""
 

@@ -64,6 +64,8 @@ EVENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "watch_restarted": ("warning", ("root", "reason")),
     "reconciled": ("info", ("findings", "repairs")),
     "repair_held": ("warning", ("path", "reason")),
+    "refresh_started": ("info", ("checkpoint",)),
+    "look_put_off": ("warning", ("service", "reason")),
     "root_absent": ("warning", ("detail",)),
     "pool_started": ("debug", ("size",)),
     "pool_stopped": ("debug", ()),

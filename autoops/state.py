@@ -4,6 +4,7 @@ queue/queue.db               operational state, written by every executable
 queue/worker.sock            datagrams that wake the worker
 queue/health.json            what the last validation of the registry found
 queue/verification.json      how many files were overdue when the health check counted them last
+queue/tail.json              how far the tailer has read checkpoints.jsonl, and what it found
 queue/cookies/               marks that `autoops wait-idle` sends through the event streams
 registry/registry.db         the truth, written by the worker alone
 registry/checkpoints.jsonl   one signed line for each burst of commits
@@ -45,6 +46,11 @@ class State(NamedTuple):
     def verification(self) -> Path:
         """How many files were overdue."""
         return self.directory / "queue" / "verification.json"
+
+    @property
+    def tail(self) -> Path:
+        """What the tailer remembers."""
+        return self.directory / "queue" / "tail.json"
 
     @property
     def cookies(self) -> Path:

@@ -192,7 +192,7 @@ def change_registry(place: Path, entries: int, runs: int) -> list[Sample]:
     for _ in range(changes_of(runs)):
         wanted = entry(chance.randrange(entries))[0].encode()
         before = registry.at("bench", [wanted])[0]
-        change = _edit(before)
+        change = edited(before)
         began = time.perf_counter()
         registry.commit([change], why, time.time())
         times_ms.append((time.perf_counter() - began) * 1e3)
@@ -219,7 +219,7 @@ def fill_registry(registry: Any, entries: int, why: Any) -> None:
     registry.checkpoint(least_bytes=0)
 
 
-def _edit(before: Any) -> Any:
+def edited(before: Any) -> Any:
     from autoops.model import Change
 
     seen = before.observation._replace(size_bytes=before.observation.size_bytes + 1)

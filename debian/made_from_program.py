@@ -32,7 +32,8 @@ FILES = {
     "/var/lib/autoops/.maintenance": "While it exists, nothing is written.",
 }
 SEE_ALSO = (
-    "autoops-watcher(8), autoops-worker(8), autoops-reconciler(8), systemctl(1), journalctl(1); /usr/share/doc/autoops/RUNBOOK.md"
+    "autoops-watcher(8), autoops-worker(8), autoops-tailer(8), autoops-reconciler(8), systemctl(1), journalctl(1);"
+    " /usr/share/doc/autoops/RUNBOOK.md"
 )
 
 
@@ -52,11 +53,8 @@ def page(command: click.Command) -> Iterator[str]:
     yield f'.TH AUTOOPS 1 "{day}" "autoops {__version__}" "User Commands"'
     yield from (".SH NAME", r"autoops \- " + text(command.help or "").rstrip("."))
     yield from (".SH SYNOPSIS", ".B autoops", r"\fICOMMAND\fR [\fIOPTIONS\fR] [\fIARGUMENTS\fR]")
-    yield from (
-        ".SH DESCRIPTION",
-        text(command.help or ""),
-        "The services are autoops-watcher(8), autoops-worker(8) and autoops-reconciler(8).",
-    )
+    services = "The services are autoops-watcher(8), autoops-worker(8), autoops-tailer(8) and autoops-reconciler(8)."
+    yield from (".SH DESCRIPTION", text(command.help or ""), services)
     yield ".SH COMMANDS"
     yield from commands("autoops", command)
     yield ".SH EXIT STATUS"

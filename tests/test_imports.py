@@ -18,7 +18,7 @@ PACKAGE = Path(autoops.__file__).parent
 
 VOCABULARY = {"errors", "model", "names", "trace", "clock", "acting", "journal", "log", "state", "config"}
 SHARED = {"store", "files", "describe", "runtime", "pool", "units", "walk"}
-ROOMS = {"watch", "work", "prove", "window", "health", "reconcile"}
+ROOMS = {"watch", "work", "prove", "window", "health", "reconcile", "replica", "tail"}
 MAY_KNOW: dict[str, set[str]] = {
     "core": set(),
     "store": {"core"},
@@ -31,7 +31,9 @@ MAY_KNOW: dict[str, set[str]] = {
     "watch": {"core", *SHARED},
     "prove": {"core", *SHARED},
     "health": {"core", *SHARED},
-    "reconcile": {"core", *SHARED, "prove"},
+    "replica": {"core", *SHARED, "prove"},  # the descent is a proof; where its sides are is not
+    "tail": {"core", *SHARED, "prove"},
+    "reconcile": {"core", *SHARED, "prove", "replica"},  # it compares the configured replicas
     "window": {"core", *SHARED, "prove"},  # what an operator edited is admitted when it proves itself
     "work": {"core", *SHARED, "window"},
     "cli": {"core", *SHARED, *ROOMS},

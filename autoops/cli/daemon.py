@@ -1,4 +1,4 @@
-"""The services' own programs, `autoops-watcher` and `autoops-worker`: few options, and nothing that a service never needs.
+"""The services' own programs, `autoops-watcher`, `autoops-worker`, `autoops-tailer`: few options, and nothing else.
 
 (argparse and not typer: that is 8 MiB and 40 ms in each process, for four options.)
 """
@@ -18,6 +18,7 @@ from autoops.state import State
 
 _SERVICES: dict[str, tuple[str, Callable[[Context], int]]] = {
     "watcher": ("Watch for changes and enqueue them, until SIGTERM.", services.run_watcher),
+    "tailer": ("Follow the checkpoints, our own and those of others, until SIGTERM.", services.run_tailer),
     "worker": ("Carry out jobs and write the registry, until SIGTERM.", services.run_worker),
 }
 
@@ -43,6 +44,11 @@ def serve(name: str, arguments: list[str]) -> None:
 def watcher() -> None:
     """Run `autoops-watcher`."""
     serve("watcher", sys.argv[1:])
+
+
+def tailer() -> None:
+    """Run `autoops-tailer`."""
+    serve("tailer", sys.argv[1:])
 
 
 def worker() -> None:

@@ -1,7 +1,7 @@
 """`autoops up`: the whole suite in the foreground, and a live view of it.
 
-Starts the same programs that systemd would (`autoops-watcher`, `autoops-worker`) with their logs in the state directory, and shows
-what the databases say. Ends when it is told to, or when one of them ends.
+Starts the same programs that systemd would (`autoops-watcher`, `autoops-worker`, `autoops-tailer`) with their logs in the state
+directory, and shows what the databases say. Ends when it is told to, or when one of them ends.
 """
 
 from __future__ import annotations
@@ -117,11 +117,11 @@ def _lines(sequence: int, text: str) -> list[str]:
 
 
 def run_suite(context: Context) -> int:
-    """Run watcher and worker until a signal, or until one of them ends. Raises CheckFailed when one fails."""
+    """Run worker, watcher and tailer until a signal, or until one of them ends. Raises CheckFailed when one fails."""
     logs = context.state.directory / "log"
     logs.mkdir(mode=0o700, exist_ok=True)
     with Signals() as signals:
-        children = {name: _start(context, name, logs / f"{name}.log") for name in ("worker", "watcher")}
+        children = {name: _start(context, name, logs / f"{name}.log") for name in ("worker", "watcher", "tailer")}
         eyes = Eyes(context)
         try:
             with _view(context, logs) as show:
@@ -160,7 +160,7 @@ def _start(context: Context, name: str, log: Path) -> subprocess.Popen[bytes]:
 
 
 def _end(children: dict[str, subprocess.Popen[bytes]]) -> None:
-    for name in ("watcher", "worker"):  # the worker last: it still takes what the watcher stored
+    for name in ("tailer", "watcher", "worker"):  # the worker last: it still takes what the watcher stored
         child = children[name]
         if child.poll() is None:
             child.terminate()

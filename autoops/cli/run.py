@@ -65,6 +65,11 @@ def start_worker(root: RootOption = None, state: StateOption = None, config: Con
     raise typer.Exit(services.run_worker(context(state, config, root)))
 
 
+def start_tailer(root: RootOption = None, state: StateOption = None, config: ConfigOption = None) -> None:
+    """Follow the checkpoints, until Ctrl+C or SIGTERM. The same as autoops-tailer."""
+    raise typer.Exit(services.run_tailer(context(state, config, root)))
+
+
 def migrate(state: StateOption = None, dry_run: DryRunOption = False) -> None:
     """Make the state directory (databases, ledger key), or bring its databases up to this version."""
     ctx = context(state)
@@ -138,6 +143,7 @@ def register(app: typer.Typer) -> None:
     app.command()(up)
     app.command("start-watcher")(start_watcher)
     app.command("start-worker")(start_worker)
+    app.command("start-tailer")(start_tailer)
     app.command()(migrate)
     app.command()(scan)
     app.command("wait-idle")(wait_idle)

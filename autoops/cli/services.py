@@ -67,6 +67,20 @@ def run_watcher(context: Context) -> int:
     return _live(context, watcher, config.service.heartbeat_s)
 
 
+def run_tailer(context: Context) -> int:
+    """Follow the checkpoints until a signal ends it. Raises ConfigError, StorageError, CannotTell."""
+    from autoops.tail.tailer import Plan, Tailer
+
+    config = context.config()
+    configure_log(config, "autoops-tailer")
+
+    def load() -> Plan:
+        config = context.config()
+        return Plan(tuple(root.name for root in config.roots), (), config.checkpoints, config.refresh)
+
+    return _live(context, Tailer(load, context.state, context.public_key), config.service.heartbeat_s)
+
+
 def run_worker(context: Context) -> int:
     """Work until a signal ends it. Raises ConfigError, RootRefused, StorageError, AnotherWorker."""
     from autoops.work.worker import Worker

@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from autoops import names
-from autoops.config.check import Fault, find_lines, key_of, parse
+from autoops.config.check import Fault, Where, find_lines, key_of, parse
 from autoops.config.edit import quoted
 from autoops.config.roots import check_roots, state_below
 from autoops.config.schema import (
+    CheckpointConfig,
     ClassConfig,
     Config,
     DescribeConfig,
     LogConfig,
     QueueConfig,
     ReconcileConfig,
+    RefreshConfig,
+    ReplicaConfig,
     RootConfig,
     ScrubConfig,
     ServiceConfig,
@@ -32,12 +35,15 @@ from autoops.config.schema import (
 from autoops.errors import ConfigError
 
 __all__ = [
+    "CheckpointConfig",
     "ClassConfig",
     "Config",
     "DescribeConfig",
     "LogConfig",
     "QueueConfig",
     "ReconcileConfig",
+    "RefreshConfig",
+    "ReplicaConfig",
     "RootConfig",
     "ScrubConfig",
     "ServiceConfig",
@@ -111,10 +117,28 @@ def _contradictions(config: Config, raw: bytes) -> Iterator[Fault]:
         if table.rule and table.rule in rules:
             yield Fault(line, "class.rule", f"{table.rule!r} is a rule already, in line {rules[table.rule]}")
         rules.setdefault(table.rule, line)
+    yield from _unlike(config, lines)
     queue = config.queue
     if queue.backoff_first_s > queue.backoff_max_s:
         line = lines.get(("queue", "backoff_max_s"), lines.get(("queue", "backoff_first_s"), 1))
         yield Fault(line, "queue.backoff_max_s", f"must not be below backoff_first_s, which is {queue.backoff_first_s}")
+
+
+def _unlike(config: Config, lines: dict[Where, int]) -> Iterator[Fault]:
+    """Yield checkpoints and replicas of one name, and checkpoints that name no provider, or several."""
+    named = {"replica": [one.name for one in config.replicas], "checkpoint": [one.name for one in config.checkpoints]}
+    for kind, texts in named.items():
+        seen: dict[str, int] = {}
+        for number, name in enumerate(texts):
+            line = lines.get((kind, number, "name"), 1)
+            if name and name in seen:
+                yield Fault(line, f"{kind}.name", f"{name!r} is a {kind} already, in line {seen[name]}")
+            seen.setdefault(name, line)
+    for number, one in enumerate(config.checkpoints):
+        given = [key for key in ("command", "export", "url") if getattr(one, key)]
+        if len(given) != 1:
+            said = f"there are {' and '.join(given)}" if given else "there is none"
+            yield Fault(lines.get(("checkpoint", number), 1), "checkpoint", f"needs one of command, export and url; {said}")
 
 
 def _doubles(paths: Iterable[bytes]) -> set[bytes]:

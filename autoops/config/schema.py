@@ -201,6 +201,57 @@ class ServiceConfig:
     heartbeat_s: float = key(30.0, low=0.1, high=3600)
 
 
+def _place(text: str) -> str:
+    return (
+        "" if text.startswith(("/", "ssh://")) and text.isprintable() else "must be an absolute path, or ssh://host/path/of/state"
+    )
+
+
+def _export(text: str) -> str:
+    return _place(text) if text else ""  # "": another provider is named
+
+
+def _url(text: str) -> str:
+    good = not text or (text.isprintable() and re.fullmatch(r"https?://[^/\s@]+(/\S*)?", text))
+    return "" if good else "must be an http:// or https:// address, without a password"
+
+
+@dataclass(frozen=True)
+class ReplicaConfig:
+    """Another copy of this registry, compared with it."""
+
+    name: str = key("", check=_not_empty, required=True)
+    where: str = key("", check=_place, required=True)
+    quick: bool = key(False)
+    behind_s: float = key(604800.0, low=0, high=10 * YEAR_S)
+    ssh: str = key("ssh", check=_not_empty)
+    timeout_s: float = key(300.0, low=0.1, high=86400)
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """A file of digests that somebody else writes, and who is asked what the digest should be."""
+
+    name: str = key("", check=_not_empty, required=True)
+    file: bytes = key(b"", required=True)
+    digest_key: str = key("digest", check=_not_empty)
+    command: tuple[str, ...] = key((), check=_not_empty)
+    export: str = key("", check=_export)
+    url: str = key("", check=_url)
+    timeout_s: float = key(30.0, low=0.1, high=86400)
+    interval_s: float = key(300.0, low=1, high=YEAR_S)
+    stale_after_s: float = key(3600.0, low=1, high=10 * YEAR_S)
+
+
+@dataclass(frozen=True)
+class RefreshConfig:
+    """What is done once about a foreign checkpoint that disagrees, before it is reported."""
+
+    enabled: bool = key(False)
+    command: tuple[str, ...] = key((), check=_not_empty)
+    wait_s: float = key(600.0, low=1, high=86400)
+
+
 @dataclass(frozen=True)
 class Config:
     """The whole configuration; attribute names are key names, but for the arrays of tables."""
@@ -213,6 +264,9 @@ class Config:
     reconcile: ReconcileConfig = ReconcileConfig()
     scrub: ScrubConfig = ScrubConfig()
     classes: tuple[ClassConfig, ...] = field(default=(), metadata={"name": "class"})
+    replicas: tuple[ReplicaConfig, ...] = field(default=(), metadata={"name": "replica"})
+    checkpoints: tuple[CheckpointConfig, ...] = field(default=(), metadata={"name": "checkpoint"})
+    refresh: RefreshConfig = RefreshConfig()
     log: LogConfig = LogConfig()
     service: ServiceConfig = ServiceConfig()
 

@@ -9,12 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
+from typing import Protocol
 
 BUCKETS = 65536
-_HASH_BYTES = 32
-MEMBER_BYTES = 16 + _HASH_BYTES
-_FAN = 256
-_EMPTY = bytes(_HASH_BYTES)
+HASH_BYTES = 32
+MEMBER_BYTES = 16 + HASH_BYTES
+FAN = 256  # mids below the root, and buckets below each mid
+_EMPTY = bytes(HASH_BYTES)
+
+
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+    def digest(self) -> bytes: ...
 
 
 def leaf_of(text: str) -> bytes:
@@ -43,6 +50,16 @@ def bucket_hash(members: bytes) -> bytes:
     return sha256(b"\1" + members).digest() if members else _EMPTY
 
 
+def mid_hash(buckets: bytes) -> bytes:
+    """Return the hash of a mid from the hashes of its 256 buckets, one after the other."""
+    return sha256(b"\2" + buckets).digest()
+
+
+def root_of(mids: bytes) -> bytes:
+    """Return the registry digest from the 256 mids, one after the other."""
+    return sha256(b"\3" + mids).digest()
+
+
 def with_member(members: bytes, entry_id: str, leaf: bytes) -> bytes:
     """Return a bucket's members with one of them set, in order of ID."""
     return with_members(members, entry_id.encode() + leaf)
@@ -54,7 +71,7 @@ def with_members(members: bytes, pairs: bytes) -> bytes:
         return pairs
     for at in range(0, len(pairs), MEMBER_BYTES):
         pair = pairs[at : at + MEMBER_BYTES]
-        if not members or members[-MEMBER_BYTES:-_HASH_BYTES] < pair[:-_HASH_BYTES]:
+        if not members or members[-MEMBER_BYTES:-HASH_BYTES] < pair[:-HASH_BYTES]:
             members += pair  # a new ID is nearly always the greatest
         else:
             members = _placed(members, pair)
@@ -62,7 +79,7 @@ def with_members(members: bytes, pairs: bytes) -> bytes:
 
 
 def _placed(members: bytes, pair: bytes) -> bytes:
-    key = pair[:-_HASH_BYTES]
+    key = pair[:-HASH_BYTES]
     low, high = 0, len(members) // MEMBER_BYTES
     while low < high:
         middle = (low + high) // 2
@@ -90,30 +107,76 @@ def members_of(members: bytes) -> list[tuple[str, bytes]]:
     return [(members[at : at + 16].decode(), members[at + 16 : at + MEMBER_BYTES]) for at in range(0, len(members), MEMBER_BYTES)]
 
 
+class Buckets:
+    """The tree of entries that come in order of their IDs, without their leaves being kept: one running hash for each bucket."""
+
+    def __init__(self) -> None:
+        self._running: dict[int, _Hash] = {}
+
+    def add(self, entry_id: str, text: str) -> None:
+        """Take the next entry, given as its canonical text."""
+        key = entry_id.encode()
+        number = int.from_bytes(sha256(key).digest()[:2])
+        running = self._running.get(number)
+        if running is None:
+            running = self._running[number] = sha256(b"\1")
+        running.update(key + sha256(b"\0" + text.encode()).digest())
+
+    def tree(self) -> Tree:
+        """Return the tree of all that was taken."""
+        tree = Tree()
+        for number, running in self._running.items():
+            tree.set_hash(number, running.digest())
+        return tree
+
+
 class Tree:
     """The upper part of the Merkle tree, in 2 MiB of memory. Holds bucket hashes; the members stay in the registry."""
 
     def __init__(self) -> None:
-        self._buckets = bytearray(BUCKETS * _HASH_BYTES)
-        self._mids = bytearray(sha256(b"\2" + bytes(_FAN * _HASH_BYTES)).digest() * _FAN)
+        self._buckets = bytearray(BUCKETS * HASH_BYTES)
+        self._mids = bytearray(mid_hash(bytes(FAN * HASH_BYTES)) * FAN)
         self._dirty: set[int] = set()
 
     def is_empty(self, bucket: int) -> bool:
         """Tell whether a bucket has no members, so that nobody has to look."""
-        at = bucket * _HASH_BYTES
-        return self._buckets[at : at + _HASH_BYTES] == _EMPTY
+        at = bucket * HASH_BYTES
+        return self._buckets[at : at + HASH_BYTES] == _EMPTY
 
     def set(self, bucket: int, members: bytes) -> None:
         """Replace the members of one bucket, given as their concatenated (ID, leaf) pairs in order of ID."""
-        at = bucket * _HASH_BYTES
-        self._buckets[at : at + _HASH_BYTES] = bucket_hash(members)
-        self._dirty.add(bucket // _FAN)
+        self.set_hash(bucket, bucket_hash(members))
+
+    def set_hash(self, bucket: int, hashed: bytes) -> None:
+        """Replace the hash of one bucket."""
+        self._buckets[bucket * HASH_BYTES : (bucket + 1) * HASH_BYTES] = hashed
+        self._dirty.add(bucket // FAN)
+
+    def differing(self, other: Tree) -> frozenset[int]:
+        """Return the buckets in which another tree differs."""
+        mids, others = self.mids(), other.mids()
+        found = frozenset[int]()
+        for mid in range(FAN):
+            if mids[mid * HASH_BYTES : (mid + 1) * HASH_BYTES] != others[mid * HASH_BYTES : (mid + 1) * HASH_BYTES]:
+                ours, theirs = self.buckets(mid), other.buckets(mid)
+                at = range(0, FAN * HASH_BYTES, HASH_BYTES)
+                found |= {
+                    mid * FAN + one // HASH_BYTES for one in at if ours[one : one + HASH_BYTES] != theirs[one : one + HASH_BYTES]
+                }
+        return found
 
     def root(self) -> bytes:
         """Return the registry digest, hashing again only what was touched."""
+        return root_of(self.mids())
+
+    def mids(self) -> bytes:
+        """Return the 256 mids, one after the other, hashing again only what was touched."""
         for mid in self._dirty:
-            at = mid * _FAN * _HASH_BYTES
-            hashed = sha256(b"\2" + self._buckets[at : at + _FAN * _HASH_BYTES]).digest()
-            self._mids[mid * _HASH_BYTES : (mid + 1) * _HASH_BYTES] = hashed
+            self._mids[mid * HASH_BYTES : (mid + 1) * HASH_BYTES] = mid_hash(self.buckets(mid))
         self._dirty.clear()
-        return sha256(b"\3" + self._mids).digest()
+        return bytes(self._mids)
+
+    def buckets(self, mid: int) -> bytes:
+        """Return the hashes of the 256 buckets of a mid, one after the other."""
+        at = mid * FAN * HASH_BYTES
+        return bytes(self._buckets[at : at + FAN * HASH_BYTES])

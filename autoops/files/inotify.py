@@ -10,7 +10,17 @@ import os
 import struct
 from collections.abc import Iterator
 
-ATTRIB, CLOSE_WRITE, MOVED_FROM, MOVED_TO, CREATE, DELETE, DELETE_SELF, MOVE_SELF = 0x4, 0x8, 0x40, 0x80, 0x100, 0x200, 0x400, 0x800
+MODIFY, ATTRIB, CLOSE_WRITE, MOVED_FROM, MOVED_TO, CREATE, DELETE, DELETE_SELF, MOVE_SELF = (
+    0x2,
+    0x4,
+    0x8,
+    0x40,
+    0x80,
+    0x100,
+    0x200,
+    0x400,
+    0x800,
+)
 UNMOUNT, OVERFLOW, IGNORED, ONLYDIR, DONT_FOLLOW, ISDIR = 0x2000, 0x4000, 0x8000, 0x1000000, 0x2000000, 0x40000000
 
 READ_BYTES = 1 << 20  # one read empties a full kernel queue of usual names
@@ -82,6 +92,44 @@ class NameWatch:
         """Take what has arrived, without waiting."""
         while self._inotify.read():
             pass
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._inotify.close()
+
+
+class FileWatch:
+    """Its descriptor is readable when a file may have been written, or another one may have come to its name."""
+
+    def __init__(self, path: bytes) -> None:
+        """Raise OSError: its directory is not there, or no inotify instance or watch is left for this user."""
+        self._path = path
+        self._inotify = Inotify()
+        try:
+            self._inotify.add(os.path.dirname(path), CREATE | MOVED_TO | DELETE | MOVED_FROM | ONLYDIR)
+        except OSError:
+            self._inotify.close()
+            raise
+        self._file = -1
+        self.drain()
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll."""
+        return self._inotify.fileno()
+
+    def drain(self) -> bool:
+        """Take what has arrived, without waiting, and watch what stands at the name now; say whether anything had arrived."""
+        arrived = False
+        while self._inotify.read():
+            arrived = True
+        try:
+            file = self._inotify.add(self._path, MODIFY | DONT_FOLLOW)  # the same watch for the same file
+        except OSError:  # it is not there now: its directory tells when it comes
+            file = -1
+        if self._file not in (-1, file):
+            self._inotify.remove(self._file)
+        self._file = file
+        return arrived
 
     def close(self) -> None:
         """Stop watching."""

@@ -41,6 +41,14 @@ def check_daemon(name: str, sources: Sources) -> Result:
     return services.daemon(name, beat, alive, silent, heartbeat_s)
 
 
+def check_tailer(sources: Sources) -> Result:
+    """Are the checkpoints followed?"""
+    if "tailer" not in sources.beats:  # whoever runs the two daemons alone has chosen so
+        return Result("tailer", Level.OK, "was never started: nobody follows the checkpoints")
+    found = check_daemon("tailer", sources)
+    return found._replace(level=min(found.level, Level.WARNING))  # without it nothing is lost, only told later
+
+
 def check_database(sources: Sources) -> Result:
     """Can queue.db be read?"""
     if isinstance(sources.opened_queue, StorageError):
@@ -143,6 +151,7 @@ Check = Callable[[Sources], Result]
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("database", check_database),
     *((name, functools.partial(check_daemon, name)) for name in _DAEMONS),
+    ("tailer", check_tailer),
     ("queue", check_queue),
     ("registry", check_registry),
     ("coverage", check_coverage),

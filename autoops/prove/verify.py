@@ -6,6 +6,7 @@ Each check yields the faults it finds, the first of each kind with what was want
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from autoops.core.canonical import apply_patch, canonical, entry_text, parse
 from autoops.core.ledger import GENESIS, Head, checkpoint_bytes, record_hash, signed_bytes
 from autoops.core.signing import Verifier
 from autoops.errors import StorageCorrupt
+from autoops.files.following import ABSENT, Follower, Position
 from autoops.model import JSON
 from autoops.prove.replay import Replay
 from autoops.store.records import digest_after, id_of
@@ -99,27 +101,43 @@ def notes(registry: Registry, public_key: bytes) -> Iterator[Fault]:
 
 def checkpoints(path: Path, registry: Registry, verifier: Verifier) -> Iterator[Fault]:
     """Every line of checkpoints.jsonl: its signature, and its hash and digest against the ledger at that sequence."""
-    if not path.exists():
-        return
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.endswith(b"\n") or not line.strip():
-                continue  # being written, or the end of one that a power cut tore
-            fault = _checkpoint_fault(line, registry, verifier)
-            if fault:
-                yield Fault("checkpoint", f"{path.name} line {number}: {fault}", f"{path.name} line {number}")
+    more = True
+    with contextlib.closing(Follower(path, Position())) as follower:
+        while more:
+            batch = follower.read()  # without a last line that has no end: being written, or torn by a power cut
+            more = batch.more
+            if batch.trouble and batch.trouble != ABSENT:
+                yield Fault("checkpoint", f"{path.name}: {batch.trouble}")
+            for number, line in batch.lines:
+                fault = checkpoint_fault(line, registry, verifier) if line.strip() else None
+                if fault:
+                    yield Fault("checkpoint", f"{path.name} line {number}: {fault}", f"{path.name} line {number}")
 
 
-def _checkpoint_fault(line: bytes, registry: Registry, verifier: Verifier) -> str | None:
+def checkpoint_fault(line: bytes, registry: Registry, verifier: Verifier) -> str | None:
+    """Return what is wrong with a line of checkpoints.jsonl, None when ledger and key confirm it."""
+    value, fault = signed_checkpoint(line, verifier)
+    return fault or ledger_fault(value, registry)
+
+
+def signed_checkpoint(line: bytes, verifier: Verifier) -> tuple[JSON, str | None]:
+    """Return what a line says, and why it is not what our key signed; {} for what is no checkpoint."""
+    if len(line) > MAX_LINE_BYTES:
+        return {}, f"not a checkpoint: longer than {MAX_LINE_BYTES} bytes"
     try:
-        value: JSON = parse(line[:MAX_LINE_BYTES])
+        value: JSON = parse(line)
         signature = bytes.fromhex(value["signature"])
-        sequence, hashed, digested = value["sequence"], value["hash"], value["digest"]
         message = checkpoint_bytes(value)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return "not a checkpoint"
-    if not verifier.verify(signature, message):
-        return "not signed by the ledger key"
+        if not {"sequence", "hash", "digest"} <= value.keys():
+            return {}, "not a checkpoint"
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}, "not a checkpoint"
+    return value, None if verifier.verify(signature, message) else "not signed by the ledger key"
+
+
+def ledger_fault(value: JSON, registry: Registry) -> str | None:
+    """Return how the ledger contradicts a checkpoint that our key signed."""
+    sequence, hashed, digested = value["sequence"], value["hash"], value["digest"]
     if sequence == 0:
         return None
     record = registry.record(sequence) if isinstance(sequence, int) else None

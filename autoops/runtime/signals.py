@@ -5,7 +5,9 @@ Guarantee: the handlers and the wake-up descriptor of before are put back. Main 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import os
 import signal
 import socket
 from types import FrameType, TracebackType
@@ -48,6 +50,12 @@ class Signals:
 def die_with_parent() -> None:
     """Have the kernel end the calling process, a child before its exec, when its parent dies."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def kill_group(leader: int) -> None:
+    """Kill a child that leads a process group, and whatever it started in it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # gone; or one of it became somebody else's (sudo)
+        os.killpg(leader, signal.SIGKILL)
 
 
 def _noted(_number: int, _frame: FrameType | None) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from autoops.acting import as_owner_of
-from autoops.errors import StorageBusy, StorageReadOnly
+from autoops.errors import StorageBusy, StorageInUse, StorageReadOnly
 from autoops.store.border import flag_of, refuse_suspect, reraise, unopened
 from autoops.store.filesystem import mount_kind, refuse_remote
 from autoops.store.guard import Guard
@@ -93,6 +93,31 @@ class Database(Reader):
                 reraise(error, path, busy_s)
             if isinstance(error, OSError):
                 raise StorageReadOnly(database=path, detail=error.strerror) from error
+            raise
+
+    @classmethod
+    def open_still(cls, path: Path, spec: Schema) -> Database:
+        """Open a database that nobody writes, for reading, and make nothing beside it: a copy, on read-only media too.
+
+        Raises StorageInUse when there is a write-ahead log beside it, without which it would not be whole; StorageError.
+        """
+        path = path.absolute()
+        if not os.access(path, os.R_OK, effective_ids=True):
+            raise unopened(path, "")
+        with contextlib.suppress(FileNotFoundError):
+            if path.with_name(path.name + "-wal").stat().st_size:
+                raise StorageInUse(database=path)
+        con: sqlite3.Connection | None = None
+        try:
+            con = connect(path, "still", 0)
+            verify(con, path, spec)
+            _set_up(con, path, "ro", "FULL", CACHE_KIB)
+            return cls(con, path, "ro", None, 0)
+        except BaseException as error:
+            if con:
+                con.close()
+            if isinstance(error, sqlite3.Error):
+                reraise(error, path, 0)
             raise
 
     def __enter__(self) -> Database:

@@ -94,6 +94,16 @@ class Registry(Verified):
         """Open registry.db for reading. Raises StorageError."""
         return cls(Database.open(path, SCHEMA, mode="ro", busy_s=busy_s))
 
+    @classmethod
+    def open_still(cls, path: Path) -> Registry:
+        """Open a copy of a registry that nobody writes; nothing is made beside it. Raises StorageError."""
+        return cls(Database.open_still(path, SCHEMA))
+
+    def snapshot(self) -> AbstractContextManager[object]:
+        """Read one state of the registry over several queries. It holds the WAL of one that is in use."""
+        assert isinstance(self._reader, Database)
+        return self._reader.snapshot()
+
     # the whole
 
     def tree(self) -> Tree:
@@ -296,6 +306,11 @@ class Registry(Verified):
     def leaves(self) -> Iterator[Row]:
         """Yield (bucket number, members) of the stored Merkle leaves."""
         yield from self._reader.each("SELECT number, members FROM bucket ORDER BY number")
+
+    def members(self, buckets: Iterable[int]) -> dict[int, bytes]:
+        """Return what the stored leaves have in these buckets, by number; without those that lag behind."""
+        sql = "SELECT number, members FROM bucket WHERE number IN (SELECT value FROM json_each(?))"
+        return dict(self._reader.query(sql, (json.dumps(list(buckets)),)))
 
     def leaves_in_parts(self, buckets: int) -> Iterator[list[Row]]:
         """Yield the stored leaves in lists of so many buckets."""

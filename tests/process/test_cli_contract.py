@@ -301,7 +301,7 @@ def test_up_ends_with_an_error_when_one_of_its_programs_dies(tmp_path: Path, sta
     process = start("up", "--root", "docs", "--state", "s", cwd=tmp_path)
     "".join(first_line(process, "files registered"))
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    assert len(children) == 2
+    assert len(children) == 3
     os.kill(int(children[0]), signal.SIGKILL)
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1 and "autoops-worker ended with status -9" in err
@@ -324,14 +324,14 @@ def test_start_watcher_takes_paths_and_ends_with_ctrl_c(tmp_path: Path, start: S
 
 def test_a_service_without_a_state_says_what_to_run(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
-    for name in ("start-worker", "start-watcher"):
+    for name in ("start-worker", "start-watcher", "start-tailer"):
         command = [*program(), name, "--root", tmp_path / "docs", "--state", tmp_path / "s"]
         run = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
         assert run.returncode == 6 and "autoops migrate" in run.stderr and "Traceback" not in run.stderr, run
         assert not (tmp_path / "s").exists()
 
 
-@pytest.mark.parametrize("name", ["autoops", "autoops-watcher", "autoops-worker"])
+@pytest.mark.parametrize("name", ["autoops", "autoops-tailer", "autoops-watcher", "autoops-worker"])
 def test_the_programs_in_bin_are_the_same_programs(name: str) -> None:
     path = Path(__file__).parents[2] / "bin" / name
     run = subprocess.run([sys.executable, path, "--help"], env=environment(), capture_output=True, text=True, check=False)

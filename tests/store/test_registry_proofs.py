@@ -243,7 +243,12 @@ def test_a_line_that_is_no_checkpoint_is_named(path: Path, value: object) -> Non
 def test_bytes_that_are_no_text_are_no_checkpoint(path: Path) -> None:
     with path.with_name("checkpoints.jsonl").open("ab") as file:
         file.write(b"\xff\xfe\n" + b"[" * 100_000 + b"\n")
-    assert faults(path) == {"checkpoint": [f"checkpoints.jsonl line {number}: not a checkpoint" for number in (6, 7)]}
+    assert faults(path) == {
+        "checkpoint": [
+            "checkpoints.jsonl line 6: not a checkpoint",
+            "checkpoints.jsonl line 7: not a checkpoint: longer than 4096 bytes",
+        ]
+    }
 
 
 def test_a_partial_last_line_is_no_fault(path: Path) -> None:

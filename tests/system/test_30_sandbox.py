@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from machine import DAEMONS, Machine
 
-SERVICES = tuple(f"autoops-{name}" for name in ("watcher", "worker", "health", "reconciler", "scrub", "verify", "failed@x"))
+ALL = ("watcher", "worker", "tailer", "health", "reconciler", "scrub", "verify", "failed@x")
+SERVICES = tuple(f"autoops-{name}" for name in ALL)
 MOST_EXPOSED = 0.2
 MOST_EXPOSED_READING_ALL = 0.6
 UNITS = "/usr/lib/systemd/system"
@@ -23,6 +24,7 @@ STATE = "/var/lib/autoops"
 ALLOWED = {
     "autoops-watcher": {f"write {STATE}/queue"},
     "autoops-worker": {f"write {STATE}/queue", f"write {STATE}/registry"},
+    "autoops-tailer": {f"write {STATE}/queue"},
     "autoops-health": {f"write {STATE}/queue"},
     "autoops-reconciler": {f"write {STATE}/queue"},
     "autoops-scrub": {f"write {STATE}/queue"},
@@ -133,4 +135,4 @@ def test_the_key_is_given_to_the_worker_and_to_no_other(machine: Machine) -> Non
 
 def test_what_lives_is_seen_from_inside_although_proc_is_hidden(machine: Machine) -> None:
     processes = inside(machine, "autoops-health", f"/usr/bin/autoops status --json --state {STATE}")["processes"]
-    assert {name: process["alive"] for name, process in processes.items()} == {"watcher": True, "worker": True}
+    assert {name: process["alive"] for name, process in processes.items()} == {"tailer": True, "watcher": True, "worker": True}

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoops import names
-from autoops.config import ClassConfig, Config, RootConfig, WatchConfig, as_toml, load
+from autoops.config import CheckpointConfig, ClassConfig, Config, ReplicaConfig, RootConfig, WatchConfig, as_toml, load
 from autoops.config.check import find_lines, key_of, parse
 from autoops.errors import ConfigError
 from autoops.model import ClassRule
@@ -136,6 +136,35 @@ def test_a_rule_named_twice_is_refused(tmp_path: Path) -> None:
     assert faults(tmp_path, table + table) == ["5: class.rule: 'r' is a rule already, in line 2"]
 
 
+def test_a_replica_or_checkpoint_named_twice_is_refused(tmp_path: Path) -> None:
+    replica = '[[replica]]\nname = "r"\nwhere = "/r"\n'
+    checkpoint = '[[checkpoint]]\nname = "c"\nfile = "/f"\nexport = "/e"\n'
+    assert faults(tmp_path, replica * 2 + checkpoint * 2) == [
+        "5: replica.name: 'r' is a replica already, in line 2",
+        "12: checkpoint.name: 'c' is a checkpoint already, in line 8",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [("", "there is none"), ('url = "http://h"\nexport = "/e"', "there are export and url")]
+)
+def test_a_checkpoint_needs_exactly_one_provider(tmp_path: Path, given: str, said: str) -> None:
+    (fault,) = faults(tmp_path, f'[[checkpoint]]\nname = "c"\nfile = "/f"\n{given}\n')
+    assert fault == f"1: checkpoint: needs one of command, export and url; {said}"
+
+
+@pytest.mark.parametrize("line", ['where = "x"', 'where = "-oProxyCommand=x"', 'where = ""'])
+def test_a_replica_is_an_absolute_path_or_an_address(tmp_path: Path, line: str) -> None:
+    (fault,) = faults(tmp_path, f'[[replica]]\nname = "r"\n{line}\n')
+    assert fault.startswith("3: replica.where: must be an absolute path")
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://h/x", "http://", "http://u:p@h/", "h/x"])
+def test_what_is_fetched_is_an_address_of_the_web_without_a_password(tmp_path: Path, url: str) -> None:
+    *_, fault = faults(tmp_path, f'[[checkpoint]]\nname = "c"\nfile = "/f"\nurl = "{url}"\n')
+    assert fault.startswith("4: checkpoint.url: must be")
+
+
 def test_a_backoff_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
     said = faults(tmp_path, "[queue]\nbackoff_first_s = 10\nbackoff_max_s = 5\n")
     assert said == ["3: queue.backoff_max_s: must not be below backoff_first_s, which is 10.0"]
@@ -204,6 +233,12 @@ def test_etc_documents_every_key_and_no_other_and_says_the_true_defaults() -> No
     assert config.roots == (RootConfig(b"/srv/documents", name="documents"),)
     assert set(data["class"][0]) == keys_of(ClassConfig)
     assert config.classes[0].confidence == ClassConfig().confidence
+    assert set(data["replica"][0]) == keys_of(ReplicaConfig)
+    assert config.replicas == (ReplicaConfig("backup", "/srv/backup/registry.db"),)
+    assert set(data["checkpoint"][0]) == keys_of(CheckpointConfig)
+    defaults_of_one = CheckpointConfig()
+    for key in ("digest_key", "timeout_s", "interval_s", "stale_after_s"):
+        assert getattr(config.checkpoints[0], key) == getattr(defaults_of_one, key)
 
 
 def test_each_key_of_etc_has_its_reason_above_it() -> None:
@@ -224,7 +259,8 @@ paths = st.binary(max_size=30).map(lambda raw: b"/" + raw.replace(b"\0", b"").re
     st.lists(classes_of, max_size=3, unique_by=lambda table: table.rule),
 )
 def test_what_is_shown_loads_as_the_same(roots: list[RootConfig], settle_s: float, classes: list[ClassConfig]) -> None:
-    config = Config(roots=tuple(roots), watch=WatchConfig(settle_s=settle_s), classes=tuple(classes))
+    checkpoint = CheckpointConfig("c", b"/f", url="https://h/x")
+    config = Config(roots=tuple(roots), watch=WatchConfig(settle_s=settle_s), classes=tuple(classes), checkpoints=(checkpoint,))
     shown = as_toml(config)
     assert names.show(shown.replace("\n", "")) == shown.replace("\n", "")
     assert parse(shown.encode(), Config) == (config, [])

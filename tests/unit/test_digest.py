@@ -7,7 +7,7 @@ from hashlib import sha256
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoops.core.digest import Tree, bucket_of, has_member, leaf_of, members_of, with_member
+from autoops.core.digest import Buckets, Tree, bucket_of, has_member, leaf_of, members_of, with_member
 
 IDS = st.integers(1, 10**16 - 1).map(lambda number: f"{number:016d}")
 ENTRIES = st.dictionaries(IDS, st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=30)
@@ -72,6 +72,27 @@ def test_a_member_is_found_at_its_place_only() -> None:
     shifted = b"x" * 20 + entry_id.encode() + leaf + b"y" * 28  # the pair, but across two members
     assert len(shifted) % 48 == 0 and not has_member(shifted, entry_id, leaf)
     assert has_member(shifted + entry_id.encode() + leaf, entry_id, leaf)
+
+
+@settings(max_examples=25, deadline=None)
+@given(ENTRIES)
+def test_entries_read_in_order_have_the_digest_of_the_formula(entries: dict[str, str]) -> None:
+    read = Buckets()
+    for entry_id in sorted(entries):
+        read.add(entry_id, entries[entry_id])
+    assert read.tree().root() == naive(entries)
+
+
+def test_the_buckets_in_which_two_trees_differ_are_named() -> None:
+    one, other, members = Tree(), Tree(), dict[int, bytes]()
+    assert one.differing(other) == set()
+    ids = [f"{number:016d}" for number in range(1, 4)]
+    for entry_id in ids:
+        put(one, members, entry_id, "a")
+    for number in members:
+        other.set(number, members[number])
+    put(other, dict(members), ids[1], "b")
+    assert one.differing(other) == other.differing(one) == {bucket_of(ids[1])}
 
 
 def test_an_empty_bucket_is_known_to_be_empty() -> None:

@@ -1,0 +1,144 @@
+"""Registries as sides of a comparison: by what is in their rows, or by the leaves that their commits stored.
+
+`Rows` reads every entry, so that what was changed, added or taken away past the ledger is seen. `Stored` reads the Merkle leaves
+only, a small part of that work: what the commits said, whoever wrote into the rows since. Reads registries, writes nothing.
+Guarantee: each is one read snapshot, as long as its context lasts. Constant memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from autoops.core.canonical import entry_text
+from autoops.core.digest import Buckets, Tree, bucket_of, leaf_of, with_members
+from autoops.core.ledger import Head
+from autoops.errors import StorageCorrupt
+from autoops.prove.descent import Side
+from autoops.store.members import Members
+from autoops.store.records import digest_after
+from autoops.store.registry import Registry
+
+
+class Mark(NamedTuple):
+    """One commit of a ledger, as far as two ledgers are compared."""
+
+    sequence: int
+    hash: bytes
+    digest: bytes  # of the registry after it
+    at: str
+
+
+class Ledger(Protocol):
+    """The ledger of a side."""
+
+    def head(self) -> Head:
+        """Return where it stands."""
+
+    def mark(self, sequence: int) -> Mark | None:
+        """Return one commit, None when there is none."""
+
+
+class Whole(Side, Protocol):
+    """A side with what else is known of it."""
+
+    @property
+    def moved_bytes(self) -> tuple[int, int]:
+        """Bytes sent and received so far; nothing is sent to what is on this host."""
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """Its ledger; None for an export of entries."""
+
+
+class RegistryLedger:
+    """The ledger of an open registry."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def head(self) -> Head:
+        """Return where it stands."""
+        return self._registry.head()
+
+    def mark(self, sequence: int) -> Mark | None:
+        """Return one commit. Raises StorageCorrupt."""
+        record = self._registry.record(sequence)
+        if record is None:
+            return None
+        try:
+            at = record.text.index('"at":"') + len('"at":"')
+            return Mark(sequence, record.hash, digest_after(record.text), record.text[at : at + 24])
+        except ValueError:  # no commit wrote this
+            raise StorageCorrupt(database="registry.db", detail=f"the record of commit {sequence} cannot be read") from None
+
+
+class _OfRegistry:
+    """What both kinds of sides have of a registry. Its tree is given by them."""
+
+    def __init__(self, registry: Registry, tree: Tree) -> None:
+        self._registry, self._tree = registry, tree
+        self.ledger: Ledger | None = RegistryLedger(registry)
+
+    moved_bytes = (0, 0)
+
+    def root(self) -> bytes:
+        """Return the digest."""
+        return self._tree.root()
+
+    def mids(self) -> bytes:
+        """Return the mids."""
+        return self._tree.mids()
+
+    def buckets(self, mids: Sequence[int]) -> list[bytes]:
+        """Return bucket hashes."""
+        return [self._tree.buckets(mid) for mid in mids]
+
+    def entries(self, ids: Sequence[str]) -> list[str]:
+        """Return canonical texts; "" for an entry that is not there, though its leaf is."""
+        found = self._registry.by_id(ids)
+        return [entry_text(found[entry_id]) if entry_id in found else "" for entry_id in ids]
+
+
+class Stored(_OfRegistry):
+    """A registry by its stored leaves."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._late = registry.late_leaves()
+        super().__init__(registry, registry.tree())
+
+    def members(self, buckets: Sequence[int]) -> list[bytes]:
+        """Return members."""
+        stored = self._registry.members(buckets)
+        return [with_members(stored.get(number, b""), self._late.get(number, b"")) for number in buckets]
+
+
+class Rows(Stored):
+    """A registry by its entries. Where they are what the stored leaves say, those say which they are."""
+
+    def __init__(self, registry: Registry, members: Members) -> None:
+        super().__init__(registry)
+        read = Buckets()
+        for entry in registry.entries():
+            read.add(entry.id, entry_text(entry))
+        tree = read.tree()
+        self._members, self._strange = members, tree.differing(self._tree)
+        self._tree = tree
+        if self._strange:  # read once more: only now it is known of which entries the leaves are needed
+            strange = (entry for entry in registry.entries() if bucket_of(entry.id) in self._strange)
+            members.fill((entry.id, leaf_of(entry_text(entry)), 0) for entry in strange)
+
+    def members(self, buckets: Sequence[int]) -> list[bytes]:
+        """Return members."""
+        stored = super().members(buckets)
+        return [
+            self._members.of(number) if number in self._strange else found for number, found in zip(buckets, stored, strict=True)
+        ]
+
+
+@contextlib.contextmanager
+def of_registry(registry: Registry, *, quick: bool) -> Iterator[Whole]:
+    """Give the side of an open registry, in one read snapshot. Raises StorageError."""
+    with registry.snapshot(), contextlib.ExitStack() as opened:
+        yield Stored(registry) if quick else Rows(registry, opened.enter_context(Members()))
