@@ -9,6 +9,7 @@ registry/checkpoints.jsonl   one signed line for each burst of commits
 registry/seal.json           what registry.db was when the worker let go of it, see window/seal.py
 registry/worker.lock         held by the one worker
 registry/running.toml        the configuration that the worker runs with, for commands that are given none
+catalogs/                    what is made of the registry for others to read, a directory for each catalog
 backups/                     copies of the registry, from before it was edited by hand
 ledger.key, ledger.pub       the key that signs the ledger (0600), and its public half, 64 hexadecimal digits
 .maintenance                 the flag: while it exists, nothing is written
@@ -64,6 +65,11 @@ class State(NamedTuple):
     def seal(self) -> Path:
         """What the worker left."""
         return self.directory / "registry" / "seal.json"
+
+    @property
+    def catalogs(self) -> Path:
+        """The directory of catalogs."""
+        return self.directory / "catalogs"
 
     @property
     def backups(self) -> Path:

@@ -19,11 +19,11 @@ from autoops.store.schema import OBJECTS, strange
 
 SCHEMA = Schema("registry", 0x6175_7267, Path(__file__).with_name("registry.sql"))
 
-_COLUMNS = (
+COLUMNS = (
     "e.id, e.rev, r.name, d.key, e.name, e.status, e.since_s,"
     " e.kind, e.size_bytes, e.mtime_ns, e.inode, e.birth_ns, e.sha256, e.mime, e.described"
 )
-_FROM = "FROM entry e JOIN directory d ON d.id = e.directory JOIN root r ON r.id = d.root"
+FROM = "FROM entry e JOIN directory d ON d.id = e.directory JOIN root r ON r.id = d.root"
 _SIGN = 1 << 63
 _DATABASE = "registry.db"
 
@@ -49,7 +49,8 @@ def to_signed(inode: int) -> int:
     return inode - 2 * _SIGN if inode >= _SIGN else inode
 
 
-def _unsigned(inode: int) -> int:
+def unsigned(inode: int) -> int:
+    """Return an inode number from SQLite's signed integer."""
     return inode + 2 * _SIGN if inode < 0 else inode
 
 
@@ -58,14 +59,15 @@ def directory_key(path: bytes) -> bytes:
     return path.replace(b"/", b"\0")
 
 
-def _entry(row: Row) -> Entry:
+def entry_of(row: Row) -> Entry:
+    """Return the entry in a row of COLUMNS. Raises StorageCorrupt."""
     entry_id, rev, root, key, name, status, since_s, kind, size_bytes, mtime_ns, inode, birth_ns, sha256, mime, described = row
     return Entry(
         f"{entry_id:016d}",
         rev,
         root,
         key.replace(b"\0", b"/") + b"/" + name if key else name,
-        Observation(kind, size_bytes, mtime_ns, _unsigned(inode), birth_ns, sha256, mime),
+        Observation(kind, size_bytes, mtime_ns, unsigned(inode), birth_ns, sha256, mime),
         status,
         since_s,
         _described(entry_id, described) if described else UNDESCRIBED,
@@ -148,21 +150,21 @@ class Registry(Records):
     def entries(self, *, after: str = "", root: str | None = None, status: str | None = None, limit: int = -1) -> Iterator[Entry]:
         """Yield entries by ID, those after an ID; of one root or status only, if given."""
         sql = (
-            f"SELECT {_COLUMNS} {_FROM} WHERE e.id > :after AND (:root IS NULL OR r.name = :root)"
+            f"SELECT {COLUMNS} {FROM} WHERE e.id > :after AND (:root IS NULL OR r.name = :root)"
             " AND (:status IS NULL OR e.status = :status) ORDER BY e.id LIMIT :limit"
         )
         params = {"after": int(after or 0), "root": root, "status": status, "limit": limit}
         for row in self._reader.each(sql, params):
-            yield _entry(row)
+            yield entry_of(row)
 
     def by_id(self, entry_ids: Iterable[str]) -> dict[str, Entry]:
         """Return the entries with these IDs."""
         rows = self._reader.query(
-            f"SELECT {_COLUMNS} FROM json_each(?) j JOIN entry e ON e.id = j.value"
+            f"SELECT {COLUMNS} FROM json_each(?) j JOIN entry e ON e.id = j.value"
             " JOIN directory d ON d.id = e.directory JOIN root r ON r.id = d.root",
             (json.dumps([int(entry_id) for entry_id in entry_ids]),),
         )
-        return {entry.id: entry for entry in map(_entry, rows)}
+        return {entry.id: entry for entry in map(entry_of, rows)}
 
     def at(self, root: str, paths: Iterable[bytes]) -> list[Entry]:
         """Return the entries (not retired) that live at these paths."""
@@ -171,35 +173,35 @@ class Registry(Records):
             parent, _, name = path.rpartition(b"/")
             by_directory.setdefault(parent, []).append(name)
         found = []
-        sql = f"SELECT {_COLUMNS} {_FROM} WHERE e.directory = ? AND e.name = ? AND e.status <> 'retired'"
+        sql = f"SELECT {COLUMNS} {FROM} WHERE e.directory = ? AND e.name = ? AND e.status <> 'retired'"
         for parent, names_there in by_directory.items():
             directory = self.directory_id(root, parent)
             if directory is not None:
                 for name in names_there:
                     found += self._reader.query(sql, (directory, name))
-        return [_entry(row) for row in found]
+        return [entry_of(row) for row in found]
 
     def with_inodes(self, inodes: Iterable[int]) -> list[Entry]:
         """Return the entries that describe files with these inodes."""
         wanted = json.dumps([to_signed(inode) for inode in inodes])
         rows = self._reader.query(
-            f"SELECT {_COLUMNS} FROM json_each(?) j CROSS JOIN entry e ON e.inode = j.value"
+            f"SELECT {COLUMNS} FROM json_each(?) j CROSS JOIN entry e ON e.inode = j.value"
             " JOIN directory d ON d.id = e.directory JOIN root r ON r.id = d.root",
             (wanted,),
         )
-        return [_entry(row) for row in rows]
+        return [entry_of(row) for row in rows]
 
     def missing_with(self, contents: Iterable[bytes]) -> list[Entry]:
         """Return the missing entries that had one of these contents (sha256), at most a hundred for each."""
         if not self._reader.one("SELECT 1 FROM entry WHERE status = 'missing' LIMIT 1"):
             return []
-        sql = f"SELECT {_COLUMNS} {_FROM} WHERE e.sha256 = ? AND e.status = 'missing' LIMIT 100"
-        return [_entry(row) for sha256 in set(contents) for row in self._reader.query(sql, (sha256,))]
+        sql = f"SELECT {COLUMNS} {FROM} WHERE e.sha256 = ? AND e.status = 'missing' LIMIT 100"
+        return [entry_of(row) for sha256 in set(contents) for row in self._reader.query(sql, (sha256,))]
 
     def missing_since(self, before_s: int, limit: int) -> list[Entry]:
         """Return entries that have been missing since before a time."""
-        sql = f"SELECT {_COLUMNS} {_FROM} WHERE e.status = 'missing' AND e.since_s < ? ORDER BY e.since_s LIMIT ?"
-        return [_entry(row) for row in self._reader.query(sql, (before_s, limit))]
+        sql = f"SELECT {COLUMNS} {FROM} WHERE e.status = 'missing' AND e.since_s < ? ORDER BY e.since_s LIMIT ?"
+        return [entry_of(row) for row in self._reader.query(sql, (before_s, limit))]
 
     # what a scan asks
 
@@ -216,7 +218,7 @@ class Registry(Records):
             " WHERE directory = ? AND status <> 'retired' AND status = 'active'"  # the index entry_path asks for the first
         )
         return {
-            name: (kind, size_bytes, mtime_ns, _unsigned(inode), ctime_ns, sha256)
+            name: (kind, size_bytes, mtime_ns, unsigned(inode), ctime_ns, sha256)
             for name, kind, size_bytes, mtime_ns, inode, ctime_ns, sha256 in self._reader.query(sql, (directory,))
         }
 
@@ -238,7 +240,7 @@ class Registry(Records):
     def pending(self, after: str, limit: int) -> list[Pending]:
         """Return files to describe, by ID."""
         sql = (
-            f"SELECT e.id, r.name, d.key, e.name, e.size_bytes, e.mtime_ns, e.inode, e.sha256, e.mime {_FROM}"
+            f"SELECT e.id, r.name, d.key, e.name, e.size_bytes, e.mtime_ns, e.inode, e.sha256, e.mime {FROM}"
             " WHERE e.pending = 1 AND e.id > ? ORDER BY e.id LIMIT ?"
         )
         return [
@@ -248,7 +250,7 @@ class Registry(Records):
                 key.replace(b"\0", b"/") + b"/" + name if key else name,
                 size,
                 mtime,
-                _unsigned(inode),
+                unsigned(inode),
                 sha256,
                 mime,
             )
