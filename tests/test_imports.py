@@ -18,7 +18,7 @@ PACKAGE = Path(autoops.__file__).parent
 
 VOCABULARY = {"errors", "model", "names", "trace", "clock", "acting", "journal", "log", "state", "config"}
 SHARED = {"store", "files", "describe", "runtime", "pool", "units", "walk"}
-ROOMS = {"watch", "work", "prove", "window", "health", "reconcile"}
+ROOMS = {"watch", "work", "catalog", "prove", "window", "health", "reconcile"}
 MAY_KNOW: dict[str, set[str]] = {
     "core": set(),
     "store": {"core"},
@@ -32,6 +32,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "prove": {"core", *SHARED},
     "health": {"core", *SHARED},
     "reconcile": {"core", *SHARED, "prove"},
+    "catalog": {"core", *SHARED, "prove"},  # what a catalog has to be is what the check of it says
     "window": {"core", *SHARED, "prove"},  # what an operator edited is admitted when it proves itself
     "work": {"core", *SHARED, "window"},
     "cli": {"core", *SHARED, *ROOMS},

@@ -44,6 +44,7 @@ class Settings(NamedTuple):
     verify: bool = False  # read every file of the present generation, and make anew what is not what it was
     dry_run: bool = False
     wait_s: float = 60.0  # for another builder
+    anew: bool = False  # from nothing, whatever is there
 
 
 class Outcome(NamedTuple):
@@ -90,7 +91,11 @@ class _Build:
             self._take_snapshot()
             how: proofs.How = "hashes" if self._settings.verify else "sizes"
             with proofs.opened(self._state, self._table.name) as fd:
-                plan = look(self._registry, self._table, fd, how, is_cut=self._cut is not None)
+                plan = (
+                    Plan(None, "that was asked for")
+                    if self._settings.anew
+                    else look(self._registry, self._table, fd, how, is_cut=self._cut is not None)
+                )
             if plan.is_fresh or self._settings.dry_run:
                 return self._intended(plan)
             with Generation(self._state.catalogs, self._table.name) as generation:
@@ -156,9 +161,7 @@ class _Build:
 
     def _one_by_one(self, generation: Generation, ranges: Sequence[Range]) -> Iterator[tuple[int, list[Written]]]:
         for number, where in enumerate(ranges):
-            written = write_range(
-                self._slices, self._slice, self._cut, generation.directory, where, self._settings.part_entries
-            )
+            written = write_range(self._slices, self._slice, self._cut, generation.directory, where, self._settings.part_entries)
             yield number, written
             self._progress(number + 1, len(ranges))
 

@@ -44,4 +44,6 @@ def _files(table: CatalogConfig, directory: Path) -> list[str]:
 
 
 def _failed(table: CatalogConfig, reason: str) -> CatalogFailed:
-    return CatalogFailed(name=table.name, reason=names.show(reason), remedy="docs/formats.md, 'External commands', has the protocol")
+    return CatalogFailed(
+        name=table.name, reason=names.show(reason), remedy="docs/formats.md, 'External commands', has the protocol"
+    )

@@ -111,7 +111,7 @@ def csv_line(entry: Entry) -> str:
 def when(at_s: int) -> str:
     """Return a time as 2026-01-31T23:59:59Z, "" when it is out of the calendar."""
     try:
-        return f"{_EPOCH + datetime.timedelta(seconds=at_s):%Y-%m-%dT%H:%M:%SZ}"
+        return f"{(_EPOCH + datetime.timedelta(seconds=at_s)).isoformat()[:19]}Z"  # strftime takes four times as long
     except OverflowError:
         return ""
 

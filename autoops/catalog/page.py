@@ -1,6 +1,7 @@
 """The page of an html catalog: a search over data in files beside it, with nothing from elsewhere. Pure.
 
-It works when opened as a file: the data are scripts, for a page from file:// may not read files. Names become text nodes, never HTML.
+It works when opened as a file: the data are scripts, for a page from file:// may not read files. Names become text nodes, never
+HTML.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One part of a catalog from the registry: its digest, and its file when the format is cut by ID. Writes into the new generation."""
+"""One part of a catalog from the registry: its digest, and its file when the format is cut by ID. Writes the new generation."""
 
 from __future__ import annotations
 
@@ -25,13 +25,11 @@ class Written(NamedTuple):
     made: Made | None  # None: it has no file
 
 
-def write_range(
-    slices: Slices, slice_: Slice, cut: Cut | None, directory: Path, where: Range, part_entries: int
-) -> list[Written]:
+def write_range(slices: Slices, slice_: Slice, cut: Cut | None, directory: Path, where: Range, part_entries: int) -> list[Written]:
     """Write the entries with these IDs: as one part, or as several when they have become too many for one."""
     size = piece_entries(slices.count(slice_, where), part_entries)
     pairs = _pairs(slices, slice_, cut, where)
-    written = []
+    written: list[Written] = []
     first = where.first
     while piece := list(islice(pairs, size)):
         written.append(_written(first if not written else piece[0][0][:16].decode(), piece, cut, directory))

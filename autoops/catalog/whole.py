@@ -45,7 +45,8 @@ def markdown(asked: Asked, write: Write) -> None:
     """Write the pages of every root, by path, and the index of them."""
     index = [f"# {escaped(asked.name)}\n", "\n", "| root | entries | pages |\n", "|---|---|---|\n"]
     for number, (root, entries) in enumerate(groupby(asked.slices.by_path(asked.slice), key=lambda entry: entry.root), 1):
-        pages, total = [], 0
+        pages: list[str] = []
+        total = 0
         while page := list(islice(entries, asked.page_entries)):
             pages.append(f"{asked.name}-{number:03d}-{len(pages) + 1:05d}.md")
             total += len(page)

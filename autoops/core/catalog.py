@@ -139,9 +139,7 @@ def parts_of(parts: Sequence[Part], entry_ids: Iterable[str]) -> list[int]:
 
 def range_of(parts: Sequence[Part], number: int) -> Range:
     """Return the IDs that belong to a part."""
-    return Range(
-        LOWEST if number == 0 else parts[number].first, parts[number + 1].first if number + 1 < len(parts) else ""
-    )
+    return Range(LOWEST if number == 0 else parts[number].first, parts[number + 1].first if number + 1 < len(parts) else "")
 
 
 def piece_entries(entries: int, wanted: int) -> int:

@@ -201,9 +201,7 @@ def _touched(registry: Registry, made: Metadata, slice_: Slice, until: int) -> B
 
 def members(slices: Slices, slice_: Slice, where: Range) -> tuple[int, str]:
     """Return (entries, digest) of the entries with these IDs, as the registry has them."""
-    pairs = bytearray()
-    for line in slices.lines(slice_, where):
-        pairs += line.id.encode() + leaf_of(line.text)
+    pairs = b"".join(line.id.encode() + leaf_of(line.text) for line in slices.lines(slice_, where))
     return len(pairs) // digest.MEMBER_BYTES, part_digest(pairs)
 
 
@@ -257,9 +255,7 @@ def _faults(fd: int | None, registry: Registry, table: CatalogConfig, how: How, 
         yield STALE, table.name, stale
 
 
-def staleness(
-    registry: Registry, slices: Slices, made: Metadata, table: CatalogConfig, *, every_part: bool = False
-) -> JSON | None:
+def staleness(registry: Registry, slices: Slices, made: Metadata, table: CatalogConfig, *, every_part: bool = False) -> JSON | None:
     """Return in what a catalog is not the registry's any more, None when it is. Raises StorageError."""
     found = behind(registry, made, table)
     if found.all:
@@ -272,6 +268,24 @@ def staleness(
     if not set(parts) <= set(found.parts):
         return {**told, "commits": found.commits, "reason": "its entries are others, though no commit changed them"}
     return {**told, "commits": found.commits, "reason": "its entries were changed", "since": found.since}
+
+
+def present(state: State, name: str) -> Metadata | None:
+    """Return what the present generation of a catalog says of itself, None when that cannot be read."""
+    with opened(state, name) as fd:
+        try:
+            return None if fd is None else read(fd)
+        except (OSError, ValueError):
+            return None  # `check` says why
+
+
+def line_faults(state: State, name: str) -> list[tuple[str, JSON]]:
+    """Return (file, detail) of what is wrong with the lines of a catalog of format jsonl, the first hundred."""
+    with opened(state, name) as fd:
+        try:
+            return [] if fd is None else list(itertools.islice(faulty_lines(fd, read(fd)), _FILES_TOLD))
+        except (OSError, ValueError) as error:
+            return [(METADATA, {"reason": f"it cannot be read: {names.show(str(error))}"})]
 
 
 def faulty_lines(fd: int, made: Metadata) -> Iterator[tuple[str, JSON]]:
@@ -295,7 +309,7 @@ def _faulty_part(fd: int, part: Part) -> Iterator[tuple[str, JSON]]:
             elif faults < _FAULTS_SHOWN:
                 faults += 1
                 yield part.file, {"line": number, "reason": wrong}
-    if not faults and (len(pairs) // digest.MEMBER_BYTES, part_digest(pairs)) != (part.entries, part.digest):
+    if not faults and (len(pairs) // digest.MEMBER_BYTES, part_digest(bytes(pairs))) != (part.entries, part.digest):
         yield part.file, {"reason": "its entries do not give the digest that metadata.json has"}
 
 

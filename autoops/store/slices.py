@@ -1,4 +1,4 @@
-"""The entries of a slice as they are read for a catalog: by ID or by path, in constant memory. Reads registry.db, writes nothing."""
+"""The entries of a slice as a catalog reads them: by ID or by path, in constant memory. Reads registry.db, writes nothing."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from autoops.store.commit import RegistryWriter, Why
 from autoops.store.database import Database
 from autoops.store.queue import Queue
 from autoops.trace import trace
+from autoops.work.catalogs import CatalogJobs
 from autoops.work.checkpoints import Checkpoints
 from autoops.work.register import Register
 from autoops.work.timer import Timer
@@ -33,9 +34,10 @@ class House:
         checkpoints: Checkpoints,
         queue: Queue,
         queue_db: Database,
+        catalogs: CatalogJobs,
     ) -> None:
         self._config, self._registry, self._register, self._checkpoints = config, registry, register, checkpoints
-        self._queue, self._queue_db = queue, queue_db
+        self._queue, self._queue_db, self._catalogs = queue, queue_db, catalogs
         lease_s = config.queue.lease_s
         self._rescue, self._extend = Timer(lease_s / 2), Timer(lease_s / 3)
         self._sweep, self._wal = Timer(_SWEEP_S), Timer(_WAL_S)
@@ -52,6 +54,7 @@ class House:
             self._registry.store_leaves()
         if self._wal.rings(now_s):
             self._checkpoint_wals()
+        self._catalogs.keep(self._registry.ledger_head.sequence)  # before the checkpoint line, which may start the builder
         if self._checkpoints.due and not scanning and not looking:
             self._checkpoints.write(time.time())
 
