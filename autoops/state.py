@@ -3,6 +3,7 @@
 queue/queue.db               operational state, written by every executable
 queue/worker.sock            datagrams that wake the worker
 queue/health.json            what the last validation of the registry found
+queue/catalogs.declared      there while the worker's configuration declares catalogs
 queue/cookies/               marks that `autoops wait-idle` sends through the event streams
 registry/registry.db         the truth, written by the worker alone
 registry/checkpoints.jsonl   one signed line for each burst of commits
@@ -40,6 +41,11 @@ class State(NamedTuple):
     def verdict(self) -> Path:
         """What the last validation of the registry found."""
         return self.directory / "queue" / "health.json"
+
+    @property
+    def catalogs_declared(self) -> Path:
+        """The mark that there are catalogs to build."""
+        return self.directory / "queue" / "catalogs.declared"
 
     @property
     def cookies(self) -> Path:

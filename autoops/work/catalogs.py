@@ -1,16 +1,26 @@
 """After commits the worker asks for the catalogs to be brought up to date: a `catalog` job for each, due when a burst is over.
 
 The first commit of a burst says when; later ones do not put it off, however long they go on: what is due later than a commit
-covers that commit too. Writes queue.db.
+covers that commit too. A mark in the state directory says whether there are any catalogs: a condition of the builder's unit, which
+would otherwise be started after each burst for nothing. Writes queue.db and the mark.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from autoops import clock
 from autoops.model import PRIORITY_CATALOG, Work
 from autoops.store.queue import Queue
+
+
+def mark(path: Path, *, declared: bool) -> None:
+    """Make the mark, or take it away. Raises OSError."""
+    if declared:
+        path.touch(mode=0o640)
+    else:
+        path.unlink(missing_ok=True)
 
 
 class CatalogJobs:

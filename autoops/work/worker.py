@@ -32,7 +32,7 @@ from autoops.walk.hearing import Hearing
 from autoops.window import seal
 from autoops.window.admit import NOTHING, Admission, Gate, take_over
 from autoops.window.inspect import Alive
-from autoops.work.catalogs import CatalogJobs
+from autoops.work.catalogs import CatalogJobs, mark
 from autoops.work.checkpoints import Checkpoints
 from autoops.work.fresh import Fresh
 from autoops.work.house import House
@@ -132,6 +132,7 @@ class Worker:
         )
         self._stage_two = StageTwo(self._registry, self._queue, self._register, self._describe_pool)
         self._patches = Patches(self._registry, self._queue, self._register)
+        mark(self._state.catalogs_declared, declared=bool(self._config.catalog_tables))
         catalogs = CatalogJobs([table.name for table in self._config.catalog_tables], self._queue, self._config.catalogs.debounce_s)
         self._house = House(self._config, self._registry, self._register, self._checkpoints, self._queue, self._queue_db, catalogs)
         self._register.on_pending = self._want_stage_two

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 from machine import DAEMONS, Machine
 
-SERVICES = ("autoops-watcher", "autoops-worker", "autoops-health", "autoops-verify", "autoops-failed@x")
+SERVICES = (
+    *("autoops-watcher", "autoops-worker", "autoops-catalog", "autoops-catalog-nightly"),
+    *("autoops-health", "autoops-verify", "autoops-failed@x"),
+)
 MOST_EXPOSED = 0.2
 MOST_EXPOSED_READING_ALL = 0.6
 UNITS = "/usr/lib/systemd/system"
@@ -23,6 +26,8 @@ STATE = "/var/lib/autoops"
 ALLOWED = {
     "autoops-watcher": {f"write {STATE}/queue"},
     "autoops-worker": {f"write {STATE}/queue", f"write {STATE}/registry"},
+    "autoops-catalog": {f"write {STATE}/queue", f"write {STATE}/catalogs"},
+    "autoops-catalog-nightly": {f"write {STATE}/queue", f"write {STATE}/catalogs"},
     "autoops-health": {f"write {STATE}/queue"},
     "autoops-verify": set(),
     "autoops-failed@x": {f"write {STATE}/queue"},
