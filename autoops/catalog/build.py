@@ -18,7 +18,7 @@ from autoops import names
 from autoops.catalog import files
 from autoops.catalog.crew import Crew, setup
 from autoops.catalog.cut import cut_of
-from autoops.catalog.generation import Generation, locked
+from autoops.catalog.generation import Generation, clear, locked
 from autoops.catalog.parts import Written, write_file, write_range
 from autoops.catalog.plan import Plan, look
 from autoops.config import CatalogConfig
@@ -65,6 +65,8 @@ def build(state: State, table: CatalogConfig, settings: Settings, progress: Prog
     started_s = time.monotonic()
     try:
         with locked(state.catalogs, settings.wait_s), Database.open(state.registry_db, SCHEMA, mode="ro") as database:
+            if not settings.dry_run:
+                clear(state.catalogs)
             outcome = _Build(state, table, settings, progress, database).run(utc(now_s))
     except OSError as error:
         where = state.catalogs / table.name
@@ -119,7 +121,7 @@ class _Build:
         """Return what would be done, or that there is nothing to do."""
         done = "fresh" if plan.is_fresh else "built" if plan.reason else "updated" if plan.parts else "renewed"
         total = len(plan.old.parts) if plan.old else 0
-        entries = self._slices.count(self._slice)
+        entries = plan.old.entries if plan.old and plan.is_fresh else self._slices.count(self._slice)
         return Outcome(self._table.name, done, plan.reason, self._head.sequence, entries, total, len(plan.parts))
 
     def _write(self, generation: Generation, plan: Plan) -> tuple[list[Written], int]:

@@ -51,6 +51,12 @@ def _taken(fd: int) -> bool:
     return True
 
 
+def clear(catalogs: Path) -> None:
+    """Remove what killed builders left. For the one builder, before it makes anything. Raises OSError."""
+    for left in catalogs.glob(".*.new"):
+        shutil.rmtree(left)
+
+
 class Generation:
     """A new generation of one catalog, made by the one builder. As a context manager it leaves nothing behind when it fails."""
 
@@ -61,8 +67,6 @@ class Generation:
         self._previous = catalogs / f".{name}.previous"
 
     def __enter__(self) -> Generation:
-        for left in self._catalogs.glob(".*.new"):  # by a builder that was killed: we are the only one
-            shutil.rmtree(left)
         self.directory.mkdir(mode=DIRECTORY_MODE)
         self.directory.chmod(DIRECTORY_MODE)  # whatever the umask is
         return self
