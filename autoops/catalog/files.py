@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ from autoops.catalog.parts import Written, write_file
 from autoops.config import CatalogConfig
 from autoops.core.catalog import Made, Metadata, Part, Slice, file_name
 from autoops.store.slices import Slices
+
+_ALIVE_LINES = 10_000
 
 
 class Source(NamedTuple):
@@ -79,11 +81,19 @@ def _whole(generation: Generation, source: Source, alive: Callable[[], None]) ->
     files: dict[str, Made] = {}
 
     def write(name: str, lines: Iterable[str]) -> None:
-        files[name] = write_file(generation.directory / name, lines)
+        files[name] = write_file(generation.directory / name, _while_alive(lines, alive))
 
     asked = whole.Asked(table.name, source.slice, source.slices, source.page_entries, source.made_at)
     whole.FORMATS[table.format](asked, write)
     return files
+
+
+def _while_alive(lines: Iterable[str], alive: Callable[[], None]) -> Iterator[str]:
+    """Yield the lines, and say now and then that it goes on."""
+    for number, line in enumerate(lines):
+        if number % _ALIVE_LINES == 0:
+            alive()
+        yield line
 
 
 def measured(path: Path) -> Made:

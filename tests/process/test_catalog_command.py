@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -47,6 +48,17 @@ def test_it_gets_every_line_and_its_files_are_the_catalog(tmp_path: Path) -> Non
     assert made(tmp_path, text) == ["count", "last"]
     assert (tmp_path / "new" / "count").read_text() == "20000"
     assert (tmp_path / "new" / "last").read_bytes() == LINES[-1]
+
+
+def test_the_example_of_the_documents_does_what_it_says(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
+    (example,) = re.findall(r"^```python\n(#!.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    lines = [json.dumps({"class": name, "observation": {"size_bytes": 5}}) for name in ("a", "a", None)]
+    table = CatalogConfig("c", "command", command=(sys.executable, "-c", example))
+    directory = tmp_path / "new"
+    directory.mkdir()
+    assert command.make(table, [f"{line}\n".encode() for line in lines], directory, lambda: None) == ["sums.json"]
+    assert json.loads((directory / "sums.json").read_text()) == {"a": 10, "unknown": 5}
 
 
 def test_it_need_not_read_them(tmp_path: Path) -> None:
