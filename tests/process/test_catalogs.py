@@ -97,6 +97,8 @@ def test_a_stream_of_commits_does_not_put_a_build_off_for_ever(make_suite: Make)
     suite = make_suite(tables={"describe": {"enabled": False}})
     declare(suite, {"name": "all"}, debounce_s=1.0)
     suite.start()
+    suite.idle()
+    builder(suite)  # the job that every worker begins with
     ended = threading.Event()
 
     def edits() -> None:

@@ -8,6 +8,8 @@ import json
 import os
 import random
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -498,6 +500,30 @@ def test_asked_for_it_is_built_from_nothing_though_it_is_fresh(house: House) -> 
     before = inodes(house.state.catalogs / "all")
     assert house.build(anew=True).done == "built"
     assert before["all.jsonl"] != inodes(house.state.catalogs / "all")["all.jsonl"]
+
+
+LOOK = """
+import os, sys
+missing = 0
+while not os.path.exists(sys.argv[2]):
+    try:
+        os.stat(sys.argv[1])
+    except FileNotFoundError:
+        missing += 1
+print(missing)
+"""
+
+
+def test_at_no_moment_is_there_no_catalog(house: House) -> None:
+    house.fill(1)
+    house.build()
+    end = house.state.directory / "end"
+    looking = subprocess.Popen([sys.executable, "-c", LOOK, house.state.catalogs / "all", end], stdout=subprocess.PIPE)
+    for _ in range(150):
+        house.build(anew=True)
+    end.touch()
+    said, _ = looking.communicate(timeout=60)
+    assert said == b"0\n"
 
 
 # several processes

@@ -81,14 +81,15 @@ def test_a_touched_entry_that_is_or_was_in_a_slice_always_concerns_it(
 
     names_ = ("root", "class", "status")
     fields = frozenset(name for name, old, new in zip(names_, before or after, after, strict=True) if old != new)
+    fields = fields if before else frozenset(names_)  # made, and then moved
     touch = Touch(before is None, fields)
     now = made(*after)
     was_in = before is not None and slice_.holds(made(*before))  # type: ignore[arg-type]
     is_in = slice_.holds(now)  # type: ignore[arg-type]
     concerned = catalog.concerns(slice_, now, touch)  # type: ignore[arg-type]
     assert concerned or not (is_in or was_in)
-    if not fields:
-        assert concerned == is_in, "what no patch has moved is judged exactly"
+    if before is None or not fields:
+        assert concerned == is_in, "what is new, and what no patch has moved, is judged exactly"
 
 
 # texts
