@@ -8,7 +8,7 @@ import time
 from typing import NamedTuple
 
 from autoops.acting import as_owner_of
-from autoops.cli.context import Context, configure_log
+from autoops.cli.context import Context, configure_log, require_state
 from autoops.files.inotify import NameWatch
 from autoops.model import JSON
 from autoops.runtime import maintenance
@@ -95,6 +95,7 @@ def run_catalog(context: Context, options: CatalogOptions) -> int:
     configure_log(config, "autoops-catalog")
     if not config.catalog_tables:
         return 0
+    require_state(context.state)
     from autoops.catalog.jobs import Jobs
     from autoops.catalog.service import Builder
 

@@ -328,6 +328,14 @@ def test_the_document_that_describes_the_digest_is_enough_to_compute_it(catalogu
     assert time.strptime(said["made_at"][:19], "%Y-%m-%dT%H:%M:%S")
 
 
+def test_without_a_state_the_builder_says_what_to_run(make_suite: Make) -> None:
+    suite = make_suite()
+    declare(suite, {"name": "all"})
+    answer = builder(suite, code=6)
+    assert "autoops migrate" in answer.err and "Traceback" not in answer.err
+    suite.once()
+
+
 def test_the_builder_says_its_version_and_its_options() -> None:
     for option, said in (("--version", "autoops "), ("--help", "--follow")):
         run = subprocess.run(
