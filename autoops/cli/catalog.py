@@ -18,6 +18,7 @@ from autoops.config import CatalogConfig
 from autoops.core.catalog import Metadata
 from autoops.errors import CatalogFailed, CatalogUnknown, Paused, UsageError
 from autoops.model import JSON
+from autoops.prove import catalog_lines
 from autoops.prove import catalogs as proofs
 from autoops.runtime import maintenance
 from autoops.store.registry import Registry
@@ -144,7 +145,7 @@ def verify_catalogs(
 def _verified(ctx: Context, registry: Registry, one: CatalogConfig) -> list[tuple[str, JSON]]:
     found = [(kind, detail) for kind, _, detail in proofs.check(ctx.state, registry, [one], every_part=True)]
     if one.format == "jsonl" and not any(kind == proofs.CHECKSUM for kind, _ in found):
-        found += [(proofs.CHECKSUM, {"file": file, **detail}) for file, detail in proofs.line_faults(ctx.state, one.name)]
+        found += [(proofs.CHECKSUM, {"file": file, **detail}) for file, detail in catalog_lines.line_faults(ctx.state, one.name)]
     return found
 
 

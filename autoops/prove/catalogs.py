@@ -21,14 +21,13 @@ from typing import Literal, NamedTuple
 
 from autoops import names
 from autoops.config import CatalogConfig
-from autoops.core import digest, schema
-from autoops.core.canonical import canonical, parse
+from autoops.core import digest
+from autoops.core.canonical import parse
 from autoops.core.catalog import (
     MAX_METADATA_BYTES,
     METADATA,
     Made,
     Metadata,
-    Part,
     Range,
     Slice,
     Touch,
@@ -59,10 +58,8 @@ _PLACED = ("hashdeep",)  # formats that write where a root is
 _MOST_COMMITS = 10_000  # what happened in more of them is not looked up: all is read anew
 _MOST_TOUCHED = 100_000
 _ASKED = 1000  # entries in one query
-_MAX_LINE_BYTES = schema.MAX_ENTRY_BYTES + 1
 _LOOKS = 3  # at a catalog that is replaced while it is looked at
-_FILES_TOLD = 100  # of one catalog
-_FAULTS_SHOWN = 20  # of the lines of one file
+FILES_TOLD = 100  # of one catalog
 
 
 class Behind(NamedTuple):
@@ -116,14 +113,15 @@ def opened(state: State, name: str) -> Iterator[int | None]:
 
 def read(fd: int) -> Metadata:
     """Return what the metadata.json in an opened directory says. Raises OSError, ValueError."""
-    with _file(fd, METADATA) as file:
+    with open_file(fd, METADATA) as file:
         raw = file.read(MAX_METADATA_BYTES + 1)
     if len(raw) > MAX_METADATA_BYTES:
         raise ValueError("it is too large")
     return metadata_of(raw)
 
 
-def _file(fd: int, name: str) -> io.BufferedReader:
+def open_file(fd: int, name: str) -> io.BufferedReader:
+    """Open a file in an opened directory, without following a link. Raises OSError, also when it is no plain file."""
     file = os.open(names.to_bytes(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
@@ -150,7 +148,7 @@ def faulty_files(fd: int, made: Metadata, how: How) -> Iterator[tuple[str, JSON]
 
 
 def _looked_at(fd: int, name: str, wanted: Made, how: How) -> Made:
-    with _file(fd, name) as file:
+    with open_file(fd, name) as file:
         size_bytes = os.fstat(file.fileno()).st_size
         if how == "sizes" or size_bytes != wanted.size_bytes:
             return Made(size_bytes, wanted.sha256)
@@ -248,7 +246,7 @@ def _faults(fd: int | None, registry: Registry, table: CatalogConfig, how: How, 
     except (OSError, ValueError) as error:
         yield CHECKSUM, table.name, {"file": METADATA, "reason": f"it cannot be read: {names.show(str(error))}"}
         return
-    for file, detail in itertools.islice(faulty_files(fd, made, how), _FILES_TOLD):
+    for file, detail in itertools.islice(faulty_files(fd, made, how), FILES_TOLD):
         yield CHECKSUM, table.name, {"file": file, **detail}
     stale = staleness(registry, Slices(registry.reader), made, table, every_part=every_part)
     if stale is not None:
@@ -277,53 +275,3 @@ def present(state: State, name: str) -> Metadata | None:
             return None if fd is None else read(fd)
         except (OSError, ValueError):
             return None  # `check` says why
-
-
-def line_faults(state: State, name: str) -> list[tuple[str, JSON]]:
-    """Return (file, detail) of what is wrong with the lines of a catalog of format jsonl, the first hundred."""
-    with opened(state, name) as fd:
-        try:
-            return [] if fd is None else list(itertools.islice(faulty_lines(fd, read(fd)), _FILES_TOLD))
-        except (OSError, ValueError) as error:
-            return [(METADATA, {"reason": f"it cannot be read: {names.show(str(error))}"})]
-
-
-def faulty_lines(fd: int, made: Metadata) -> Iterator[tuple[str, JSON]]:
-    """Yield (file, detail) of what is wrong with the lines of a catalog of format jsonl: each is one valid, canonical entry."""
-    for part in made.parts:
-        try:
-            yield from _faulty_part(fd, part)
-        except OSError as error:
-            yield part.file, {"reason": f"it cannot be read: {error.strerror}"}
-
-
-def _faulty_part(fd: int, part: Part) -> Iterator[tuple[str, JSON]]:
-    pairs = bytearray()
-    faults = 0
-    with _file(fd, part.file) as file:
-        for number, line in enumerate(iter(lambda: file.readline(_MAX_LINE_BYTES), b""), 1):
-            wrong = line_fault(line)
-            if wrong is None:
-                text = line[:-1].decode()
-                pairs += parse(text)["id"].encode() + leaf_of(text)
-            elif faults < _FAULTS_SHOWN:
-                faults += 1
-                yield part.file, {"line": number, "reason": wrong}
-    if not faults and (len(pairs) // digest.MEMBER_BYTES, part_digest(bytes(pairs))) != (part.entries, part.digest):
-        yield part.file, {"reason": "its entries do not give the digest that metadata.json has"}
-
-
-def line_fault(line: bytes) -> str | None:
-    """Return what is wrong with one line of a catalog of format jsonl, None when nothing is."""
-    if not line.endswith(b"\n"):
-        return "it is cut off, or longer than an entry may be"
-    try:
-        value = parse(line[:-1])
-    except (ValueError, RecursionError) as error:
-        return f"no JSON: {names.show(str(error))}"
-    if not isinstance(value, dict):
-        return "no object"
-    wrong = schema.fault(value)
-    if wrong is None and canonical(value).encode() != line[:-1]:
-        return "not canonical"
-    return wrong

@@ -25,6 +25,7 @@ from autoops.core.catalog import METADATA, Metadata, Slice
 from autoops.core.signing import Signer, new_key
 from autoops.errors import AnotherBuilder, CatalogFailed
 from autoops.model import UNDESCRIBED, Change, Described, Entry
+from autoops.prove import catalog_lines
 from autoops.prove import catalogs as proofs
 from autoops.state import State
 from autoops.store.commit import RegistryWriter
@@ -420,16 +421,16 @@ def test_an_entry_that_was_changed_past_the_ledger_makes_the_catalog_stale(house
     ],
 )
 def test_a_line_that_is_no_entry_is_told_with_its_reason(line: bytes, wrong: str) -> None:
-    assert wrong in (proofs.line_fault(line) or "")
+    assert wrong in (catalog_lines.line_fault(line) or "")
 
 
 def test_every_line_of_a_catalog_is_an_entry_and_a_line_that_is_not_canonical_is_found(house: House) -> None:
     house.fill(2)
     house.build()
-    assert proofs.line_faults(house.state, "all") == []
+    assert catalog_lines.line_faults(house.state, "all") == []
     file = house.state.catalogs / "all" / "all.jsonl"
     file.write_text(file.read_text().replace('"rev":1', '"rev": 1', 1))
-    ((name, detail),) = proofs.line_faults(house.state, "all")
+    ((name, detail),) = catalog_lines.line_faults(house.state, "all")
     assert (name, detail["line"], detail["reason"]) == ("all.jsonl", 1, "not canonical")
 
 
