@@ -111,6 +111,25 @@ class AnotherWorker(Refused):
     hint = "one state directory has one worker; stop the other one, or use another --state"
 
 
+class CatalogUnknown(UsageError):
+    """No catalog is called {name}."""
+
+    hint = "the catalogs that are declared: {known}; a [[catalog]] table of the configuration declares one"
+
+
+class CatalogFailed(AutoopsError):
+    """Catalog {name} was not built: {reason}. The one before stays as it is."""
+
+    hint = "{remedy}"
+
+
+class AnotherBuilder(Refused):
+    """Refused: another process builds catalogs in {directory}, for more than {seconds:g} s already."""
+
+    transient = True
+    hint = "wait until it has ended: autoops catalog status"
+
+
 class Paused(AutoopsError):
     """autoops is paused: {flag} exists{why}."""
 

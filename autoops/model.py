@@ -21,9 +21,13 @@ PRIORITY_OPERATOR = 0  # a person waits
 PRIORITY_LIVE = 10  # somebody just changed this file
 PRIORITY_RETRY = 20  # a file that could not be taken at once
 PRIORITY_SCAN = 50
+PRIORITY_CATALOG = 70
 PRIORITY_SCRUB = 80  # a file that is read again only to see that it still is what it was
 PRIORITY_DESCRIBE = 90
-PRIORITIES = (PRIORITY_OPERATOR, PRIORITY_LIVE, PRIORITY_RETRY, PRIORITY_SCAN, PRIORITY_SCRUB, PRIORITY_DESCRIBE)
+PRIORITIES = (
+    *(PRIORITY_OPERATOR, PRIORITY_LIVE, PRIORITY_RETRY, PRIORITY_SCAN),
+    *(PRIORITY_CATALOG, PRIORITY_SCRUB, PRIORITY_DESCRIBE),
+)
 
 
 class Observation(NamedTuple):

@@ -5,12 +5,14 @@ queue/worker.sock            datagrams that wake the worker
 queue/health.json            what the last validation of the registry found
 queue/verification.json      how many files were overdue when the health check counted them last
 queue/tail.json              how far the tailer has read checkpoints.jsonl, and what it found
+queue/catalogs.declared      there while the worker's configuration declares catalogs
 queue/cookies/               marks that `autoops wait-idle` sends through the event streams
 registry/registry.db         the truth, written by the worker alone
 registry/checkpoints.jsonl   one signed line for each burst of commits
 registry/seal.json           what registry.db was when the worker let go of it, see window/seal.py
 registry/worker.lock         held by the one worker
 registry/running.toml        the configuration that the worker runs with, for commands that are given none
+catalogs/                    what is made of the registry for others to read, a directory for each catalog
 backups/                     copies of the registry, from before it was edited by hand
 ledger.key, ledger.pub       the key that signs the ledger (0600), and its public half, 64 hexadecimal digits
 .maintenance                 the flag: while it exists, nothing is written
@@ -53,6 +55,11 @@ class State(NamedTuple):
         return self.directory / "queue" / "tail.json"
 
     @property
+    def catalogs_declared(self) -> Path:
+        """The mark that there are catalogs to build."""
+        return self.directory / "queue" / "catalogs.declared"
+
+    @property
     def cookies(self) -> Path:
         """The directory of marks."""
         return self.directory / "queue" / "cookies"
@@ -76,6 +83,11 @@ class State(NamedTuple):
     def seal(self) -> Path:
         """What the worker left."""
         return self.directory / "registry" / "seal.json"
+
+    @property
+    def catalogs(self) -> Path:
+        """The directory of catalogs."""
+        return self.directory / "catalogs"
 
     @property
     def backups(self) -> Path:

@@ -25,6 +25,8 @@ POINTS: tuple[str, ...] = (
     "rename:intent",
     "rename:done",
     "describe:after",
+    "catalog:made",
+    "catalog:exchanged",
 )
 
 _armed = os.environ.get("AUTOOPS_TRACE", "").removeprefix("freeze:")

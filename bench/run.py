@@ -16,12 +16,23 @@ PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))  # started as a file, Python only knows this directory
 
-from bench import w1_describe, w1_register, w2_check, w3_queue, w4_watch, w6_idle, w7_registry, w9_replica  # noqa: E402
+from bench import (  # noqa: E402
+    w1_describe,
+    w1_register,
+    w2_check,
+    w3_queue,
+    w4_watch,
+    w6_idle,
+    w7_registry,
+    w8_catalog,
+    w9_replica,
+)
 from bench.measure import Lines  # noqa: E402
 from bench.setting import Setting  # noqa: E402
 
 WORKLOADS: dict[str, ModuleType] = {
-    module.NAME: module for module in (w1_register, w1_describe, w2_check, w3_queue, w4_watch, w6_idle, w7_registry, w9_replica)
+    module.NAME: module
+    for module in (w1_register, w1_describe, w2_check, w3_queue, w4_watch, w6_idle, w7_registry, w8_catalog, w9_replica)
 }
 
 

@@ -28,13 +28,11 @@ EXIT_STATUS = {
 FILES = {
     "/etc/autoops/autoops.toml": "The configuration; every key is explained in it.",
     "/etc/autoops/ledger.key": "The private key that signs the ledger.",
-    "/var/lib/autoops": "The state directory: queue, registry, backups.",
+    "/var/lib/autoops": "The state directory: queue, registry, catalogs, backups.",
     "/var/lib/autoops/.maintenance": "While it exists, nothing is written.",
 }
-SEE_ALSO = (
-    "autoops-watcher(8), autoops-worker(8), autoops-tailer(8), autoops-reconciler(8), systemctl(1), journalctl(1);"
-    " /usr/share/doc/autoops/RUNBOOK.md"
-)
+SERVICES = ("autoops-watcher(8)", "autoops-worker(8)", "autoops-tailer(8)", "autoops-reconciler(8)", "autoops-catalog(8)")
+SEE_ALSO = f"{', '.join(SERVICES)}, systemctl(1), journalctl(1); /usr/share/doc/autoops/RUNBOOK.md"
 
 
 def main(directory: Path) -> None:
@@ -53,8 +51,7 @@ def page(command: click.Command) -> Iterator[str]:
     yield f'.TH AUTOOPS 1 "{day}" "autoops {__version__}" "User Commands"'
     yield from (".SH NAME", r"autoops \- " + text(command.help or "").rstrip("."))
     yield from (".SH SYNOPSIS", ".B autoops", r"\fICOMMAND\fR [\fIOPTIONS\fR] [\fIARGUMENTS\fR]")
-    services = "The services are autoops-watcher(8), autoops-worker(8), autoops-tailer(8) and autoops-reconciler(8)."
-    yield from (".SH DESCRIPTION", text(command.help or ""), services)
+    yield from (".SH DESCRIPTION", text(command.help or ""), f"The services are {', '.join(SERVICES[:-1])} and {SERVICES[-1]}.")
     yield ".SH COMMANDS"
     yield from commands("autoops", command)
     yield ".SH EXIT STATUS"

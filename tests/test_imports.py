@@ -18,7 +18,7 @@ PACKAGE = Path(autoops.__file__).parent
 
 VOCABULARY = {"errors", "model", "names", "trace", "clock", "acting", "journal", "log", "state", "config"}
 SHARED = {"store", "files", "describe", "runtime", "pool", "units", "walk"}
-ROOMS = {"watch", "work", "prove", "window", "health", "reconcile", "replica", "tail"}
+ROOMS = {"watch", "work", "catalog", "prove", "window", "health", "reconcile", "replica", "tail"}
 MAY_KNOW: dict[str, set[str]] = {
     "core": set(),
     "store": {"core"},
@@ -34,6 +34,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "replica": {"core", *SHARED, "prove"},  # the descent is a proof; where its sides are is not
     "tail": {"core", *SHARED, "prove"},
     "reconcile": {"core", *SHARED, "prove", "replica"},  # it compares the configured replicas
+    "catalog": {"core", *SHARED, "prove"},  # what a catalog has to be is what the check of it says
     "window": {"core", *SHARED, "prove"},  # what an operator edited is admitted when it proves itself
     "work": {"core", *SHARED, "window"},
     "cli": {"core", *SHARED, *ROOMS},

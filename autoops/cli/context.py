@@ -33,6 +33,7 @@ from autoops.store.registry import Registry
 SYSTEM_STATE = Path("/var/lib/autoops")  # where the package keeps it
 
 _CREDENTIAL = "ledger-key"
+_MOST_WORKERS = 256
 
 
 class Context(NamedTuple):
@@ -214,6 +215,15 @@ def configure_log(config: Config, program: str) -> None:
 def absolute(paths: Sequence[Path]) -> tuple[Path, ...]:
     """Return paths that stay right when the working directory changes."""
     return tuple(path.absolute() for path in paths)
+
+
+def workers_of(text: str) -> int:
+    """Return how many processes --workers asks for; auto: one for each core that we may use. Raises UsageError."""
+    if text == "auto":
+        return len(os.sched_getaffinity(0))
+    if not text.isdecimal() or not 1 <= int(text[:4]) <= _MOST_WORKERS:
+        raise UsageError(detail=f"--workers {names.show(text)} is neither auto nor a number from 1 to {_MOST_WORKERS}")
+    return int(text)
 
 
 def is_terminal() -> bool:

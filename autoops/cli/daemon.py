@@ -1,4 +1,4 @@
-"""The services' own programs, `autoops-watcher`, `autoops-worker`, `autoops-tailer`: few options, and nothing else.
+"""The services' own programs, `autoops-watcher`, `-worker`, `-tailer`, `-catalog`: few options, and nothing else.
 
 (argparse and not typer: that is 8 MiB and 40 ms in each process, for four options.)
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from autoops import __version__
 from autoops.cli import services
-from autoops.cli.context import Context, absolute, default_state
+from autoops.cli.context import Context, absolute, default_state, workers_of
 from autoops.cli.failing import run
 from autoops.state import State
 
@@ -23,21 +23,44 @@ _SERVICES: dict[str, tuple[str, Callable[[Context], int]]] = {
 }
 
 
-def _context(name: str, arguments: list[str]) -> Context:
-    parser = argparse.ArgumentParser(prog=f"autoops-{name}", description=_SERVICES[name][0], allow_abbrev=False)
+def _parser(name: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"autoops-{name}", description=description, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"autoops {__version__}")
     parser.add_argument("--state", type=Path, metavar="DIR", help="the state directory")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration; default: /etc/autoops/autoops.toml")
+    return parser
+
+
+def _context(name: str, arguments: list[str]) -> Context:
+    parser = _parser(name, _SERVICES[name][0])
     parser.add_argument(
         "--root", "--paths", type=Path, metavar="DIR", nargs="+", action="extend", default=[], help="trees to watch"
     )
     options = parser.parse_args(arguments)
+    return _of(options, options.root)
+
+
+def _of(options: argparse.Namespace, roots: list[Path]) -> Context:
     state = State((options.state or default_state()).absolute())
-    return Context(state, options.config.absolute() if options.config else None, absolute(options.root))
+    return Context(state, options.config.absolute() if options.config else None, absolute(roots))
+
+
+def build_catalogs(arguments: list[str]) -> int:
+    """Build what catalog jobs ask for, and end when there are none (or go on, with --follow)."""
+    parser = _parser("catalog", "Build what catalog jobs ask for, and end when none is left.")
+    parser.add_argument("--follow", action="store_true", help="go on until SIGTERM")
+    parser.add_argument("--all", action="store_true", help="first look at every catalog, whether there is a job for it or not")
+    parser.add_argument("--verify", action="store_true", help="with --all: read every file of theirs too")
+    parser.add_argument("--workers", default="auto", metavar="N", help="processes for a build from nothing; auto: as many as cores")
+    options = parser.parse_args(arguments)
+    wanted = services.CatalogOptions(options.follow, options.all, options.verify, workers_of(options.workers))
+    return services.run_catalog(_of(options, []), wanted)
 
 
 def serve(name: str, arguments: list[str]) -> None:
     """Run one service to its end, and exit with its code."""
+    if name == "catalog":
+        run(lambda: sys.exit(build_catalogs(arguments)))
     run(lambda: sys.exit(_SERVICES[name][1](_context(name, arguments))))
 
 
@@ -54,6 +77,11 @@ def tailer() -> None:
 def worker() -> None:
     """Run `autoops-worker`."""
     serve("worker", sys.argv[1:])
+
+
+def catalog() -> None:
+    """Run `autoops-catalog`."""
+    serve("catalog", sys.argv[1:])
 
 
 if __name__ == "__main__":

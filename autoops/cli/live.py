@@ -1,7 +1,8 @@
 """`autoops up`: the whole suite in the foreground, and a live view of it.
 
-Starts the same programs that systemd would (`autoops-watcher`, `autoops-worker`, `autoops-tailer`) with their logs in the state
-directory, and shows what the databases say. Ends when it is told to, or when one of them ends.
+Starts the same programs that systemd would (`autoops-watcher`, `autoops-worker`, `autoops-tailer`; `autoops-catalog --follow` when
+catalogs are declared) with their logs in the state directory, and shows what the databases say. Ends when it is told to, or when
+one of them ends.
 """
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ def run_suite(context: Context) -> int:
     logs = context.state.directory / "log"
     logs.mkdir(mode=0o700, exist_ok=True)
     with Signals() as signals:
-        children = {name: _start(context, name, logs / f"{name}.log") for name in ("worker", "watcher", "tailer")}
+        services = ("worker", "watcher", "tailer", *(("catalog",) if context.config().catalog_tables else ()))
+        children = {name: _start(context, name, logs / f"{name}.log") for name in services}
         eyes = Eyes(context)
         try:
             with _view(context, logs) as show:
@@ -152,16 +154,21 @@ def _start(context: Context, name: str, log: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "autoops.cli.daemon", name, "--state", os.fspath(context.state.directory)]
     if context.config_file:
         command += ["--config", os.fspath(context.config_file)]
-    for root in context.roots:
-        command += ["--root", os.fspath(root)]
+    if name == "catalog":
+        command += ["--follow"]
+    else:
+        for root in context.roots:
+            command += ["--root", os.fspath(root)]
     with log.open("ab") as out:
         # their own process group: Ctrl+C is for us, we end them in order
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
 
 
 def _end(children: dict[str, subprocess.Popen[bytes]]) -> None:
-    for name in ("tailer", "watcher", "worker"):  # the worker last: it still takes what the watcher stored
-        child = children[name]
+    for name in ("catalog", "tailer", "watcher", "worker"):  # the worker last: it still takes what the watcher stored
+        child = children.get(name)
+        if child is None:
+            continue
         if child.poll() is None:
             child.terminate()
         try:

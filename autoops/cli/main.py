@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "logs": ("logs",),
     "collect": ("collect",),
     "windows": ("pause", "resume", "maintenance"),
+    "catalog": ("catalog",),
     "queue": ("queue",),
     "roots": ("root",),
     "settings": ("config", "keys"),

@@ -17,13 +17,15 @@ def reconcile(
     repair: Annotated[bool, typer.Option("--repair", help="Also enqueue what mends, whatever the configuration says.")] = False,
     dry_run: DryRunOption = False,
     hashes: Annotated[bool, typer.Option("--hash", help="Read every file, not only those that look changed.")] = False,
-    only: Annotated[list[str] | None, typer.Option("--only", metavar="PART", help="files, or proofs; repeatable.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="PART", help="files, proofs, catalogs or replicas; repeatable.")
+    ] = None,
     state: StateOption = None,
     config: ConfigOption = None,
     root: RootOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Find every disagreement between disk, registry and ledger, record it, and have mended what a rule can mend.
+    """Find every disagreement of disk, registry, ledger, catalogs and replicas, record it, have mended what a rule can mend.
 
     --dry-run tells what would be recorded and repaired. 0: all agree; 1: something does not.
     """

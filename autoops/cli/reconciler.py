@@ -14,7 +14,7 @@ from autoops.state import State
 
 
 def _asked(arguments: list[str]) -> tuple[Context, Asked]:
-    about = "Find every disagreement between disk, registry and ledger, record it, and have mended what a rule can mend."
+    about = "Find every disagreement of disk, registry, ledger, catalogs and replicas, record it, have mended what a rule can mend."
     parser = argparse.ArgumentParser(prog="autoops-reconciler", description=about, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"autoops {__version__}")
     parser.add_argument("path", nargs="?", type=Path, metavar="DIR", help="a directory below a root; nothing: every root")

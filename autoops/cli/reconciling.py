@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,9 +21,9 @@ from autoops.log import emit
 from autoops.model import JSON, split_key
 from autoops.pool import asking
 from autoops.pool.pool import Pool
-from autoops.reconcile import proofs
+from autoops.reconcile import outside, proofs
 from autoops.reconcile.reconciler import Area, Limits, Reconciler, Told
-from autoops.reconcile.record import record, record_proofs, repair
+from autoops.reconcile.record import rebuild, record, record_proofs, repair
 from autoops.runtime import maintenance
 from autoops.store.backlog import Backlog
 from autoops.store.database import Database
@@ -33,7 +33,8 @@ from autoops.walk.hearing import Hearing
 from autoops.walk.scan import Totals
 
 _SHOWN = 1000
-PARTS = ("files", "proofs")
+_KINDS_OF = {"proofs": proofs.KINDS, "catalogs": outside.KINDS_OF_CATALOGS, "replicas": outside.KINDS_OF_REPLICAS}
+PARTS = ("files", "proofs", "catalogs", "replicas")
 _PROGRESS_S = 0.2
 
 
@@ -41,12 +42,12 @@ class Outcome(NamedTuple):
     """What came of a run."""
 
     areas: list[Area]
-    proved: list[Found]  # what the registry itself is not
+    proved: dict[str, list[Found]]  # by part: what the registry, its catalogs and its replicas are not
 
     @property
     def counts(self) -> Counter[str]:
         """How much there is of each kind."""
-        whole = Counter(kind for kind, _, _ in self.proved)
+        whole = Counter(kind for found in self.proved.values() for kind, _, _ in found)
         for area in self.areas:
             whole.update(area.counts)
         return whole
@@ -96,10 +97,14 @@ def find_out(ctx: Context, settings: Config, path: Path | None, *, hashes: bool,
     with contextlib.ExitStack() as opened:
         database = opened.enter_context(ctx.queue_db(writable=False))
         areas = list(_areas(ctx, settings, path, database, hashes=hashes)) if "files" in parts else []
-        proved: list[Found] = []
-        if "proofs" in parts:
-            registry = opened.enter_context(contextlib.closing(ctx.registry()))
-            proved = list(proofs.prove(registry, ctx.state.checkpoints, Verifier(ctx.public_key())))
+        registry = opened.enter_context(contextlib.closing(ctx.registry()))
+        now_s = time.time()
+        proving: dict[str, Callable[[], Iterator[Found]]] = {
+            "proofs": lambda: proofs.prove(registry, ctx.state.checkpoints, Verifier(ctx.public_key())),
+            "catalogs": lambda: outside.catalogs(ctx.state, registry, settings.catalog_tables, Backlog(database), now_s),
+            "replicas": lambda: outside.replicas(registry, settings.replicas, now_s),
+        }
+        proved = {part: list(prove()) for part, prove in proving.items() if part in parts}
     return Outcome(areas, proved)
 
 
@@ -163,10 +168,13 @@ def act(ctx: Context, outcome: Outcome, parts: Sequence[str], *, hashes: bool, m
     with ctx.queue_db() as database:
         findings = Findings(database)
         record(findings, outcome.areas, rehash=hashes, now_s=now_s, run=run)
-        if "proofs" in parts:
-            record_proofs(findings, proofs.KINDS, outcome.proved, now_s=now_s, run=run)
-        queue = ctx.queue()
-        repairs = repair(queue.enqueue, findings, Backlog(database), outcome.areas) if mend else 0
+        for part, found in outcome.proved.items():
+            record_proofs(findings, _KINDS_OF[part], found, now_s=now_s, run=run)
+        repairs = 0
+        if mend:
+            queue, backlog = ctx.queue(), Backlog(database)
+            repairs = repair(queue.enqueue, findings, backlog, outcome.areas)
+            repairs += rebuild(queue.enqueue, backlog, outcome.proved.get("catalogs", ()))
     if repairs:
         ctx.wake_worker()
     emit("reconciled", findings=sum(outcome.counts.values()), repairs=repairs, kinds=dict(outcome.counts))
@@ -180,6 +188,11 @@ def told(outcome: Outcome) -> Iterator[Told]:
     """Yield every finding of a run, root by root."""
     for area in outcome.areas:
         yield from area.told
+
+
+def _proved(outcome: Outcome) -> Iterator[Found]:
+    for found in outcome.proved.values():
+        yield from found
 
 
 def sentence(one: Told) -> str:
@@ -200,8 +213,9 @@ def _say(outcome: Outcome, repairs: int, *, plans: bool) -> None:
             what = one.plan.held or (one.plan.then if plans or not one.plan.repair else f"with --repair {one.plan.then}")
             say(f"    -> {what}")
         shown += 1
-    for kind, subject, detail in outcome.proved:
-        say(f"{kind}: {detail['said']}" if names.text(subject) in str(detail["said"]) else f"{kind}: {subject!r}: {detail['said']}")
+    for kind, subject, detail in _proved(outcome):
+        said = ", ".join(f"{key} {value}" for key, value in detail.items() if key != "said")
+        say(f"{kind}: {names.text(subject)}: {detail.get('said', said)}")
     if shown > _SHOWN:
         say(f"... and {shown - _SHOWN} more (--json shows all)")
     files = sum(area.totals.files for area in outcome.areas)
@@ -216,7 +230,7 @@ def _facts(outcome: Outcome, repairs: int) -> JSON:
         "counts": dict(outcome.counts),
         "files": sum(area.totals.files for area in outcome.areas),
         "findings": [_finding_facts(one) for one in told(outcome)]
-        + [{"kind": kind, "subject": names.text(subject), "detail": detail} for kind, subject, detail in outcome.proved],
+        + [{"kind": kind, "subject": names.text(subject), "detail": detail} for kind, subject, detail in _proved(outcome)],
         "repairs": repairs,
         "unsettled": sum(area.unsettled for area in outcome.areas),
     }

@@ -5,15 +5,27 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from typing import NamedTuple
 
-from autoops.cli.context import Context, configure_log
+from autoops.acting import as_owner_of
+from autoops.cli.context import Context, configure_log, require_state
 from autoops.files.inotify import NameWatch
 from autoops.model import JSON
+from autoops.runtime import maintenance
 from autoops.runtime.service import Service, run
 from autoops.runtime.wake import Waker
 from autoops.store.database import Database
 from autoops.store.operations import Heartbeats
 from autoops.store.queue import SCHEMA as QUEUE
+
+
+class CatalogOptions(NamedTuple):
+    """What `autoops-catalog` is asked for."""
+
+    follow: bool = False
+    all: bool = False  # whether there is a job or not
+    verify: bool = False  # read every file too
+    workers: int = 1
 
 
 def _live(context: Context, service: Service, heartbeat_s: float) -> int:
@@ -76,7 +88,8 @@ def run_tailer(context: Context) -> int:
 
     def load() -> Plan:
         config = context.config()
-        return Plan(tuple(root.name for root in config.roots), (), config.checkpoints, config.refresh)
+        catalogs = tuple(table.name for table in config.catalog_tables)
+        return Plan(tuple(root.name for root in config.roots), catalogs, config.checkpoints, config.refresh)
 
     return _live(context, Tailer(load, context.state, context.public_key), config.service.heartbeat_s)
 
@@ -89,3 +102,29 @@ def run_worker(context: Context) -> int:
     configure_log(config, "autoops-worker")
     worker = Worker(context.service_config, context.state, context.load_key)
     return _live(context, worker, config.service.heartbeat_s)
+
+
+def run_catalog(context: Context, options: CatalogOptions) -> int:
+    """Build catalogs: what jobs ask for, then end; `follow`: until a signal ends it. Raises what the last failed build did."""
+    config = context.config() if context.config_file else context.running_config()
+    configure_log(config, "autoops-catalog")
+    if not config.catalog_tables:
+        return 0
+    require_state(context.state)
+    from autoops.catalog.jobs import Jobs
+    from autoops.catalog.service import Builder
+
+    if options.follow:
+        load = context.config if context.config_file else context.running_config
+        builder = Builder(load, context.state, context.queue, options.workers)
+        return _live(context, builder, config.service.heartbeat_s)
+    with as_owner_of(context.state.queue_db.parent):
+        queue = context.queue()
+        queue.rescue()
+        jobs = Jobs(context.state, queue, config, options.workers)
+        if options.all and not maintenance.is_set(context.state.flag):
+            jobs.build_all(verify=options.verify)
+        jobs.work_off(lambda: maintenance.is_set(context.state.flag))
+    if jobs.failure is not None:
+        raise jobs.failure
+    return 0

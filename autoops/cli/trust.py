@@ -34,7 +34,7 @@ def validate_registry(state: StateOption = None, json: JsonOption = False) -> No
     """Check the registry: database, entries, digest and the ledger's end. 0 when it is right, 1 when not."""
     ctx = context(state)
     registry = ctx.registry()
-    with registry.frozen():
+    with registry.snapshot():
         head = registry.head()
         faults = [*proofs.database(registry), *proofs.entries(registry, head)]
     passed = not faults
@@ -54,7 +54,7 @@ _Proof = tuple[str, Iterator[Fault]]  # its name, and the faults it finds when a
 def _proofs(ctx: Context) -> Iterator[_Proof]:
     registry = ctx.registry()
     verifier = Verifier(ctx.public_key())
-    with registry.frozen():
+    with registry.snapshot():
         head = registry.head()
         yield "database", proofs.database(registry)
         yield "entries and digest", proofs.entries(registry, head)
@@ -65,7 +65,7 @@ def _proofs(ctx: Context) -> Iterator[_Proof]:
 
 def _deep_proofs(ctx: Context) -> Iterator[_Proof]:
     registry = ctx.registry()
-    with registry.frozen():
+    with registry.snapshot():
         yield "replay of the ledger", proofs.replay(registry, registry.head())
     yield "every file's content", _files(ctx)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from autoops.config.check import Fault, Where, find_lines, key_of, parse
 from autoops.config.edit import quoted
 from autoops.config.roots import check_roots, state_below
 from autoops.config.schema import (
+    CatalogConfig,
+    CatalogsConfig,
     CheckpointConfig,
     ClassConfig,
     Config,
@@ -35,6 +37,8 @@ from autoops.config.schema import (
 from autoops.errors import ConfigError
 
 __all__ = [
+    "CatalogConfig",
+    "CatalogsConfig",
     "CheckpointConfig",
     "ClassConfig",
     "Config",
@@ -118,6 +122,7 @@ def _contradictions(config: Config, raw: bytes) -> Iterator[Fault]:
             yield Fault(line, "class.rule", f"{table.rule!r} is a rule already, in line {rules[table.rule]}")
         rules.setdefault(table.rule, line)
     yield from _unlike(config, lines)
+    yield from _catalog_contradictions(config.catalog_tables, lines)
     queue = config.queue
     if queue.backoff_first_s > queue.backoff_max_s:
         line = lines.get(("queue", "backoff_max_s"), lines.get(("queue", "backoff_first_s"), 1))
@@ -139,6 +144,20 @@ def _unlike(config: Config, lines: dict[Where, int]) -> Iterator[Fault]:
         if len(given) != 1:
             said = f"there are {' and '.join(given)}" if given else "there is none"
             yield Fault(lines.get(("checkpoint", number), 1), "checkpoint", f"needs one of command, export and url; {said}")
+
+
+def _catalog_contradictions(tables: Sequence[CatalogConfig], lines: Mapping[Where, int]) -> Iterator[Fault]:
+    seen: dict[str, int] = {}
+    for number, table in enumerate(tables):
+        line = lines.get(("catalog", number, "name"), lines.get(("catalog", number), 1))
+        if table.name and table.name in seen:
+            yield Fault(line, "catalog.name", f"{table.name!r} is a catalog already, in line {seen[table.name]}")
+        seen.setdefault(table.name, line)
+        line = lines.get(("catalog", number, "command"), line)
+        if table.format == "command" and not (table.command and table.command[0].startswith("/")):
+            yield Fault(line, "catalog.command", 'format "command" needs one, and its first word is an absolute path')
+        if table.format != "command" and table.command:
+            yield Fault(line, "catalog.command", f'is for format "command" only, and this one is {table.format!r}')
 
 
 def _doubles(paths: Iterable[bytes]) -> set[bytes]:

@@ -176,6 +176,41 @@ def rule_of(table: ClassConfig) -> ClassRule:
     return ClassRule(**{name: getattr(table, name) for name in ClassRule._fields})
 
 
+_CATALOG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+CATALOG_FORMATS = ("jsonl", "csv", "markdown", "html", "hashdeep", "bagit", "command")
+
+
+def _catalog_name(text: str) -> str:
+    """Check a catalog's name; it becomes the name of its directory, and the beginning of its files' names."""
+    return "" if _CATALOG_NAME.fullmatch(text) else "must be letters, digits, '.', '_' and '-', at most 64, the first no '.'"
+
+
+def _argument(text: str) -> str:
+    return "cannot hold a NUL" if "\0" in text else ""
+
+
+@dataclass(frozen=True)
+class CatalogConfig:
+    """One catalog: which part of the registry, in which form."""
+
+    name: str = key("", check=_catalog_name, required=True)
+    format: str = key("jsonl", choices=CATALOG_FORMATS)
+    root: str = key("")  # "": all
+    class_name: str = key("", name="class")  # "": all
+    status: str = key("active", choices=("active", "missing", "retired", ""))  # "": all
+    command: tuple[str, ...] = key((), check=_argument)
+    timeout_s: float = key(600.0, low=0.1, high=86400)
+    max_bytes: int = key(1024 * MIB, low=1, high=1024 * 1024 * MIB)
+
+
+@dataclass(frozen=True)
+class CatalogsConfig:
+    """How catalogs are built."""
+
+    debounce_s: float = key(5.0, low=0, high=86400)
+    part_entries: int = key(2000, low=1, high=1_000_000)
+
+
 @dataclass(frozen=True)
 class ReconcileConfig:
     """How disagreements are looked for and mended."""
@@ -267,6 +302,8 @@ class Config:
     replicas: tuple[ReplicaConfig, ...] = field(default=(), metadata={"name": "replica"})
     checkpoints: tuple[CheckpointConfig, ...] = field(default=(), metadata={"name": "checkpoint"})
     refresh: RefreshConfig = RefreshConfig()
+    catalogs: CatalogsConfig = CatalogsConfig()
+    catalog_tables: tuple[CatalogConfig, ...] = field(default=(), metadata={"name": "catalog"})
     log: LogConfig = LogConfig()
     service: ServiceConfig = ServiceConfig()
 

@@ -89,7 +89,8 @@ def described_from_json(value: JSON) -> Described:
     )
 
 
-_PLAIN = canonical(described_json(UNDESCRIBED))[1 : -len(',"tags":[]}')]
+# the fields of an entry that stage two has not reached, as they stand in its text
+UNDESCRIBED_TEXT = canonical(described_json(UNDESCRIBED))[1 : -len(',"tags":[]}')]
 
 
 def entry_text(entry: Entry, entry_id: str = "") -> str:
@@ -104,7 +105,7 @@ def entry_text(entry: Entry, entry_id: str = "") -> str:
     kind, size_bytes, mtime_ns, inode, birth_ns, sha256, mime = seen
     hashed = f'"{sha256.hex()}"' if sha256 else "null"
     return (
-        f'{{{_PLAIN},"id":"{entry_id or own_id}","observation":{{"birth_ns":{birth_ns},"inode":{inode},"kind":"{kind}",'
+        f'{{{UNDESCRIBED_TEXT},"id":"{entry_id or own_id}","observation":{{"birth_ns":{birth_ns},"inode":{inode},"kind":"{kind}",'
         f'"mime":{encode_basestring(mime)},"mtime_ns":{mtime_ns},"sha256":{hashed},"size_bytes":{size_bytes}}},'
         f'"path":{encode_basestring(names.text(path))},"rev":{rev},"root":{encode_basestring(root)},'
         f'"since_s":{since_s},"status":"{status}","tags":[]}}'

@@ -44,6 +44,7 @@ RULES: dict[str, Rule] = {
     "checkpoint_mismatch": Rule("the signed checkpoint", "", "a person goes back to a registry from before"),
     "catalog_stale": Rule("the registry", "build", "the catalog is built again"),
     "catalog_checksum": Rule("the registry", "build", "the catalog is built again"),
+    "replica_unreachable": Rule("nobody", "", "a person makes it answer"),
     "replica_differs": Rule("nobody", "", "a person finds out which host is behind"),
 }
 OF_FILES = ("unregistered", "missing", "modified", "metadata", "moved", "replaced", "wrong_kind", "duplicate_id", "corrupt")

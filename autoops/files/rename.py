@@ -1,15 +1,17 @@
-"""Renaming a watched file without ever overwriting another: renameat2(2) with RENAME_NOREPLACE, on an opened directory."""
+"""Renaming without ever overwriting another file, and two directories changing places in one step: renameat2(2)."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from autoops.files import opening
 
 NAME_MAX = 255
 _RENAME_NOREPLACE = 1
+_RENAME_EXCHANGE = 2
+_AT_FDCWD = -100
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -34,3 +36,19 @@ def rename_in_place(root: bytes, path: bytes, new_name: bytes, inode: int) -> No
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code), PurePosixPath(os.fsdecode(path)))
         os.fsync(fd)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Rename a file or directory to a name that is free. Not yet synced. Raises FileExistsError, OSError."""
+    _rename(source, target, _RENAME_NOREPLACE)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two files or directories change places; nobody ever sees either name without one. Not yet synced. Raises OSError."""
+    _rename(one, other, _RENAME_EXCHANGE)
+
+
+def _rename(source: Path, target: Path, flags: int) -> None:
+    if _libc.renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), flags) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(source), None, str(target))

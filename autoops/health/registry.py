@@ -52,7 +52,7 @@ def check(registry: Registry, database: Path, memory: Path, validate: Validate, 
     head = registry.head()
     if last is None or is_due(last, now_s, head.sequence, files):
         started_s = time.monotonic()
-        with registry.frozen():
+        with registry.snapshot():
             head = registry.head()
             faults = list(validate(registry, head))
         last = Verdict(now_s, time.monotonic() - started_s, head.sequence, files, len(faults), faults[0] if faults else "")

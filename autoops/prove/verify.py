@@ -111,7 +111,7 @@ def checkpoints(path: Path, registry: Registry, verifier: Verifier) -> Iterator[
             for number, line in batch.lines:
                 fault = checkpoint_fault(line, registry, verifier) if line.strip() else None
                 if fault:
-                    yield Fault("checkpoint", f"{path.name} line {number}: {fault}", f"{path.name} line {number}")
+                    yield Fault("checkpoint", f"{path.name} line {number}: {fault}")
 
 
 def checkpoint_fault(line: bytes, registry: Registry, verifier: Verifier) -> str | None:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from autoops.core.drift import OF_FILES, fingerprint
-from autoops.model import PRIORITY_RETRY, PRIORITY_SCAN, Work, path_key
+from autoops.model import PRIORITY_CATALOG, PRIORITY_RETRY, PRIORITY_SCAN, Work, path_key
 from autoops.reconcile.reconciler import MASS, QUARANTINED, ROOT_REPLACED, Area
 from autoops.store.backlog import Backlog
 from autoops.store.findings import Findings, Found
@@ -51,6 +51,16 @@ def repair(enqueue: Enqueue, findings: Findings, backlog: Backlog, areas: Sequen
         if _is_more_than_told(area):
             works.append(Work("scan", path_key(area.root, area.path), PRIORITY_SCAN))
     findings.note_repairs(noted)
+    if works:
+        enqueue(works)
+    return len(works)
+
+
+def rebuild(enqueue: Enqueue, backlog: Backlog, found: Sequence[Found]) -> int:
+    """Have the catalogs built again that are not what they should be; return how many."""
+    wrong = {name for _, name, _ in found}
+    waits = {name for name in wrong if (job := backlog.job_at("catalog", name)) and job[0] != "dead_letter"}
+    works = [Work("catalog", name, PRIORITY_CATALOG) for name in sorted(wrong - waits)]
     if works:
         enqueue(works)
     return len(works)

@@ -134,6 +134,11 @@ class Backlog:
         row = self._reader.one("SELECT seq FROM sqlite_sequence WHERE name = 'job'")
         return int(row[0]) if row else 0
 
+    def to_be_claimed(self, kind: JobKind) -> set[bytes]:
+        """Return the keys of the jobs of a kind that will be claimed from now on: they wait, or run and will run again."""
+        sql = f"SELECT key FROM job WHERE kind = ? AND ({READY} OR (state = 'running' AND again))"
+        return {key for (key,) in self._reader.query(sql, (kind,))}
+
     def unfinished(self, up_to_id: int, kinds: Sequence[str] | None = None) -> int:
         """Return how many jobs with an id up to this one still wait or run; given up counts as finished."""
         running = self._reader.query("SELECT kind FROM job WHERE state <> 'queued' AND state = 'running' AND id <= ?", (up_to_id,))

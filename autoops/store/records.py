@@ -30,6 +30,11 @@ class Records:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
+    @property
+    def reader(self) -> Reader:
+        """Return what it reads with, for others who are to see the same state."""
+        return self._reader
+
     def head(self) -> Head:
         """Return where the ledger stands; sequence 0 before the first commit."""
         row = self._reader.one("SELECT sequence, hash, record FROM ledger ORDER BY sequence DESC LIMIT 1")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -21,11 +20,11 @@ from autoops.store.verified import Verified
 
 SCHEMA = Schema("registry", 0x6175_7267, Path(__file__).with_name("registry.sql"))
 
-_COLUMNS = (
+COLUMNS = (
     "e.id, e.rev, r.name, d.key, e.name, e.status, e.since_s,"
     " e.kind, e.size_bytes, e.mtime_ns, e.inode, e.birth_ns, e.sha256, e.mime, e.described"
 )
-_FROM = "FROM entry e JOIN directory d ON d.id = e.directory JOIN root r ON r.id = d.root"
+FROM = "FROM entry e JOIN directory d ON d.id = e.directory JOIN root r ON r.id = d.root"
 _SIGN = 1 << 63
 _DATABASE = "registry.db"
 
@@ -56,7 +55,8 @@ def to_signed(inode: int) -> int:
     return inode - 2 * _SIGN if inode >= _SIGN else inode
 
 
-def _unsigned(inode: int) -> int:
+def unsigned(inode: int) -> int:
+    """Return an inode number from SQLite's signed integer."""
     return inode + 2 * _SIGN if inode < 0 else inode
 
 
@@ -65,14 +65,15 @@ def directory_key(path: bytes) -> bytes:
     return path.replace(b"/", b"\0")
 
 
-def _entry(row: Row) -> Entry:
+def entry_of(row: Row) -> Entry:
+    """Return the entry in a row of COLUMNS. Raises StorageCorrupt."""
     entry_id, rev, root, key, name, status, since_s, kind, size_bytes, mtime_ns, inode, birth_ns, sha256, mime, described = row
     return Entry(
         f"{entry_id:016d}",
         rev,
         root,
         key.replace(b"\0", b"/") + b"/" + name if key else name,
-        Observation(kind, size_bytes, mtime_ns, _unsigned(inode), birth_ns, sha256, mime),
+        Observation(kind, size_bytes, mtime_ns, unsigned(inode), birth_ns, sha256, mime),
         status,
         since_s,
         _described(entry_id, described) if described else UNDESCRIBED,
@@ -100,7 +101,7 @@ class Registry(Verified):
         return cls(Database.open_still(path, SCHEMA))
 
     def snapshot(self) -> AbstractContextManager[object]:
-        """Read one state of the registry over several queries. It holds the WAL of one that is in use."""
+        """Read one commit in all that follows, whatever is committed meanwhile. It holds the WAL of one that is in use: no hours."""
         assert isinstance(self._reader, Database)
         return self._reader.snapshot()
 
@@ -165,21 +166,21 @@ class Registry(Verified):
     def entries(self, *, after: str = "", root: str | None = None, status: str | None = None, limit: int = -1) -> Iterator[Entry]:
         """Yield entries by ID, those after an ID; of one root or status only, if given."""
         sql = (
-            f"SELECT {_COLUMNS} {_FROM} WHERE e.id > :after AND (:root IS NULL OR r.name = :root)"
+            f"SELECT {COLUMNS} {FROM} WHERE e.id > :after AND (:root IS NULL OR r.name = :root)"
             " AND (:status IS NULL OR e.status = :status) ORDER BY e.id LIMIT :limit"
         )
         params = {"after": int(after or 0), "root": root, "status": status, "limit": limit}
         for row in self._reader.each(sql, params):
-            yield _entry(row)
+            yield entry_of(row)
 
     def by_id(self, entry_ids: Iterable[str]) -> dict[str, Entry]:
         """Return the entries with these IDs."""
         rows = self._reader.query(
-            f"SELECT {_COLUMNS} FROM json_each(?) j JOIN entry e ON e.id = j.value"
+            f"SELECT {COLUMNS} FROM json_each(?) j JOIN entry e ON e.id = j.value"
             " JOIN directory d ON d.id = e.directory JOIN root r ON r.id = d.root",
             (json.dumps([int(entry_id) for entry_id in entry_ids]),),
         )
-        return {entry.id: entry for entry in map(_entry, rows)}
+        return {entry.id: entry for entry in map(entry_of, rows)}
 
     def at(self, root: str, paths: Iterable[bytes]) -> list[Entry]:
         """Return the entries (not retired) that live at these paths."""
@@ -188,44 +189,44 @@ class Registry(Verified):
             parent, _, name = path.rpartition(b"/")
             by_directory.setdefault(parent, []).append(name)
         found = []
-        sql = f"SELECT {_COLUMNS} {_FROM} WHERE e.directory = ? AND e.name = ? AND e.status <> 'retired'"
+        sql = f"SELECT {COLUMNS} {FROM} WHERE e.directory = ? AND e.name = ? AND e.status <> 'retired'"
         for parent, names_there in by_directory.items():
             directory = self.directory_id(root, parent)
             if directory is not None:
                 for name in names_there:
                     found += self._reader.query(sql, (directory, name))
-        return [_entry(row) for row in found]
+        return [entry_of(row) for row in found]
 
     def with_inodes(self, inodes: Iterable[int]) -> list[Entry]:
         """Return the entries that describe files with these inodes."""
         wanted = json.dumps([to_signed(inode) for inode in inodes])
         rows = self._reader.query(
-            f"SELECT {_COLUMNS} FROM json_each(?) j CROSS JOIN entry e ON e.inode = j.value"
+            f"SELECT {COLUMNS} FROM json_each(?) j CROSS JOIN entry e ON e.inode = j.value"
             " JOIN directory d ON d.id = e.directory JOIN root r ON r.id = d.root",
             (wanted,),
         )
-        return [_entry(row) for row in rows]
+        return [entry_of(row) for row in rows]
 
     def missing_with(self, contents: Iterable[bytes]) -> list[Entry]:
         """Return the missing entries that had one of these contents (sha256), at most a hundred for each."""
         if not self._reader.one("SELECT 1 FROM entry WHERE status = 'missing' LIMIT 1"):
             return []
-        sql = f"SELECT {_COLUMNS} {_FROM} WHERE e.sha256 = ? AND e.status = 'missing' LIMIT 100"
-        return [_entry(row) for sha256 in set(contents) for row in self._reader.query(sql, (sha256,))]
+        sql = f"SELECT {COLUMNS} {FROM} WHERE e.sha256 = ? AND e.status = 'missing' LIMIT 100"
+        return [entry_of(row) for sha256 in set(contents) for row in self._reader.query(sql, (sha256,))]
 
     def missing_since(self, before_s: int, limit: int) -> list[Entry]:
         """Return entries that have been missing since before a time."""
-        sql = f"SELECT {_COLUMNS} {_FROM} WHERE e.status = 'missing' AND e.since_s < ? ORDER BY e.since_s LIMIT ?"
-        return [_entry(row) for row in self._reader.query(sql, (before_s, limit))]
+        sql = f"SELECT {COLUMNS} {FROM} WHERE e.status = 'missing' AND e.since_s < ? ORDER BY e.since_s LIMIT ?"
+        return [entry_of(row) for row in self._reader.query(sql, (before_s, limit))]
 
     def missing_count(self, root: str, before_s: int) -> int:
         """Return how many entries of a root have been missing since before a time."""
-        sql = f"SELECT count(*) {_FROM} WHERE e.status = 'missing' AND e.since_s < ? AND r.name = ?"
+        sql = f"SELECT count(*) {FROM} WHERE e.status = 'missing' AND e.since_s < ? AND r.name = ?"
         return int(self._reader.query(sql, (before_s, root))[0][0])
 
     def living_count(self, root: str) -> int:
         """Return how many entries of a root are not retired. Reads all of them."""
-        return int(self._reader.query(f"SELECT count(*) {_FROM} WHERE e.status <> 'retired' AND r.name = ?", (root,))[0][0])
+        return int(self._reader.query(f"SELECT count(*) {FROM} WHERE e.status <> 'retired' AND r.name = ?", (root,))[0][0])
 
     # what a scan asks
 
@@ -277,7 +278,7 @@ class Registry(Verified):
     def pending(self, after: str, limit: int) -> list[Pending]:
         """Return files to describe, by ID."""
         sql = (
-            f"SELECT e.id, r.name, d.key, e.name, e.size_bytes, e.mtime_ns, e.inode, e.sha256, e.mime {_FROM}"
+            f"SELECT e.id, r.name, d.key, e.name, e.size_bytes, e.mtime_ns, e.inode, e.sha256, e.mime {FROM}"
             " WHERE e.pending = 1 AND e.id > ? ORDER BY e.id LIMIT ?"
         )
         return [
@@ -287,7 +288,7 @@ class Registry(Verified):
                 key.replace(b"\0", b"/") + b"/" + name if key else name,
                 size,
                 mtime,
-                _unsigned(inode),
+                unsigned(inode),
                 sha256,
                 mime,
             )
@@ -345,13 +346,6 @@ class Registry(Verified):
         """Copy one state of the registry to a new file. Raises StorageError."""
         assert isinstance(self._reader, Database)
         self._reader.copy_to(path)
-
-    @contextlib.contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Read the same commit in all that follows, whatever is committed meanwhile. It holds the WAL: no hours."""
-        assert isinstance(self._reader, Database)
-        with self._reader.snapshot():
-            yield
 
     def watched(self, alive: Callable[[], None]) -> AbstractContextManager[None]:
         """Call `alive` again and again while it is read."""

@@ -12,6 +12,7 @@ from autoops.store.commit import RegistryWriter, Why
 from autoops.store.database import Database
 from autoops.store.queue import Queue
 from autoops.trace import trace
+from autoops.work.catalogs import CatalogJobs
 from autoops.work.checkpoints import Checkpoints
 from autoops.work.masses import Masses
 from autoops.work.register import Register
@@ -36,9 +37,10 @@ class House:
         queue: Queue,
         queue_db: Database,
         masses: Masses,
+        catalogs: CatalogJobs,
     ) -> None:
         self._config, self._registry, self._register, self._checkpoints = config, registry, register, checkpoints
-        self._queue, self._queue_db, self._masses = queue, queue_db, masses
+        self._queue, self._queue_db, self._masses, self._catalogs = queue, queue_db, masses, catalogs
         lease_s = config.queue.lease_s
         self._rescue, self._extend = Timer(lease_s / 2), Timer(lease_s / 3)
         self._sweep, self._wal, self._notes = Timer(_SWEEP_S), Timer(_WAL_S), Timer(_NOTES_S)
@@ -57,6 +59,7 @@ class House:
             self._registry.store_leaves()
         if self._wal.rings(now_s):
             self._checkpoint_wals()
+        self._catalogs.keep(self._registry.ledger_head.sequence)  # before the checkpoint line, which may start the builder
         if self._checkpoints.due and not scanning and not looking:
             self._checkpoints.write(time.time())
 

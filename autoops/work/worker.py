@@ -33,6 +33,7 @@ from autoops.walk.hearing import Hearing
 from autoops.window import seal
 from autoops.window.admit import NOTHING, Admission, Gate, take_over
 from autoops.window.inspect import Alive
+from autoops.work.catalogs import CatalogJobs, mark
 from autoops.work.checkpoints import Checkpoints
 from autoops.work.fresh import Fresh
 from autoops.work.house import House
@@ -51,6 +52,7 @@ _CLAIM = 512
 _WAIT_S = 0.05  # for the pool, before looking again for something more urgent
 _NET_S = 15.0  # in case a wake-up was lost
 _PROGRESS_S = 1.0
+_KINDS: tuple[JobKind, ...] = ("path", "scan", "patch", "describe")  # catalogs are built by another process
 
 
 class Worker:
@@ -140,7 +142,11 @@ class Worker:
         )
         self._stage_two = StageTwo(self._registry, self._queue, self._register, self._describe_pool)
         self._patches = Patches(self._registry, self._queue, self._register)
-        self._house = House(self._config, self._registry, self._register, self._checkpoints, self._queue, self._queue_db, masses)
+        mark(self._state.catalogs_declared, declared=bool(self._config.catalog_tables))
+        catalogs = CatalogJobs([table.name for table in self._config.catalog_tables], self._queue, self._config.catalogs.debounce_s)
+        self._house = House(
+            self._config, self._registry, self._register, self._checkpoints, self._queue, self._queue_db, masses, catalogs
+        )
         self._register.on_pending = self._want_stage_two
         self._wants_stage_two = self._with_stage_two and self._registry.pending_count() > 0
         self._register.renames.resume(self._register.commit)
@@ -238,7 +244,7 @@ class Worker:
         """Tell whether nothing is held, and nothing comes due within a time."""
         if self._scans.held or self._paths.held or self._stage_two.is_busy or self._wants_stage_two:
             return False
-        due_s = self._queue.next_due_s()
+        due_s = self._queue.next_due_s(_KINDS)
         return due_s is None or due_s > within_s
 
     def _claim(self) -> None:
@@ -284,6 +290,6 @@ class Worker:
             self._heartbeats.beat(self.name, "running", self._said, int(time.time()), self.facts)
 
     def _idle_s(self, now_s: float) -> float:
-        due_s = self._queue.next_due_s()
+        due_s = self._queue.next_due_s(_KINDS)
         waits = [_NET_S, self._pool.rest(), self._describe_pool.rest(), self._house.rest(now_s)]
         return max(0.0, min(waits if due_s is None else [*waits, due_s]))

@@ -331,7 +331,10 @@ def test_a_service_without_a_state_says_what_to_run(tmp_path: Path) -> None:
         assert not (tmp_path / "s").exists()
 
 
-@pytest.mark.parametrize("name", ["autoops", "autoops-tailer", "autoops-watcher", "autoops-worker"])
+PROGRAMS = ("autoops", "autoops-catalog", "autoops-reconciler", "autoops-tailer", "autoops-watcher", "autoops-worker")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_the_programs_in_bin_are_the_same_programs(name: str) -> None:
     path = Path(__file__).parents[2] / "bin" / name
     run = subprocess.run([sys.executable, path, "--help"], env=environment(), capture_output=True, text=True, check=False)

@@ -27,7 +27,8 @@ NUMBERS = {  # system calls that the C library has no function for
 }
 DIRECTORIES = (
     *("/etc", "/etc/autoops", "/etc/systemd/system", "/usr/lib/python3/dist-packages/autoops", "/srv/docs", "/var/spool/cron"),
-    *("/run", "/root", "/home", "/var/tmp", "/dev/shm", STATE, STATE / "queue", STATE / "registry", STATE / "backups"),
+    *("/run", "/root", "/home", "/var/tmp", "/dev/shm"),
+    *(STATE, STATE / "queue", STATE / "registry", STATE / "catalogs", STATE / "backups"),
 )
 SOCKETS = {
     socket.AF_INET: socket.SOCK_STREAM,

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from machine import DAEMONS, Machine
 
-ALL = ("watcher", "worker", "tailer", "health", "reconciler", "scrub", "verify", "failed@x")
-SERVICES = tuple(f"autoops-{name}" for name in ALL)
+READING = ("watcher", "worker", "tailer", "reconciler", "scrub", "verify", "health")
+SERVICES = tuple(f"autoops-{name}" for name in (*READING, "catalog", "catalog-nightly", "failed@x"))
 MOST_EXPOSED = 0.2
 MOST_EXPOSED_READING_ALL = 0.6
 UNITS = "/usr/lib/systemd/system"
@@ -25,6 +25,8 @@ ALLOWED = {
     "autoops-watcher": {f"write {STATE}/queue"},
     "autoops-worker": {f"write {STATE}/queue", f"write {STATE}/registry"},
     "autoops-tailer": {f"write {STATE}/queue"},
+    "autoops-catalog": {f"write {STATE}/queue", f"write {STATE}/catalogs"},
+    "autoops-catalog-nightly": {f"write {STATE}/queue", f"write {STATE}/catalogs"},
     "autoops-health": {f"write {STATE}/queue"},
     "autoops-reconciler": {f"write {STATE}/queue"},
     "autoops-scrub": {f"write {STATE}/queue"},

@@ -188,6 +188,13 @@ def test_a_small_run_of_the_replica_workload_names_the_ten_in_every_way(tmp_path
     assert not [line for line in lines if "fault" in line]
 
 
+def test_a_small_run_of_the_catalog_workload_builds_in_every_way(tmp_path: Path) -> None:
+    lines = _run("W8", "--files", "300", "--scratch", tmp_path / "scratch")
+    assert {"autoops-anew", "autoops-anew-1", "autoops-ten", "autoops-none"} <= {line.get("peer") for line in lines}
+    assert not [line for line in lines if "fault" in line]
+    assert len(lines[-1]["targets"]) == 3  # type: ignore[arg-type]
+
+
 def test_a_small_run_of_the_queue_workload_loses_and_doubles_no_job(tmp_path: Path) -> None:
     lines = _run("W3", "--peers", "raw-full-100", "--scratch", tmp_path, "--peers-python", sys.executable)
     filled = [line for line in lines if "consumers" in line]

@@ -1,0 +1,107 @@
+"""The directory of one catalog, and how a new generation of it takes the place of the old one in one step.
+
+    catalogs/NAME             the generation that readers see, whole, with its metadata.json
+    catalogs/.NAME.new        one that is being made, or what a killed builder left of it
+    catalogs/.NAME.previous   the one before, until the next is made: whoever opened that directory still finds its files
+    catalogs/.lock            held by the one builder
+
+Guarantee: NAME is always a whole generation, whenever a builder is killed. Files of a generation are never written again: what
+did not change is the same file (a hard link) in the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from autoops.errors import AnotherBuilder
+from autoops.files import durable, rename
+from autoops.trace import trace
+
+MODE, DIRECTORY_MODE = 0o644, 0o755  # the state directory above lets nobody but its group pass
+_LOOK_S = 0.1
+
+
+@contextlib.contextmanager
+def locked(catalogs: Path, wait_s: float) -> Iterator[None]:
+    """Be the one builder. Raises AnotherBuilder when another one is for longer than `wait_s`, OSError."""
+    catalogs.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+    fd = os.open(catalogs / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        end_s = time.monotonic() + wait_s
+        while not _taken(fd):
+            if time.monotonic() >= end_s:
+                raise AnotherBuilder(directory=catalogs, seconds=wait_s)
+            time.sleep(_LOOK_S)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _taken(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def clear(catalogs: Path) -> None:
+    """Remove what killed builders left. For the one builder, before it makes anything. Raises OSError."""
+    for left in catalogs.glob(".*.new"):
+        shutil.rmtree(left)
+
+
+class Generation:
+    """A new generation of one catalog, made by the one builder. As a context manager it leaves nothing behind when it fails."""
+
+    def __init__(self, catalogs: Path, name: str) -> None:
+        self._catalogs = catalogs
+        self.current = catalogs / name
+        self.directory = catalogs / f".{name}.new"
+        self._previous = catalogs / f".{name}.previous"
+
+    def __enter__(self) -> Generation:
+        self.directory.mkdir(mode=DIRECTORY_MODE)
+        self.directory.chmod(DIRECTORY_MODE)  # whatever the umask is
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.directory.is_dir():
+            shutil.rmtree(self.directory)
+
+    def take_over(self, old: str, new: str) -> None:
+        """Put a file of the present generation into the new one, maybe under another name. Raises OSError."""
+        os.link(self.current / old, self.directory / new, follow_symlinks=False)
+
+    def publish(self) -> None:
+        """Sync the new generation and let it be the one that readers see. Raises OSError."""
+        for file in self.directory.iterdir():
+            _sync(file)
+        durable.sync_directory(self.directory)
+        trace("catalog:made")
+        if self._previous.is_dir():
+            shutil.rmtree(self._previous)
+        if self.current.is_dir():
+            rename.exchange(self.directory, self.current)
+            trace("catalog:exchanged")
+            rename.rename_new(self.directory, self._previous)
+        else:
+            rename.rename_new(self.directory, self.current)
+        durable.sync_directory(self._catalogs)
+
+
+def _sync(path: Path) -> None:
+    """Make a file durable and readable. One that was taken over is both already: looking costs less than syncing it again."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(fd).st_nlink == 1:
+            os.fchmod(fd, MODE)
+            os.fsync(fd)
+    finally:
+        os.close(fd)
