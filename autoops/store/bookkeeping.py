@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from autoops.errors import LedgerKeyChanged
 from autoops.store.database import Database, Transaction
-from autoops.store.registry import Registry, directory_key
+from autoops.store.directories import directory_key
+from autoops.store.registry import Registry
 
 
 class Bookkeeping(Registry):

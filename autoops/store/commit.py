@@ -20,8 +20,9 @@ from autoops.errors import PreconditionFailed
 from autoops.model import UNDESCRIBED, Change, Entry
 from autoops.store.bookkeeping import Bookkeeping, root_row
 from autoops.store.database import Checkpoint, Database, Row, Transaction
+from autoops.store.directories import directory_key
 from autoops.store.leaves import Leaves
-from autoops.store.registry import SCHEMA, directory_key, to_signed
+from autoops.store.registry import SCHEMA, to_signed
 from autoops.trace import trace
 
 _CACHED_DIRECTORIES = 1_000

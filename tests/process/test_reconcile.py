@@ -414,7 +414,7 @@ def test_a_checkpoint_that_was_changed_is_found_by_its_line(still: Suite) -> Non
     with put_back(path):
         path.write_bytes(path.read_bytes().replace(b'"entries":8', b'"entries":9', 1))
         said = reconcile(still, "--only", "proofs", code=1)
-        assert said["findings"][0]["kind"] == "checkpoint_mismatch" and "line 1" in said["findings"][0]["subject"]
+        assert said["findings"][0]["kind"] == "checkpoint_mismatch" and "line 1" in said["findings"][0]["detail"]["fault"]
     assert reconcile(still, code=0)["counts"] == {}
 
 
@@ -471,3 +471,43 @@ def test_findings_are_listed_shown_acknowledged_closed_and_exported(make_suite: 
     lines = [json.loads(line) for line in run("export").out.splitlines()]
     assert [line["id"] for line in lines] == [number] and len(lines[0]["history"]) == 4
     suite.once()
+
+
+# what was made of it
+
+
+def test_a_catalog_byte_and_a_replica_row_are_found_and_named_and_the_catalog_is_built_again(make_suite: Make) -> None:
+    suite = make_suite()
+    tree_of(suite)
+    suite.once()
+    replica = suite.base / "copy.db"
+    suite.run("maintenance", "snapshot")
+    (copy,) = (suite.state / "backups").iterdir()
+    copy.rename(replica)
+    with suite.config.open("a") as config:
+        config.write(f'\n[[catalog]]\nname = "all"\n[[replica]]\nname = "copy"\nwhere = "{replica}"\n')
+    said = reconcile(suite, "--repair", code=1)
+    assert said["counts"] == {"catalog_stale": 1} and said["repairs"] == 1, "it was never built"
+    build = [sys.executable, str(PROJECT / "bin" / "autoops-catalog"), "--state", str(suite.state), "--config", str(suite.config)]
+    subprocess.run(build, env=environment(), check=True)
+    assert reconcile(suite, code=0)["counts"] == {}
+
+    (part,) = [path for path in (suite.state / "catalogs" / "all").iterdir() if path.suffix == ".jsonl"]
+    part.write_bytes(part.read_bytes().replace(b"kept", b"kePt", 1))
+    entry_id = suite.entry("edited")["id"]
+    with sqlite3.connect(replica) as other:
+        other.execute("UPDATE entry SET size_bytes = 4711 WHERE id = ?", (int(entry_id),))
+    other.close()
+    said = reconcile(suite, "--repair", code=1)
+    found = {one["kind"]: one for one in said["findings"]}
+    assert found.keys() == {"catalog_checksum", "replica_differs"} and said["repairs"] == 1
+    assert found["catalog_checksum"]["subject"] == "all" and found["catalog_checksum"]["detail"]["file"] == part.name
+    assert entry_id in json.dumps(found["replica_differs"]["detail"])
+    assert stand(suite) == {"catalog_checksum": 1, "replica_differs": 1}
+    subprocess.run(build, env=environment(), check=True)
+    replica.unlink()
+    assert reconcile(suite, code=1)["counts"] == {"replica_unreachable": 1}
+    assert stand(suite) == {"replica_unreachable": 1}
+    suite.config.write_text(suite.config.read_text().partition("[[replica]]")[0])
+    assert reconcile(suite, code=0)["counts"] == {}
+    assert suite.findings() == []

@@ -57,3 +57,41 @@ def test_the_reconciler_does_nothing_in_a_window(machine: Machine) -> None:
     assert machine.property("autoops-reconciler.service", "ConditionResult") == "no"
     machine.run("autoops", "resume")
     machine.require_disk_registered()
+
+
+def test_catalogs_appear_follow_commits_and_a_changed_byte_is_found_and_mended(machine: Machine) -> None:
+    config = machine.path("/etc/autoops/autoops.toml")
+    good = config.read_text()
+    config.write_text(good + '\n[[catalog]]\nname = "all"\n[catalogs]\ndebounce_s = 1\n')
+    catalog = machine.path("/var/lib/autoops/catalogs/all")
+
+    def text() -> str:
+        return "".join(path.read_text() for path in sorted(catalog.glob("*.jsonl"))) if catalog.exists() else ""
+
+    try:
+        machine.run("systemctl", "reload", *DAEMONS)
+        (machine.path("/srv/docs") / "in the catalog.txt").write_text("soon\n")
+        machine.until(lambda: "in the catalog.txt" in text(), "the catalog follows the commit")
+        machine.until(lambda: machine.run("autoops", "catalog", "verify", code=None).code == 0, "it is whole")
+        first = sorted(catalog.glob("*.jsonl"))[0]
+        first.write_text(first.read_text().replace("soon", "late").replace("docs", "docx", 1))
+        machine.run("systemctl", "start", "autoops-reconciler.service")
+        said = machine.run("journalctl", "--no-pager", "-u", "autoops-reconciler", "-n", "30").out
+        assert "catalog_checksum: all" in said
+        machine.until(lambda: machine.run("autoops", "catalog", "verify", code=None).code == 0, "it was built again")
+        machine.run("systemctl", "start", "autoops-reconciler.service")
+        assert findings(machine) == []
+    finally:
+        config.write_text(good)
+        machine.run("systemctl", "reload", *DAEMONS)
+
+
+def test_a_checkpoint_that_was_forged_is_found_at_once(machine: Machine) -> None:
+    lines = machine.path("/var/lib/autoops/registry/checkpoints.jsonl")
+    machine.idle()
+    good = lines.read_bytes()
+    with lines.open("ab") as file:
+        file.write(good.splitlines(keepends=True)[-1].replace(b'"entries":', b'"entries":1', 1))
+    machine.until(lambda: [one for one in findings(machine) if one["kind"] == "checkpoint_mismatch"], "the tailer tells")
+    lines.write_bytes(good)
+    machine.until(lambda: not findings(machine), "the finding closes")

@@ -206,6 +206,6 @@ def test_a_small_run_of_the_queue_workload_loses_and_doubles_no_job(tmp_path: Pa
 
 
 def test_an_unknown_workload_or_peer_is_refused_with_the_known_ones() -> None:
-    for words, known in ((["W9"], "W1-describe"), (["W1", "--peers", "nobody"], "aide-init")):
+    for words, known in ((["W99"], "W1-describe"), (["W1", "--peers", "nobody"], "aide-init")):
         done = subprocess.run([sys.executable, str(RUN), *words], capture_output=True, text=True)
         assert done.returncode == 2 and known in done.stderr and done.stdout == ""

@@ -1,0 +1,79 @@
+"""The registry as a walk through a root sees it: directory by directory, in the order of the walk. Reads only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from autoops.store.records import Records
+
+# what a scan compares with the disk, by name: (ctime_ns, mtime_ns, size_bytes, inode), and (kind, sha256)
+Stamps = dict[bytes, tuple[int, int, int, int]]
+Contents = dict[bytes, tuple[str, bytes | None]]
+_IN_DIRECTORY = (  # "status <> 'retired'": the index entry_path asks for it first
+    "FROM root r JOIN directory d ON d.root = r.id JOIN entry e ON e.directory = d.id"
+    " WHERE r.name = ? AND d.key = ? AND e.status <> 'retired' AND e.status = 'active'"
+)
+_FROM = "FROM entry e JOIN directory d ON d.id = e.directory JOIN root r ON r.id = d.root"
+_SIGN = 1 << 63
+
+
+def directory_key(path: bytes) -> bytes:
+    """Return the key of a directory given by its path below the root."""
+    return path.replace(b"/", b"\0")
+
+
+class Directories(Records):
+    """What a walk can ask."""
+
+    def missing_count(self, root: str, before_s: int) -> int:
+        """Return how many entries of a root have been missing since before a time."""
+        sql = f"SELECT count(*) {_FROM} WHERE e.status = 'missing' AND e.since_s < ? AND r.name = ?"
+        return int(self._reader.query(sql, (before_s, root))[0][0])
+
+    def living_count(self, root: str) -> int:
+        """Return how many entries of a root are not retired. Reads all of them."""
+        return int(self._reader.query(f"SELECT count(*) {_FROM} WHERE e.status <> 'retired' AND r.name = ?", (root,))[0][0])
+
+    def directory_id(self, root: str, path: bytes) -> int | None:
+        """Return the row of a directory that holds, or held, entries."""
+        sql = "SELECT d.id FROM root r JOIN directory d ON d.root = r.id WHERE r.name = ? AND d.key = ?"
+        row = self._reader.one(sql, (root, directory_key(path)))
+        return row[0] if row else None
+
+    def stamps_in(self, root: str, path: bytes) -> Stamps:
+        """Return what the active entries of one directory are known by, without reading them."""
+        sql = f"SELECT e.name, e.ctime_ns, e.mtime_ns, e.size_bytes, e.inode {_IN_DIRECTORY}"
+        return {
+            name: (ctime_ns, mtime_ns, size_bytes, inode if inode >= 0 else inode + 2 * _SIGN)
+            for name, ctime_ns, mtime_ns, size_bytes, inode in self._reader.query(sql, (root, directory_key(path)))
+        }
+
+    def contents_in(self, root: str, path: bytes) -> Contents:
+        """Return what is in the active entries of one directory."""
+        rows = self._reader.query(f"SELECT e.name, e.kind, e.sha256 {_IN_DIRECTORY}", (root, directory_key(path)))
+        return {name: (kind, sha256) for name, kind, sha256 in rows}
+
+    def directories_between(self, root: str, after: bytes | None, before: bytes | None) -> list[bytes]:
+        """Return the paths of known directories with active entries that lie, in walk order, between two paths (both left out;
+        None: from the beginning, to the end): the ones a walk did not meet."""
+        sql = (
+            "SELECT d.key FROM root r JOIN directory d ON d.root = r.id WHERE r.name = ?"
+            " AND (? IS NULL OR d.key > ?) AND (? IS NULL OR d.key < ?)"
+            " AND EXISTS (SELECT 1 FROM entry e WHERE e.directory = d.id AND e.status <> 'retired' AND e.status = 'active')"
+            " ORDER BY d.key"
+        )
+        low = None if after is None else directory_key(after)
+        high = None if before is None else directory_key(before)
+        return [key.replace(b"\0", b"/") for (key,) in self._reader.query(sql, (root, low, low, high, high))]
+
+    def directories_of(self, root: str) -> list[bytes]:
+        """Return the path of each directory of a root that holds, or held, entries, in walk order."""
+        sql = "SELECT d.key FROM root r JOIN directory d ON d.root = r.id WHERE r.name = ? ORDER BY d.key"
+        return [key.replace(b"\0", b"/") for (key,) in self._reader.query(sql, (root,))]
+
+    def ctimes(self, entry_ids: Iterable[str]) -> dict[str, int]:
+        """Return the change time of each entry's inode when its content was last hashed, in ns; 1 when it proves nothing."""
+        wanted = json.dumps([int(entry_id) for entry_id in entry_ids])
+        sql = "SELECT e.id, e.ctime_ns FROM json_each(?) j JOIN entry e ON e.id = j.value"
+        return {f"{entry_id:016d}": ctime_ns for entry_id, ctime_ns in self._reader.query(sql, (wanted,))}
