@@ -43,8 +43,9 @@ class Jobs:
         return bool(jobs)
 
     def _perform(self, job: Job, table: CatalogConfig) -> None:
+        settings = self._settings._replace(verify=bool(job.facts.get("verify")))  # somebody found its files to be wrong
         try:
-            outcome = build(self._state, table, self._settings, Lease(self._queue, job, self._lease_s), time.time())
+            outcome = build(self._state, table, settings, Lease(self._queue, job, self._lease_s), time.time())
         except AnotherBuilder:
             self._queue.release(job, _ASK_AGAIN_S)
         except (CatalogFailed, StorageError) as error:

@@ -58,9 +58,11 @@ def repair(enqueue: Enqueue, findings: Findings, backlog: Backlog, areas: Sequen
 
 def rebuild(enqueue: Enqueue, backlog: Backlog, found: Sequence[Found]) -> int:
     """Have the catalogs built again that are not what they should be; return how many."""
-    wrong = {name for _, name, _ in found}
-    waits = {name for name in wrong if (job := backlog.job_at("catalog", name)) and job[0] != "dead_letter"}
-    works = [Work("catalog", name, PRIORITY_CATALOG) for name in sorted(wrong - waits)]
+    wrong = {name for kind, name, _ in found if kind == "catalog_checksum"}
+    stale = {name for _, name, _ in found} - wrong
+    waits = {name for name in stale if (job := backlog.job_at("catalog", name)) and job[0] != "dead_letter"}
+    works = [Work("catalog", name, PRIORITY_CATALOG, {"verify": True}) for name in sorted(wrong)]
+    works += [Work("catalog", name, PRIORITY_CATALOG) for name in sorted(stale - waits)]
     if works:
         enqueue(works)
     return len(works)

@@ -22,7 +22,8 @@ from autoops.core.catalog import LOWEST, Made, Metadata, Part, Range, Slice, Tou
 from autoops.errors import StorageCorrupt
 from autoops.model import UNDESCRIBED, Entry
 from autoops.store import slices
-from autoops.store.registry import directory_key, entry_of, to_signed
+from autoops.store.directories import directory_key
+from autoops.store.registry import entry_of, to_signed
 
 HASH = "a" * 64
 
