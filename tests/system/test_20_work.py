@@ -94,8 +94,8 @@ def test_timers_are_listed_and_stop_by_their_pattern_and_come_back_with_the_targ
 
 def test_stopping_the_target_stops_everything(machine: Machine) -> None:
     machine.run("systemctl", "stop", "autoops.target")
-    running = machine.run("systemctl", "list-units", "--plain", "--no-legend", "--state=active", "autoops*").out
-    assert running == ""
+    listing = ("systemctl", "list-units", "--plain", "--no-legend", "--state=active", "autoops*")
+    machine.until(lambda: machine.run(*listing).out == "", "nothing runs")  # one stops after the other
     assert machine.property("autoops-worker", "Result") == "success"
     machine.run("systemctl", "start", "autoops.target")
     machine.until(lambda: all(machine.is_active(daemon) for daemon in DAEMONS), "the daemons run")
