@@ -27,6 +27,7 @@ class Memory(NamedTuple):
     quarantine: Finding | None = None
     undone: Finding | None = None  # the rollback that it would undo
     mass: Finding | None = None  # too much of its root is gone
+    is_edited: bool = False  # its entry was changed past the ledger
 
 
 def decide_repair(difference: Difference, memory: Memory) -> Plan:
@@ -34,6 +35,8 @@ def decide_repair(difference: Difference, memory: Memory) -> Plan:
     rule = RULES[difference.kind]
     if not rule.repair:
         return Plan("", rule.then)
+    if memory.is_edited:  # a commit over it would make the edit a part of the ledger's digest, and nobody would find it any more
+        return Plan("", rule.then, "its entry was changed past the ledger (registry_edited)")
     if difference.kind == "missing" and _holds(memory.mass):
         return Plan("", rule.then, "too much of this root is gone at once (mass_missing)")
     if _holds(memory.undone):
