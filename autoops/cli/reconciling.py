@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from autoops.model import JSON, split_key
 from autoops.pool import asking
 from autoops.pool.pool import Pool
 from autoops.reconcile import outside, proofs
-from autoops.reconcile.reconciler import Area, Limits, Reconciler, Told
+from autoops.reconcile.reconciler import EDITED, Area, Limits, Reconciler, Told
 from autoops.reconcile.record import rebuild, record, record_proofs, repair
 from autoops.runtime import maintenance
 from autoops.store.backlog import Backlog
@@ -96,7 +96,6 @@ def find_out(ctx: Context, settings: Config, path: Path | None, *, hashes: bool,
         raise Paused(flag=ctx.state.flag, why=f": {window}" if str(window) else "")
     with contextlib.ExitStack() as opened:
         database = opened.enter_context(ctx.queue_db(writable=False))
-        areas = list(_areas(ctx, settings, path, database, hashes=hashes)) if "files" in parts else []
         registry = opened.enter_context(contextlib.closing(ctx.registry()))
         now_s = time.time()
         proving: dict[str, Callable[[], Iterator[Found]]] = {
@@ -105,10 +104,14 @@ def find_out(ctx: Context, settings: Config, path: Path | None, *, hashes: bool,
             "replicas": lambda: outside.replicas(registry, settings.replicas, now_s),
         }
         proved = {part: list(prove()) for part, prove in proving.items() if part in parts}
+        edited = {subject.decode() for kind, subject, _ in proved.get("proofs", ()) if kind == EDITED}
+        areas = list(_areas(ctx, settings, path, database, edited, hashes=hashes)) if "files" in parts else []
     return Outcome(areas, proved)
 
 
-def _areas(ctx: Context, settings: Config, path: Path | None, database: Database, *, hashes: bool) -> Iterator[Area]:
+def _areas(
+    ctx: Context, settings: Config, path: Path | None, database: Database, edited: Collection[str], *, hashes: bool
+) -> Iterator[Area]:
     registered = {root.name for root in settings.roots if root.policy != "observe"}  # of the others nothing is registered
     places = [place for place in ctx.places(settings, path) if place[0] in registered]
     if not places:
@@ -128,6 +131,7 @@ def _areas(ctx: Context, settings: Config, path: Path | None, database: Database
             {root.name: root.path for root in settings.roots},
             Limits(limits.missing_share, limits.missing_least, limits.findings),
             runs=runs,
+            edited=edited,
         )
         hearing = Hearing(database, ctx.state.cookies) if runs else None
         progress = _Progress()

@@ -6,7 +6,7 @@ Reads the registry and its ledger, queue.db, and the trees (through a pool).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from autoops import names
@@ -29,6 +29,7 @@ from autoops.walk.scan import Totals
 
 _SETTLE_S = 30.0
 MASS, ROOT_REPLACED, QUARANTINED, ROLLED_BACK = "mass_missing", "root_replaced", "quarantined", "rolled_back"
+EDITED = "registry_edited"
 
 
 class Limits(NamedTuple):
@@ -74,10 +75,11 @@ class Reconciler:
         limits: Limits,
         *,
         runs: bool,
+        edited: Collection[str] = (),
     ) -> None:
-        """`places`: where the roots are; `runs`: whether a worker does."""
+        """`places`: where the roots are; `runs`: whether a worker does; `edited`: IDs of entries changed past the ledger."""
         self._registry, self._backlog, self._findings, self._pool = registry, backlog, findings, pool
-        self._places, self._limits, self._runs = dict(places), limits, runs
+        self._places, self._limits, self._runs, self._edited = dict(places), limits, runs, edited
         self._eyes = Eyes(registry, self._places, Absences(registry, gaps, places), backlog)
         self._commits: dict[int, Commit | None] = {}
         self._gaps = [*gaps.open_gaps(), *gaps.history(1000)]
@@ -150,7 +152,7 @@ class Reconciler:
 
     def _memory(self, difference: Difference, subject: bytes, entry_id: str, mass: Told | None) -> Memory:
         keys = [(difference.kind, subject), (QUARANTINED, subject), (MASS, path_key(difference.root, b""))]
-        keys += [(ROLLED_BACK, entry_id.encode())] if entry_id else []
+        keys += [(ROLLED_BACK, entry_id.encode()), (EDITED, entry_id.encode())] if entry_id else []
         known = self._findings.about(keys)
         undone = known.get((ROLLED_BACK, entry_id.encode()))
         return Memory(
@@ -158,6 +160,7 @@ class Reconciler:
             known.get(keys[1]),
             undone if undone and would_undo(difference, undone) else None,
             (known.get(keys[2]) or _standing(mass)) if mass else None,
+            entry_id in self._edited or ((noted := known.get((EDITED, entry_id.encode()))) is not None and noted.closed_s is None),
         )
 
 
