@@ -99,6 +99,12 @@ class PreconditionFailed(Refused):
     hint = "look at it again (autoops show), make the patch anew from what is there now, and submit that"
 
 
+class EditedPastLedger(Refused):
+    """Refused: {said} changed past the ledger. Nothing was changed."""
+
+    hint = "a commit over it would hide the edit; RUNBOOK, 'registry_edited'"
+
+
 class PatchInvalid(Refused):
     """Refused: the patch is not valid: {detail}. Nothing was changed."""
 

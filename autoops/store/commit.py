@@ -14,9 +14,9 @@ from typing import NamedTuple, Protocol
 
 from autoops.core import ids, ledger
 from autoops.core.canonical import canonical, described_json, entry_text, patch_text
-from autoops.core.digest import leaves_by_bucket
+from autoops.core.digest import leaf_of, leaves_by_bucket
 from autoops.core.ledger import Head
-from autoops.errors import PreconditionFailed
+from autoops.errors import EditedPastLedger, PreconditionFailed
 from autoops.model import UNDESCRIBED, Change, Entry
 from autoops.store.bookkeeping import Bookkeeping, root_row
 from autoops.store.database import Checkpoint, Database, Row, Transaction
@@ -114,8 +114,8 @@ class RegistryWriter(Bookkeeping):
 
         `restored`: rows that somebody wrote into past us, to be put back to what the ledger says before the changes are made.
 
-        Raises PreconditionFailed when an entry is no longer at the revision its change was decided on, and StorageError; then
-        nothing was changed.
+        Raises PreconditionFailed when an entry is no longer at the revision its change was decided on; EditedPastLedger when its
+        row is not what the last commit wrote, for a commit over it would hide the edit; StorageError. Then nothing was changed.
         """
         assert changes
         trace("commit:before")
@@ -129,6 +129,9 @@ class RegistryWriter(Bookkeeping):
                 if new:
                     tx.execute("INSERT OR REPLACE INTO meta VALUES ('last_id', ?)", (new[-1],))
                 trace("commit:inside")
+        except EditedPastLedger:
+            self._directories.clear()  # leaves and tree are as they were; read again, late leaves would be those of edited rows
+            raise
         except BaseException:
             self._load()  # the tree and the caches may be ahead of what was rolled back
             raise
@@ -143,7 +146,8 @@ class RegistryWriter(Bookkeeping):
         self._update(tx, [change for change in changes if change.before], sequence, int(now_s))
         self._create(tx, changes, entry_ids, sequence, int(now_s))
         texts = [entry_text(change.after, entry_id) for change, entry_id in zip(changes, entry_ids, strict=True)]
-        self._leaves.set(tx, leaves_by_bucket(zip(entry_ids, texts, strict=True)), self._head.sequence)
+        replaced = {change.before.id: leaf_of(entry_text(change.before)) for change in changes if change.before}
+        self._leaves.set(tx, leaves_by_bucket(zip(entry_ids, texts, strict=True)), replaced, self._head.sequence)
         digest = self._leaves.digest()
         patches = map(patch_text, changes, texts)
         record = ledger.record_text(sequence, ledger.utc(now_s), why.actor, why.source, why.reason, before, digest, patches)

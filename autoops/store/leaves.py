@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from autoops.core.digest import MEMBER_BYTES, Tree, with_members
+from autoops.core.digest import MEMBER_BYTES, Tree, bucket_of, has_member, with_members
+from autoops.errors import EditedPastLedger
 from autoops.store.database import Database, Reader, Transaction
 
+_SAID = 3
 _FEW = 64  # entries whose leaves are stored with them
 _BUCKETS_AT_ONCE = 4096
 _SET = "INSERT OR REPLACE INTO bucket VALUES (?, ?)"
@@ -41,14 +43,20 @@ class Leaves:
         """Return the registry digest."""
         return self._tree.root()
 
-    def set(self, tx: Transaction, touched: Mapping[int, bytes], sequence: int) -> None:
-        """Set the leaves of one commit, given by bucket; `sequence` is the commit before it.
+    def set(self, tx: Transaction, touched: Mapping[int, bytes], replaced: Mapping[str, bytes], sequence: int) -> None:
+        """Set the leaves of one commit, given by bucket; `sequence` is the commit before it, `replaced` the leaves by ID that
+        the changed entries have by their rows. Raises EditedPastLedger when those are not the ones that commits made.
 
         Of a few entries they are stored at once, of many, or during a burst, later. When the transaction is rolled back, the
         caller has to begin anew.
         """
         count = sum(map(len, touched.values())) // MEMBER_BYTES
         members = self._members(tx, touched)
+        edited = [
+            entry_id for entry_id, leaf in replaced.items() if not has_member(members.get(bucket_of(entry_id), b""), entry_id, leaf)
+        ]
+        if edited:
+            raise EditedPastLedger(ids=edited, said=", ".join(edited[:_SAID]) + (" and more were" if edited[_SAID:] else " was"))
         for number, pairs in touched.items():
             members[number] = with_members(members.get(number, b""), pairs)
             self._tree.set(number, members[number])

@@ -84,8 +84,8 @@ class House:
         entries = [entry for entry in missing if may[entry.root]]
         if entries:
             why = Why("worker", "retire", "missing for longer than the grace time")
-            self._register.commit([retired(entry, int(time.time())) for entry in entries], why)
-            self._sweep.due_s = 0.0
+            if self._register.commit_sound([retired(entry, int(time.time())) for entry in entries], why):
+                self._sweep.due_s = 0.0
 
     def _may_retire(self, root: str, before_s: int) -> bool:
         return not self._register.absences.is_lost(root) and self._masses.lets_retire(root, before_s)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import cast
 
 from autoops.config import RootConfig
 from autoops.core.drift import action, evidence_of
 from autoops.core.hints import rename_facts
 from autoops.core.identity import Verdict, decide, is_doubtful
 from autoops.core.view import Place, Sighting, View
+from autoops.errors import EditedPastLedger
 from autoops.files import opening
 from autoops.model import PRIORITY_LIVE, PRIORITY_RETRY, Change, Entry, Observation, Work, path_key
 from autoops.store.commit import Committed, RegistryWriter, Why
+from autoops.store.findings import Findings
 from autoops.store.operations import DryRun, WouldDo
 from autoops.store.queue import Queue
 from autoops.walk.absence import Absences
@@ -29,6 +32,7 @@ from autoops.work.renames import Renames
 from autoops.work.reporting import report
 from autoops.work.undone import Undone
 
+EDITED = "registry_edited"
 _ASK_AGAIN_S = 0.3  # a deferred decision: by then the other half of a move has been seen
 
 
@@ -45,11 +49,12 @@ class Register:
         checkpoints: Checkpoints,
         configured: Mapping[str, RootConfig],
         undone: Undone,
+        findings: Findings,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._registry, self._queue, self.notes, self._dry_runs = registry, queue, notes, dry_runs
         self._checkpoints, self.absences, self.undone = checkpoints, absences, undone
-        self._roots = configured
+        self._roots, self._findings = configured, findings
         self._places = {name: root.path for name, root in configured.items()}
         self._now_s = now_s
         self.renames = Renames(registry, notes, configured)
@@ -86,7 +91,7 @@ class Register:
         self._rehearse(verdicts, rehearsed)
         self._note_same(verdicts)
         if changes:
-            self.commit(changes, Why("worker", source, reason))
+            self.commit_sound(changes, Why("worker", source, reason))
         missing = sum(1 for change in changes if change.after.status == "missing")
         return Effects(len(changes) + len(rehearsed), missing)
 
@@ -94,14 +99,25 @@ class Register:
         return view_of(self._registry, self._places, found, self.absences.is_lost, self._queue.on_their_way)
 
     def commit(self, changes: Sequence[Change], why: Why) -> Committed:
-        """Commit, report and follow up. Raises PreconditionFailed."""
+        """Commit, report and follow up. Raises PreconditionFailed, EditedPastLedger."""
         done = self._registry.commit(changes, why, self._now_s())
         report(changes, done, why)
         self._checkpoints.due = True
         self.on_pending()
         if any(root.policy == "rename" for root in self._roots.values()):
-            self.renames.perform(done.entries, self.commit)
+            self.renames.perform(done.entries, self.commit_sound)
         return done
+
+    def commit_sound(self, changes: Sequence[Change], why: Why) -> list[Change]:
+        """Commit what may be committed; return it. What was edited past the ledger is left as it is, and told."""
+        try:
+            self.commit(changes, why)
+        except EditedPastLedger as error:
+            edited = set(cast("list[str]", error.facts["ids"]))
+            self._findings.open([(EDITED, entry_id.encode(), {"said": str(error)}) for entry_id in edited], int(self._now_s()))
+            changes = [change for change in changes if change.after.id not in edited]
+            return self.commit_sound(changes, why) if changes else []
+        return list(changes)
 
     def _sure(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
         """Put off each hard link that is none: a file that moved on while its batch was read was seen under both names."""

@@ -14,11 +14,11 @@ from autoops.config import RootConfig
 from autoops.files import opening, rename
 from autoops.log import emit
 from autoops.model import Change, Entry
-from autoops.store.commit import Committed, RegistryWriter, Why
+from autoops.store.commit import RegistryWriter, Why
 from autoops.trace import trace
 from autoops.work.notes import Notes
 
-Commit = Callable[[Sequence[Change], Why], Committed]
+Commit = Callable[[Sequence[Change], Why], object]
 _WHY = Why("worker", "rename", "the root's policy is to carry the ID in the file name")
 
 

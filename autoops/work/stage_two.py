@@ -180,11 +180,11 @@ class StageTwo:
         if put_off:
             self._registry.put_off(put_off)
         allowed = self._register.undone.allowed(changes)
-        if len(allowed) < len(changes):  # what a person took back is not described so again
-            self._registry.give_up({change.after.id for change in changes} - {change.after.id for change in allowed})
         if allowed:
-            self._register.commit(allowed, _WHY)
+            allowed = self._register.commit_sound(allowed, _WHY)
             self.total += len(allowed)
+        if len(allowed) < len(changes):  # what a person took back is not described so again; nor what was edited past the ledger
+            self._registry.give_up({change.after.id for change in changes} - {change.after.id for change in allowed})
             for change in changes:
                 self._register.notes.close("not_described", change.after.root, change.after.path)
             self._register.notes.flush()

@@ -114,7 +114,7 @@ class Worker:
         absences = Absences(self._registry, Gaps(self._queue_db), places)
         undone = Undone(findings, time.time)
         self._register = Register(
-            self._registry, self._queue, notes, DryRun(self._queue_db), absences, self._checkpoints, self._roots, undone
+            self._registry, self._queue, notes, DryRun(self._queue_db), absences, self._checkpoints, self._roots, undone, findings
         )
         worker = self._config.worker
         setup = asking.setup_of(self._config, self._state.directory)
@@ -149,7 +149,7 @@ class Worker:
         )
         self._register.on_pending = self._want_stage_two
         self._wants_stage_two = self._with_stage_two and self._registry.pending_count() > 0
-        self._register.renames.resume(self._register.commit)
+        self._register.renames.resume(self._register.commit_sound)
         self._queue.rescue()
         self._is_open = True
 

@@ -412,6 +412,28 @@ def test_what_was_changed_in_the_registry_is_found_and_named(still: Suite, sql: 
     assert still.findings() == []
 
 
+def test_the_worker_does_not_commit_over_a_row_that_was_edited(suite: Suite) -> None:
+    tree_of(suite)
+    suite.idle()
+    entry_id = suite.entry("edited")["id"]
+    edit(suite, f"UPDATE entry SET described = replace(described, 'document', 'forged') WHERE id = {int(entry_id)}")
+    assert suite.entry("edited")["class"] == "forged"
+    sequence = suite.run("status", "--json").json["sequence"]
+    (suite.root / "edited").write_text("and the file changes, too\n")
+    suite.until(lambda: suite.findings("registry_edited"), "the worker tells of it")
+    assert [one["subject"] for one in suite.findings("registry_edited")] == [entry_id]
+    patch = {"changes": {entry_id: {"tags": ["x"]}}, "revs": {entry_id: suite.entry("edited")["rev"]}}
+    assert "past the ledger" in suite.run("submit", "-", "--wait", stdin=json.dumps(patch), code=4).err
+    assert suite.run("status", "--json").json["sequence"] == sequence
+    (suite.root / "kept").write_text("the others go on\n")
+    suite.idle()
+    assert suite.run("status", "--json").json["sequence"] > sequence
+    edit(suite, f"UPDATE entry SET described = replace(described, 'forged', 'document') WHERE id = {int(entry_id)}")
+    reconcile(suite, "--repair", code=1)
+    suite.until(lambda: reconcile(suite)["counts"] == {}, "put back, it is registered")
+    assert suite.findings() == []
+
+
 def test_a_checkpoint_that_was_changed_is_found_by_its_line(still: Suite) -> None:
     path = still.state / "registry" / "checkpoints.jsonl"
     with put_back(path):

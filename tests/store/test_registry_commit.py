@@ -14,7 +14,7 @@ from registry_files import NOW_S, WHY, created, digest_of, opened, seen, updated
 from autoops.core.canonical import entry_text, parse
 from autoops.core.patch import undo
 from autoops.core.signing import Signer, new_key
-from autoops.errors import LedgerKeyChanged, PreconditionFailed, StorageCorrupt
+from autoops.errors import EditedPastLedger, LedgerKeyChanged, PreconditionFailed, StorageCorrupt
 from autoops.model import Change, Described, Entry
 from autoops.prove import verify
 from autoops.store.commit import RegistryWriter, Why
@@ -310,3 +310,22 @@ def test_a_last_record_that_no_commit_wrote_is_damage_not_a_traceback(path: Path
     con.close()
     with pytest.raises(StorageCorrupt, match="commit 1"):
         writer.head()
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["leaves stored", "leaves late"])
+def test_a_row_that_was_edited_past_the_ledger_is_not_committed_over(writer: RegistryWriter, late: bool) -> None:
+    one, other, *_ = commit(writer, *(created(b"f%d" % number) for number in range(100 if late else 2)))
+    with writer._db.transaction() as tx:
+        tx.execute("UPDATE entry SET size_bytes = size_bytes + 1 WHERE id = ?", (int(one.id),))
+    edited = writer.by_id([one.id])[one.id]
+    head, before = writer.ledger_head, state(writer)
+    changes = [Change(entry, entry._replace(rev=2, status="missing"), {"kind": "absent"}) for entry in (edited, other)]
+    with pytest.raises(EditedPastLedger) as refused:
+        writer.commit(changes, WHY, NOW_S)
+    assert refused.value.facts["ids"] == [one.id]
+    assert (writer.head(), state(writer)) == (head, before), "nothing was changed"
+    with writer._db.transaction() as tx:
+        tx.execute("UPDATE entry SET size_bytes = size_bytes - 1 WHERE id = ?", (int(one.id),))
+    assert sound(writer)
+    commit(writer, Change(one, one._replace(rev=2, status="missing"), {"kind": "absent"}))
+    assert sound(writer)
