@@ -12,7 +12,7 @@ from typing import Protocol
 
 from autoops.core.drift import Difference, differences, evidence_of
 from autoops.core.identity import Verdict, decide
-from autoops.core.view import Sighting
+from autoops.core.view import MOST_ASKED, Sighting
 from autoops.model import JSON, Job, Work, path_key, split_key
 from autoops.pool.pool import Pool
 from autoops.store.backlog import Backlog
@@ -44,12 +44,18 @@ class Eyes:
         self._backlog = backlog
 
     def judge(self, found: Sequence[Sighting]) -> list[Difference]:
-        """Return what disagrees about these sightings."""
+        """Return what disagrees about these sightings, with what there is to decide with."""
+        return self.judge_some([one._replace(asked=MOST_ASKED) for one in found])[0]
+
+    def judge_some(self, found: Sequence[Sighting]) -> tuple[list[Difference], list[Sighting]]:
+        """Return what disagrees about these sightings, and those about which the rest of the tree has something to say."""
         found = self._absences.believable(found)
         view = view_of(self._registry, self._places, found, self._absences.is_lost, self._backlog.on_their_way)
-        sound, corrupt = split_corrupt(self._registry, decide(found, view, int(time.time())))
+        verdicts = decide(found, view, int(time.time()))
+        sound, corrupt = split_corrupt(self._registry, verdicts)
         told = differences(sound) + [_corrupt(verdict) for verdict in corrupt]
-        return told + [Difference("unreadable", *one.place, {"reason": one.unreadable}) for one in found if one.unreadable]
+        told += [Difference("unreadable", *one.place, {"reason": one.unreadable}) for one in found if one.unreadable]
+        return told, [verdict.sighting for verdict in verdicts if verdict.deferred]
 
 
 def _corrupt(verdict: Verdict) -> Difference:
@@ -63,12 +69,22 @@ class _Comparison:
     def __init__(self, eyes: Eyes, taker: Taker) -> None:
         self._eyes, self._taker = eyes, taker
         self.notes = self
+        self._deferred: list[Sighting] = []
 
     def take(self, found: Sequence[Sighting], source: str, reason: str) -> Effects:  # the same call as stage one's
         """Judge a batch, and hand on what disagrees."""
-        told = self._eyes.judge(found)
+        told, deferred = self._eyes.judge_some(found)
+        self._deferred += deferred
+        if len(self._deferred) >= _BATCH_FILES:
+            self.decide_deferred()
         self._taker.take(told)
         return Effects(len(told), sum(1 for one in told if one.kind == "missing"))
+
+    def decide_deferred(self) -> None:
+        """Judge what was put off, all of it together."""
+        deferred, self._deferred = self._deferred, []
+        if deferred:
+            self._taker.take(self._eyes.judge(deferred))
 
     def enqueue(self, works: Sequence[Work]) -> None:
         """Note what would become a job of its own."""
@@ -105,4 +121,5 @@ def compare(
     scan = Scan(job, registry, comparison, pool, time.monotonic_ns(), _BATCH_FILES, enqueue=comparison.enqueue)
     while not scan.advance(_WAIT_S):
         alive(scan.totals)
+    comparison.decide_deferred()
     return scan.totals

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 
 from autoops.cli.context import Context, make_ready
@@ -118,8 +118,12 @@ def active(context: Context) -> dict[bytes, Observation]:
         registry.close()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(before=steps, after=steps)
+@example(  # a document comes to where another one was deleted: the decision is put off, and must not be forgotten
+    before=[(write, (b"a", b"")), (symlink, (b"d1/a",))], after=[(remove, (b"a",)), (move, (b"d1/a", b"a"))]
+)
+@example(before=[(write, (b"a", b"one")), (write, (b"d1/a", b"two"))], after=[(swap, (b"a", b"d1/a"))])
 def test_reconciled_it_is_what_a_fresh_registration_would_be(before: list[Step], after: list[Step]) -> None:
     base = Path(tempfile.mkdtemp(prefix="autoops-metamorphic-"))
     try:
