@@ -26,10 +26,10 @@ def directory_key(path: bytes) -> bytes:
 class Directories(Records):
     """What a walk can ask."""
 
-    def missing_count(self, root: str, before_s: int) -> int:
-        """Return how many entries of a root have been missing since before a time."""
-        sql = f"SELECT count(*) {_FROM} WHERE e.status = 'missing' AND e.since_s < ? AND r.name = ?"
-        return int(self._reader.query(sql, (before_s, root))[0][0])
+    def missing_counts(self, before_s: int) -> dict[str, int]:
+        """Return how many entries have been missing since before a time, by root."""
+        sql = f"SELECT r.name, count(*) {_FROM} WHERE e.status = 'missing' AND e.since_s < ? GROUP BY r.name"
+        return dict(self._reader.query(sql, (before_s,)))
 
     def living_count(self, root: str) -> int:
         """Return how many entries of a root are not retired. Reads all of them."""

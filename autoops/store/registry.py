@@ -202,10 +202,10 @@ class Registry(Verified, Directories):
         sql = f"SELECT {COLUMNS} {FROM} WHERE e.sha256 = ? AND e.status = 'missing' LIMIT 100"
         return [entry_of(row) for sha256 in set(contents) for row in self._reader.query(sql, (sha256,))]
 
-    def missing_since(self, before_s: int, limit: int) -> list[Entry]:
-        """Return entries that have been missing since before a time."""
-        sql = f"SELECT {COLUMNS} {FROM} WHERE e.status = 'missing' AND e.since_s < ? ORDER BY e.since_s LIMIT ?"
-        return [entry_of(row) for row in self._reader.query(sql, (before_s, limit))]
+    def missing_since(self, root: str, before_s: int, limit: int) -> list[Entry]:
+        """Return entries of a root that have been missing since before a time."""
+        sql = f"SELECT {COLUMNS} {FROM} WHERE e.status = 'missing' AND e.since_s < ? AND r.name = ? ORDER BY e.since_s LIMIT ?"
+        return [entry_of(row) for row in self._reader.query(sql, (before_s, root, limit))]
 
     # what stage two asks
 

@@ -79,13 +79,10 @@ class House:
     def _retire(self) -> None:
         """Retire what has been missing for longer than the grace time."""
         before_s = int(time.time() - self._config.worker.missing_grace_s)
-        missing = self._registry.missing_since(before_s, _SWEEP_ENTRIES)
-        may = {root: self._may_retire(root, before_s) for root in {entry.root for entry in missing}}
-        entries = [entry for entry in missing if may[entry.root]]
-        if entries:
+        for root, absent in self._registry.missing_counts(before_s).items():
+            if self._register.absences.is_lost(root) or not self._masses.lets_retire(root, absent):
+                continue
+            entries = self._registry.missing_since(root, before_s, _SWEEP_ENTRIES)
             why = Why("worker", "retire", "missing for longer than the grace time")
             if self._register.commit_sound([retired(entry, int(time.time())) for entry in entries], why):
                 self._sweep.due_s = 0.0
-
-    def _may_retire(self, root: str, before_s: int) -> bool:
-        return not self._register.absences.is_lost(root) and self._masses.lets_retire(root, before_s)

@@ -29,9 +29,8 @@ class Masses:
         looked, absent = sample(self._registry, root, top)
         return self._lets("mass_missing", root, absent, looked)
 
-    def lets_retire(self, root: str, before_s: int) -> bool:
-        """Tell whether what has been missing in a root since before a time may be retired."""
-        absent = self._registry.missing_count(root, before_s)
+    def lets_retire(self, root: str, absent: int) -> bool:
+        """Tell whether so much of a root may be retired at once."""
         return absent < self._least or self._lets("mass_retired", root, absent, self._registry.living_count(root))
 
     def _lets(self, kind: Kind, root: str, absent: int, total: int) -> bool:

@@ -536,3 +536,37 @@ def test_a_catalog_byte_and_a_replica_row_are_found_and_named_and_the_catalog_is
     suite.config.write_text(suite.config.read_text().partition("[[replica]]")[0])
     assert reconcile(suite, code=0)["counts"] == {}
     assert suite.findings() == []
+
+
+def test_a_mass_that_has_been_missing_for_long_is_not_retired_until_a_person_says_so(make_suite: Make) -> None:
+    suite = make_suite(tables={**ONE_BY_ONE, "worker": {"missing_grace_s": 0}})
+    for number in range(30):
+        (suite.root / f"f{number}").write_text(f"{number}\n")
+    suite.once()
+    for number in range(25):
+        (suite.root / f"f{number}").unlink()
+
+    def statuses() -> dict[str, int]:
+        found: dict[str, int] = {}
+        for entry in suite.export():
+            found[entry["status"]] = found.get(entry["status"], 0) + 1
+        return found
+
+    reconcile(suite, "--repair", code=1)
+    (mass,) = suite.findings("mass_missing")
+    suite.run("findings", "release", mass["id"])
+    suite.start("worker")
+    suite.run("scan", config=True)
+    suite.until(lambda: statuses() == {"active": 5, "missing": 25}, "they are called missing")
+    missing_s = time.time()
+    suite.until(lambda: time.time() > missing_s + 2, "the grace time, none, is over")
+    suite.kill("worker")
+    suite.start("worker")  # which sweeps when it starts
+    suite.until(lambda: suite.findings("mass_retired"), "what is missing is not retired")
+    assert statuses() == {"active": 5, "missing": 25}
+    (mass,) = suite.findings("mass_retired")
+    suite.run("findings", "release", mass["id"])
+    suite.kill("worker")
+    suite.start("worker")
+    suite.until(lambda: statuses() == {"active": 5, "retired": 25}, "now it is")
+    suite.until(lambda: reconcile(suite)["counts"] == {}, "and nothing is left to find")

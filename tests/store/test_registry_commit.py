@@ -266,7 +266,8 @@ def test_missing_documents_are_found_by_content_and_by_time(writer: RegistryWrit
     one, _ = commit(writer, created(b"a"), created(b"b"))
     (gone,) = commit(writer, updated(one, status="missing", since_s=50))
     assert writer.missing_with([one.observation.sha256 or b""]) == [gone]
-    assert writer.missing_since(51, 9) == [gone] and writer.missing_since(50, 9) == []
+    assert writer.missing_since("docs", 51, 9) == [gone] and writer.missing_since("docs", 50, 9) == []
+    assert writer.missing_counts(51) == {"docs": 1} and writer.missing_counts(50) == {}
 
 
 def test_a_registry_is_signed_by_one_key(path: Path, writer: RegistryWriter, signer: Signer) -> None:
