@@ -69,6 +69,12 @@ class NotFound(AutoopsError):
     hint = "autoops list shows what there is; a path is given as autoops list prints it, or as it is on the disk"
 
 
+class FindingUnknown(NotFound):
+    """No finding that stands has the number {what}."""
+
+    hint = "autoops findings lists those that stand; with --closed, the others"
+
+
 class RootUnknown(NotFound):
     """No root answers to {what}."""
 

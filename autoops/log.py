@@ -70,6 +70,7 @@ EVENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "pool_started": ("debug", ("size",)),
     "pool_stopped": ("debug", ()),
     "child_killed": ("warning", ("reason", "path")),
+    "checkpoint_failed": ("error", ("reason",)),
     "checkpoint_written": ("debug", ("sequence", "digest")),
     "storage_suspect": ("critical", ("database", "detail")),
     "scrub_started": ("info", ("files", "bytes")),

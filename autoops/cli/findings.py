@@ -15,7 +15,7 @@ from autoops.cli.options import DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, stream, table
 from autoops.core.canonical import canonical
 from autoops.core.ledger import utc
-from autoops.errors import NotFound
+from autoops.errors import FindingUnknown
 from autoops.model import JSON
 from autoops.store.database import Database
 from autoops.store.findings import Finding, Findings
@@ -84,7 +84,7 @@ def show(number: Annotated[int, typer.Argument(help="Its number.")], state: Stat
     with context(state).queue_db(writable=False) as database:
         found = Findings(database).get(number)
         if found is None:
-            raise NotFound(what=f"the finding {number}")
+            raise FindingUnknown(what=number)
         history = Findings(database).history(number)
     if json:
         as_json(_facts(found) | {"history": [step._asdict() for step in history]})
@@ -95,7 +95,8 @@ def show(number: Annotated[int, typer.Argument(help="Its number.")], state: Stat
     for key, value in found.detail.items():
         say(f"  {key}: {value if isinstance(value, str) else canonical(value)}")
     for step in history:
-        say(f"  {utc(step.at_s)}  {step.what}" + (f" ({step.who})" if step.who else ""))
+        what = "repair enqueued" if step.what == "repaired" else step.what
+        say(f"  {utc(step.at_s)}  {what}" + (f" ({step.who})" if step.who else ""))
 
 
 @findings_app.command("ack")
@@ -116,7 +117,7 @@ def close(numbers: NumbersArgument, state: StateOption = None, dry_run: DryRunOp
 
     def act(findings: Findings, who: str, now_s: int) -> int:
         there = [one for one in (findings.get(number) for number in numbers) if one]
-        return findings.close([(one.kind, one.subject) for one in there], now_s)
+        return findings.close([(one.kind, one.subject) for one in there], now_s, who)
 
     _change(state, numbers, "closed", act, dry_run=dry_run)
 
@@ -141,12 +142,13 @@ def _change(state: StateOption, numbers: list[int], what: str, act: Callable[[Fi
         findings = Findings(database)
         unknown = [number for number in numbers if (found := findings.get(number)) is None or found.closed_s is not None]
         if unknown:
-            raise NotFound(what=f"the standing finding {unknown[0]}")
+            raise FindingUnknown(what=unknown[0])
         if dry_run:
             say(f"would be {what}: {', '.join(map(str, numbers))}")
             return
         who = os.environ.get("SUDO_USER") or getpass.getuser()
-        say(f"{what}: {act(findings, who, int(time.time()))}")
+        act(findings, who, int(time.time()))
+        say(f"{what}: {', '.join(map(str, numbers))}")
 
 
 def register(app: typer.Typer) -> None:

@@ -75,6 +75,8 @@ def run(ctx: Context, asked: Asked) -> int:
         as_json(_facts(outcome, repairs))
     else:
         _say(outcome, repairs, plans=mend)
+        if asked.report and asked.repair:
+            say(f"would be enqueued: {sum(bool(one.plan.repair) for one in told(outcome)):,} repairs of files")
     return 1 if outcome.counts else 0
 
 
@@ -104,13 +106,13 @@ def find_out(ctx: Context, settings: Config, path: Path | None, *, hashes: bool,
             "replicas": lambda: outside.replicas(registry, settings.replicas, now_s),
         }
         proved = {part: list(prove()) for part, prove in proving.items() if part in parts}
-        edited = {subject.decode() for kind, subject, _ in proved.get("proofs", ()) if kind == EDITED}
+        edited = {subject.decode() for kind, subject, _ in proved["proofs"] if kind == EDITED} if "proofs" in proved else None
         areas = list(_areas(ctx, settings, path, database, edited, hashes=hashes)) if "files" in parts else []
     return Outcome(areas, proved)
 
 
 def _areas(
-    ctx: Context, settings: Config, path: Path | None, database: Database, edited: Collection[str], *, hashes: bool
+    ctx: Context, settings: Config, path: Path | None, database: Database, edited: Collection[str] | None, *, hashes: bool
 ) -> Iterator[Area]:
     registered = {root.name for root in settings.roots if root.policy != "observe"}  # of the others nothing is registered
     places = [place for place in ctx.places(settings, path) if place[0] in registered]

@@ -56,7 +56,7 @@ def scrub(
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Have files read again, those verified longest ago first, within the budget of [scrub]; a share of all, as each night."""
+    """Have files read again, those verified longest ago first, within a budget; a share of all, as each night."""
     if journal.is_journal(os.environ.get("JOURNAL_STREAM", ""), sys.stderr):  # elsewhere what is printed says it all
         log.configure("info", "journal", "autoops-scrub")
     ctx = context(state, config)

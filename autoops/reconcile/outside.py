@@ -24,6 +24,7 @@ from autoops.store.registry import Registry
 UNREACHABLE = "replica_unreachable"
 KINDS_OF_CATALOGS = (proofs.STALE, proofs.CHECKSUM)
 KINDS_OF_REPLICAS = (DIFFERS, UNREACHABLE)
+_ENDED = {"dead_letter": "given up", "failed": "failed, and is tried again"}
 _PATIENCE_S = 900.0  # a catalog is stale for as long as its builder needs, after each commit
 
 
@@ -33,9 +34,9 @@ def catalogs(
     """Yield a finding for each catalog that is not what it should be; one that is about to be built anew is in order."""
     for kind, name, detail in proofs.check(state, registry, declared):
         job = backlog.job_at("catalog", name.encode())
-        waits = kind == proofs.STALE and job is not None and job[0] != "dead_letter"
+        waits = kind == proofs.STALE and job is not None and job[0] in ("queued", "running")
         if not (waits and _age_s(detail, now_s) < _PATIENCE_S):
-            yield kind, name.encode(), detail | ({"job": f"given up: {job[1]}"} if job and job[0] == "dead_letter" else {})
+            yield kind, name.encode(), detail | ({"job": f"{_ENDED[job[0]]}: {job[1]}"} if job and job[0] in _ENDED else {})
 
 
 def _age_s(detail: JSON, now_s: float) -> float:

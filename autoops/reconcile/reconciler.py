@@ -75,9 +75,10 @@ class Reconciler:
         limits: Limits,
         *,
         runs: bool,
-        edited: Collection[str] = (),
+        edited: Collection[str] | None = None,
     ) -> None:
-        """`places`: where the roots are; `runs`: whether a worker does; `edited`: IDs of entries changed past the ledger."""
+        """`places`: where the roots are; `runs`: whether a worker does; `edited`: IDs of entries changed past the ledger, None when
+        nobody has looked: then what was found before counts."""
         self._registry, self._backlog, self._findings, self._pool = registry, backlog, findings, pool
         self._places, self._limits, self._runs, self._edited = dict(places), limits, runs, edited
         self._eyes = Eyes(registry, self._places, Absences(registry, gaps, places), backlog)
@@ -150,6 +151,11 @@ class Reconciler:
             self._commits[sequence] = Commit(sequence, *said_by(record)) if record else None
         return self._commits[sequence]
 
+    def _is_edited(self, entry_id: str, noted: Finding | None) -> bool:
+        if self._edited is not None:
+            return entry_id in self._edited
+        return noted is not None and noted.closed_s is None
+
     def _memory(self, difference: Difference, subject: bytes, entry_id: str, mass: Told | None) -> Memory:
         keys = [(difference.kind, subject), (QUARANTINED, subject), (MASS, path_key(difference.root, b""))]
         keys += [(ROLLED_BACK, entry_id.encode()), (EDITED, entry_id.encode())] if entry_id else []
@@ -160,7 +166,7 @@ class Reconciler:
             known.get(keys[1]),
             undone if undone and would_undo(difference, undone) else None,
             (known.get(keys[2]) or _standing(mass)) if mass else None,
-            entry_id in self._edited or ((noted := known.get((EDITED, entry_id.encode()))) is not None and noted.closed_s is None),
+            self._is_edited(entry_id, known.get((EDITED, entry_id.encode()))),
         )
 
 

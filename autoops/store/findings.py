@@ -82,13 +82,18 @@ class Findings:
                 rows,
             )
 
-    def close(self, settled: Iterable[tuple[str, bytes]], at_s: int) -> int:
-        """Record that findings (kind, subject) stand no more; return how many stood. The newest 10,000 closed ones stay."""
-        rows = [(at_s, kind, subject) for kind, subject in settled]
+    def close(self, settled: Iterable[tuple[str, bytes]], at_s: int, who: str = "") -> int:
+        """Record that findings (kind, subject) stand no more; return how many stood. The newest 10,000 closed ones stay.
+
+        who: the person who says so; "" when it was found out.
+        """
+        rows = [(at_s, who, kind, subject) for kind, subject in settled]
         if not rows:
             return 0
         with self._db.transaction() as tx:
-            closed = tx.execute_many("UPDATE finding SET closed_s = ? WHERE kind = ? AND subject = ? AND closed_s IS NULL", rows)
+            closed = tx.execute_many(
+                "UPDATE finding SET closed_s = ?, closed_by = ? WHERE kind = ? AND subject = ? AND closed_s IS NULL", rows
+            )
             if closed:
                 tx.execute(
                     "DELETE FROM finding WHERE id IN (SELECT id FROM finding WHERE closed_s IS NOT NULL"

@@ -99,6 +99,7 @@ CREATE TABLE finding (
     last_seen_s INTEGER NOT NULL,
     times INTEGER NOT NULL DEFAULT 1,
     closed_s INTEGER,
+    closed_by TEXT NOT NULL DEFAULT '',
     run INTEGER NOT NULL DEFAULT 0,
     acknowledged_s INTEGER,
     acknowledged_by TEXT,
@@ -127,7 +128,7 @@ CREATE TRIGGER finding_reopened AFTER UPDATE OF closed_s ON finding WHEN OLD.clo
     INSERT INTO finding_event (finding, at_s, what) VALUES (NEW.id, NEW.first_seen_s, 'opened');
 END;
 CREATE TRIGGER finding_ended AFTER UPDATE OF closed_s ON finding WHEN OLD.closed_s IS NULL AND NEW.closed_s IS NOT NULL BEGIN
-    INSERT INTO finding_event (finding, at_s, what) VALUES (NEW.id, NEW.closed_s, 'closed');
+    INSERT INTO finding_event (finding, at_s, what, who) VALUES (NEW.id, NEW.closed_s, 'closed', NEW.closed_by);
 END;
 CREATE TRIGGER finding_acknowledged AFTER UPDATE OF acknowledged_s ON finding WHEN NEW.acknowledged_s IS NOT NULL BEGIN
     INSERT INTO finding_event (finding, at_s, what, who) VALUES (NEW.id, NEW.acknowledged_s, 'acknowledged', NEW.acknowledged_by);

@@ -96,6 +96,7 @@ class Scan:
     enqueue: Callable[[Sequence[Work]], object]
     stale: Stale = lambda _found, _asked_s: ()  # the places of these that have been looked at since, and will be again
     totals: Totals = field(default_factory=Totals)
+    believes_absence: bool = True  # False: so much is gone that nothing is called missing
 
     def __post_init__(self) -> None:
         self.root, self.top = split_key(self.job.key)
@@ -147,7 +148,8 @@ class Scan:
         groups, self._batch, self._gathered = self._batch, [], 0
         works, self._works = self._works, []
         batch: list[Sighting] = []
-        for asked_s, found in groups:
+        for asked_s, gathered in groups:
+            found = gathered if self.believes_absence else [one for one in gathered if one.seen is not None]
             stale = self.stale(found, asked_s)
             batch += [one for one in found if one.place not in stale] if stale else found
             works += [Work("path", path_key(*place), PRIORITY_RETRY) for place in stale]

@@ -1,7 +1,7 @@
 """Stops what would declare much of a root gone at once: a disk half mounted, a tree emptied by mistake, a month nobody looked.
 
-Nothing is done about such a root until the share is small again, or until a person has released the finding. Reads the registry and
-the roots; writes findings.
+No scan calls anything of such a root missing, and nothing of it is retired, until the share is small again, or until a person has
+released the finding. Reads the registry and the roots; writes findings.
 """
 
 from __future__ import annotations
@@ -24,8 +24,14 @@ class Masses:
         self._registry, self._findings, self._notes = registry, findings, notes
         self._share, self._least = share, least
 
-    def lets_scan(self, root: str, top: bytes) -> bool:
-        """Tell whether a root may be scanned: whether not too many of its files are gone."""
+    def believes_absence(self, root: str, top: bytes, *, look: bool) -> bool:
+        """Tell whether a scan may call files of a root missing: whether not too many of them are gone.
+
+        look: at the disk now; else what was found before counts.
+        """
+        if not look:
+            known = self._findings.about([("mass_missing", path_key(root, b""))]).values()
+            return not any(one.closed_s is None and one.released_s is None for one in known)
         looked, absent = sample(self._registry, root, top)
         return self._lets("mass_missing", root, absent, looked)
 

@@ -21,12 +21,13 @@ class Notes:
 
     def __init__(self, findings: Findings, now_s: Callable[[], float]) -> None:
         self._findings, self._now_s = findings, now_s
-        self.reload()
         self._opened: list[tuple[str, bytes, JSON]] = []
         self._closed: list[tuple[str, bytes]] = []
+        self.reload()
 
     def reload(self) -> None:
         """Take note of what others, the reconciler say, have opened or closed."""
+        self.flush()
         self._standing = {(finding.kind, finding.subject) for finding in self._findings.list(limit=_REMEMBERED)}
 
     @property

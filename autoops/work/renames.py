@@ -35,6 +35,7 @@ class Renames:
             self._registry.intend(wanted)
             trace("rename:intent")
             self._carry_out([entry for entry in entries if entry.id in wanted], wanted, commit)
+        self._notes.flush()  # what cannot be renamed
 
     def resume(self, commit: Commit) -> None:
         """Complete or drop the renames that a crash interrupted; an intent that is not ours, or no longer, is dropped."""

@@ -10,7 +10,7 @@ from autoops import names
 from autoops.config import RootConfig
 from autoops.files import roots
 from autoops.log import emit
-from autoops.model import JSON, Job, split_key
+from autoops.model import JSON, PRIORITY_OPERATOR, Job, split_key
 from autoops.pool.pool import Pool
 from autoops.store.commit import RegistryWriter
 from autoops.store.queue import Queue
@@ -94,7 +94,7 @@ class Scans:
 
     def _begin(self, job: Job) -> None:
         root, path = split_key(job.key)
-        if root not in self.roots or not (path or self._may_be_scanned(self.roots[root], job.facts)):
+        if root not in self.roots or not (path or self._is_the_root_it_was(self.roots[root], job.facts)):
             self.queue.complete([job])
             return
         self.epoch += 1
@@ -103,7 +103,11 @@ class Scans:
             self.register.forget_rehearsal(root)
         self._began_s = time.monotonic()
         enqueue, stale = self.queue.enqueue, self.paths.stale
-        self.running = Scan(job, self.registry, self.register, self.pool, self.epoch, self.commit_files, enqueue, stale)
+        look = not path or job.priority == PRIORITY_OPERATOR  # events ask for many small ones
+        believes = self.masses.believes_absence(root, self.roots[root].path, look=look)
+        self.running = Scan(
+            job, self.registry, self.register, self.pool, self.epoch, self.commit_files, enqueue, stale, believes_absence=believes
+        )
 
     def _finished(self, scan: Scan) -> None:
         self.queue.complete([scan.job])
@@ -120,9 +124,6 @@ class Scans:
             missing=totals.missing,
             duration_s=round(time.monotonic() - self._began_s, 3),
         )
-
-    def _may_be_scanned(self, root: RootConfig, facts: JSON) -> bool:
-        return self._is_the_root_it_was(root, facts) and self.masses.lets_scan(root.name, root.path)
 
     def _is_the_root_it_was(self, root: RootConfig, facts: JSON) -> bool:
         """Tell an unmounted tree from an emptied one; accept another top directory if it holds something that is known."""

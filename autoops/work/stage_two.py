@@ -183,11 +183,11 @@ class StageTwo:
         if allowed:
             allowed = self._register.commit_sound(allowed, _WHY)
             self.total += len(allowed)
-        if len(allowed) < len(changes):  # what a person took back is not described so again; nor what was edited past the ledger
-            self._registry.give_up({change.after.id for change in changes} - {change.after.id for change in allowed})
-            for change in changes:
+            for change in allowed:
                 self._register.notes.close("not_described", change.after.root, change.after.path)
             self._register.notes.flush()
+        if len(allowed) < len(changes):  # what a person took back is not described so again; nor what was edited past the ledger
+            self._registry.give_up({change.after.id for change in changes} - {change.after.id for change in allowed})
         if self._extracted:
             self._queue.count("described", self._extracted)  # what was read by an extractor, not taken over from a copy
             self._extracted = 0

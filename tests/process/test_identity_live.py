@@ -260,7 +260,8 @@ def test_a_file_that_comes_back_from_a_backup_is_the_same_document(live: Suite, 
     (place / "elsewhere").mkdir()
     shutil.copy2(backup, place / "elsewhere" / "f.txt")
     assert only(live, place) == {"elsewhere/f.txt": before["f.txt"]}
-    assert last(live, before["f.txt"])["kind"] == "content-and-name"
+    kinds = [evidence["kind"] for evidence in live.evidence({"id": before["f.txt"]})]
+    assert "content-and-name" in kinds[-2:]  # looked at between the copying and the setting of its times, it is "same-file" then
 
 
 def test_what_happens_while_nothing_runs_keeps_its_ids_too(make_suite: Callable[..., Suite]) -> None:

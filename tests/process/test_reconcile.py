@@ -216,12 +216,20 @@ def test_a_half_mounted_root_is_not_taken_for_half_deleted(make_suite: Make) -> 
     (suite.root / "new").write_text("new\n")
     said = reconcile(suite, "--repair", code=1)
     assert said["counts"] == {"mass_missing": 1, "missing": 40, "unregistered": 1} and said["repairs"] == 1
-    suite.once()  # whose scan is refused, but not the job for the new file
+    suite.once()
     assert len(suite.active()) == 61
+    (suite.root / "disk").mkdir()
+    suite.start("worker")
+    for place in (suite.root / "disk", suite.root):  # by hand, a part or all of it
+        suite.run("scan", place, config=True)
+        suite.until(lambda: suite.queue()["queued"] == suite.queue()["running"] == 0, "the scan is over")
+        assert len(suite.active()) == 61, "nothing is called missing"
+    (suite.root / "disk").rmdir()
     (suite.base / "unmounted").rename(suite.root / "disk")
+    suite.run("scan", config=True)
+    suite.until(lambda: not suite.findings("mass_missing"), "it is mounted again")
     assert reconcile(suite, code=0)["findings"] == []
     assert suite.findings() == []
-    suite.once()
 
 
 def test_few_missing_files_are_no_mass_whatever_their_share(make_suite: Make) -> None:
@@ -429,7 +437,7 @@ def test_the_worker_does_not_commit_over_a_row_that_was_edited(suite: Suite) -> 
     suite.idle()
     assert suite.run("status", "--json").json["sequence"] > sequence
     edit(suite, f"UPDATE entry SET described = replace(described, 'forged', 'document') WHERE id = {int(entry_id)}")
-    reconcile(suite, "--repair", code=1)
+    assert reconcile(suite, "--repair", code=1)["repairs"] == 1, "what was refused meanwhile is made up for by one run"
     suite.until(lambda: reconcile(suite)["counts"] == {}, "put back, it is registered")
     assert suite.findings() == []
 
@@ -441,6 +449,19 @@ def test_a_checkpoint_that_was_changed_is_found_by_its_line(still: Suite) -> Non
         said = reconcile(still, "--only", "proofs", code=1)
         assert said["findings"][0]["kind"] == "checkpoint_mismatch" and "line 1" in said["findings"][0]["detail"]["fault"]
     assert reconcile(still, code=0)["counts"] == {}
+
+
+def test_the_worker_goes_on_without_a_checkpoint_file(suite: Suite) -> None:
+    (suite.root / "a").write_text("a\n")
+    suite.idle()
+    path = suite.state / "registry" / "checkpoints.jsonl"
+    path.unlink()
+    path.mkdir()
+    (suite.root / "b").write_text("b\n")
+    suite.until(lambda: any(event["event"] == "checkpoint_failed" for event in suite.events("worker")), "it tells")
+    suite.idle()
+    assert ("tree", b"b") in suite.active()
+    path.rmdir()
 
 
 # the commands
@@ -490,7 +511,8 @@ def test_findings_are_listed_shown_acknowledged_closed_and_exported(make_suite: 
     assert "winner: the disk" in run("show", number).out and "acknowledged" in run("list").out
     run("close", number)
     assert suite.findings() == [] and "unregistered" in run("list", "--closed").out
-    assert "standing finding" in run("close", number, code=1).err and "the finding 4711" in run("show", 4711, code=1).err
+    assert "No finding that stands" in run("close", number, code=1).err and "4711" in run("show", 4711, code=1).err
+    assert [step["who"] for step in run("show", number, "--json").json["history"]][-1], "it is known who closed it"
     reconcile(suite, code=1)
     assert [one["id"] for one in suite.findings()] == [number], "what is still true is found again"
     lines = [json.loads(line) for line in run("export").out.splitlines()]
