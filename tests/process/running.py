@@ -227,7 +227,8 @@ class Suite:
     def require_nothing_left_to_do(self) -> None:
         """Every job has ended well."""
         counts = self.queue()
-        assert {state: count for state, count in counts.items() if count and state != "completed"} == {}
+        left = {state: count for state, count in counts.items() if count and state != "completed"}
+        assert left == {}, (left, self.run("queue", "list").out)
 
     def close(self) -> None:
         """Kill what a failed test left, frozen or not."""
