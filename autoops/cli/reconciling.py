@@ -15,6 +15,7 @@ from autoops import clock, names
 from autoops.cli.context import Context, is_terminal, require_state
 from autoops.cli.output import as_json, say
 from autoops.config import Config
+from autoops.core.drift import REGISTRY_EDITED
 from autoops.core.signing import Verifier
 from autoops.errors import Paused, UsageError
 from autoops.log import emit
@@ -22,7 +23,7 @@ from autoops.model import JSON, split_key
 from autoops.pool import asking
 from autoops.pool.pool import Pool
 from autoops.reconcile import outside, proofs
-from autoops.reconcile.reconciler import EDITED, Area, Limits, Reconciler, Told
+from autoops.reconcile.reconciler import Area, Limits, Reconciler, Told
 from autoops.reconcile.record import rebuild, record, record_proofs, repair
 from autoops.runtime import maintenance
 from autoops.store.backlog import Backlog
@@ -70,7 +71,7 @@ def run(ctx: Context, asked: Asked) -> int:
     settings = ctx.running_config()
     mend = asked.repair or settings.reconcile.repair
     outcome = find_out(ctx, settings, asked.path, hashes=asked.hashes, parts=parts)
-    repairs = 0 if asked.report else act(ctx, outcome, parts, hashes=asked.hashes, mend=mend)
+    repairs = 0 if asked.report else act(ctx, outcome, hashes=asked.hashes, mend=mend)
     if asked.json:
         as_json(_facts(outcome, repairs))
     else:
@@ -106,7 +107,9 @@ def find_out(ctx: Context, settings: Config, path: Path | None, *, hashes: bool,
             "replicas": lambda: outside.replicas(registry, settings.replicas, now_s),
         }
         proved = {part: list(prove()) for part, prove in proving.items() if part in parts}
-        edited = {subject.decode() for kind, subject, _ in proved["proofs"] if kind == EDITED} if "proofs" in proved else None
+        edited = (
+            {subject.decode() for kind, subject, _ in proved["proofs"] if kind == REGISTRY_EDITED} if "proofs" in proved else None
+        )
         areas = list(_areas(ctx, settings, path, database, edited, hashes=hashes)) if "files" in parts else []
     return Outcome(areas, proved)
 
@@ -168,7 +171,7 @@ class _Progress:
 # acting
 
 
-def act(ctx: Context, outcome: Outcome, parts: Sequence[str], *, hashes: bool, mend: bool) -> int:
+def act(ctx: Context, outcome: Outcome, *, hashes: bool, mend: bool) -> int:
     """Record what was found and enqueue what mends it; return how many repairs that were."""
     now_s, run = int(time.time()), time.time_ns()
     with ctx.queue_db() as database:

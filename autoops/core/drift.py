@@ -16,6 +16,9 @@ from autoops.core.identity import Verdict
 from autoops.core.view import same_file
 from autoops.model import JSON, Change, Entry, Observation
 
+# kinds that worker and reconciler both know: what one of them finds, the other one minds
+MASS_MISSING, ROOT_REPLACED, ROLLED_BACK, REGISTRY_EDITED = "mass_missing", "root_replaced", "rolled_back", "registry_edited"
+
 Repair = Literal["look", "build", ""]  # a job that looks at the path again; a job that builds a catalog; none
 
 
@@ -39,7 +42,7 @@ RULES: dict[str, Rule] = {
     "duplicate_id": Rule("nobody", "", "a person decides which file is the document; the other one has an ID of its own"),
     "unreadable": Rule("nobody", "", "a person permits reading it"),
     "corrupt": Rule("the registry", "", "a person puts the content back from a backup; or touches the file, if it is right"),
-    "registry_edited": Rule("the ledger", "", "a person puts the registry back, or has the edit taken over (a maintenance window)"),
+    REGISTRY_EDITED: Rule("the ledger", "", "a person puts the registry back, or has the edit taken over (a maintenance window)"),
     "ledger_broken": Rule("the checkpoints", "", "a person goes back to a registry from before"),
     "checkpoint_mismatch": Rule("the signed checkpoint", "", "a person goes back to a registry from before"),
     "catalog_stale": Rule("the registry", "build", "the catalog is built again"),

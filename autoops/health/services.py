@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from autoops.core.drift import MASS_MISSING, REGISTRY_EDITED, ROOT_REPLACED
 from autoops.health.limits import (
     DEAD_LETTERS_CRITICAL,
     DEAD_LETTERS_WARNING,
@@ -23,7 +24,8 @@ from autoops.units.systemd import Shown
 
 UNIT_FAILED = "unit_failed"
 HEALTH_UNIT = "autoops-health.service"
-_GRAVE = ("root_replaced", UNIT_FAILED)  # a whole tree, or a whole service, is not looked after
+# a whole tree, or a whole service, is not looked after; a content is gone; what proves the rest does not prove itself
+_GRAVE = (ROOT_REPLACED, MASS_MISSING, UNIT_FAILED, "corrupt", REGISTRY_EDITED, "ledger_broken", "checkpoint_mismatch")
 _NAMED = 3  # so many are named in a sentence
 
 

@@ -6,14 +6,15 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+from autoops.core.drift import REGISTRY_EDITED
 from autoops.core.signing import Verifier
 from autoops.prove import verify
 from autoops.prove.verify import Fault
 from autoops.store.findings import Found
 from autoops.store.registry import Registry
 
-KINDS = ("registry_edited", "ledger_broken", "checkpoint_mismatch")
-_KIND_OF = {"entry": "registry_edited"}  # all else: the ledger, or what hangs on it
+KINDS = (REGISTRY_EDITED, "ledger_broken", "checkpoint_mismatch")
+_KIND_OF = {"entry": REGISTRY_EDITED}  # all else: the ledger, or what hangs on it
 _MOST = 10_000
 
 

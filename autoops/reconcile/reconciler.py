@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from autoops import names
-from autoops.core.drift import RULES, Difference
+from autoops.core.drift import MASS_MISSING, REGISTRY_EDITED, ROLLED_BACK, ROOT_REPLACED, RULES, Difference
 from autoops.model import JSON, path_key
 from autoops.pool.pool import Pool
 from autoops.reconcile import confirm
@@ -28,8 +28,7 @@ from autoops.walk.hearing import Hearing
 from autoops.walk.scan import Totals
 
 _SETTLE_S = 30.0
-MASS, ROOT_REPLACED, QUARANTINED, ROLLED_BACK = "mass_missing", "root_replaced", "quarantined", "rolled_back"
-EDITED = "registry_edited"
+QUARANTINED = "quarantined"
 
 
 class Limits(NamedTuple):
@@ -102,18 +101,17 @@ class Reconciler:
         if hearing and differences:
             confirm.settle(hearing, self._backlog, _SETTLE_S)
             differences = confirm.look_again(self._pool, self._eyes, differences, self._backlog)
-        mass = self._mass(root, path, gathered.counts["missing"], totals)
+        is_cut = any(count > self._limits.findings for count in gathered.counts.values())
+        missing = gathered.counts["missing"] if is_cut else sum(one.kind == "missing" for one in differences)
+        mass = self._mass(root, path, missing, totals)
         all_told = [self._told(one, mass) for one in differences]
         counts = Counter(one.kind for one in all_told)
-        if self._is_cut(gathered.counts):
+        if is_cut:
             counts |= gathered.counts
         if mass:
             all_told = [mass, *(one for one in all_told if one.kind != "missing")]
-            counts[MASS] = 1
+            counts[MASS_MISSING] = 1
         return Area(root, path, all_told, counts, totals, gathered.unsettled, is_compared=True)
-
-    def _is_cut(self, counts: Counter[str]) -> bool:
-        return any(count > self._limits.findings for count in counts.values())
 
     def _mass(self, root: str, path: bytes, missing: int, totals: Totals) -> Told | None:
         if path:
@@ -123,7 +121,9 @@ class Reconciler:
         if not is_mass(absent, looked, self._limits.missing_share, self._limits.missing_least):
             return None
         detail: JSON = {"absent": absent, "limit_percent": round(self._limits.missing_share * 100), "of": looked}
-        return Told(MASS, path_key(root, b""), detail, Plan("", "a person mounts what is missing, or releases this finding"))
+        return Told(
+            MASS_MISSING, path_key(root, b""), detail, Plan("", "a person mounts what is missing, or releases this finding")
+        )
 
     def _told(self, difference: Difference, mass: Told | None) -> Told:
         subject = path_key(difference.root, difference.path)
@@ -157,8 +157,8 @@ class Reconciler:
         return noted is not None and noted.closed_s is None
 
     def _memory(self, difference: Difference, subject: bytes, entry_id: str, mass: Told | None) -> Memory:
-        keys = [(difference.kind, subject), (QUARANTINED, subject), (MASS, path_key(difference.root, b""))]
-        keys += [(ROLLED_BACK, entry_id.encode()), (EDITED, entry_id.encode())] if entry_id else []
+        keys = [(difference.kind, subject), (QUARANTINED, subject), (MASS_MISSING, path_key(difference.root, b""))]
+        keys += [(ROLLED_BACK, entry_id.encode()), (REGISTRY_EDITED, entry_id.encode())] if entry_id else []
         known = self._findings.about(keys)
         undone = known.get((ROLLED_BACK, entry_id.encode()))
         return Memory(
@@ -166,7 +166,7 @@ class Reconciler:
             known.get(keys[1]),
             undone if undone and would_undo(difference, undone) else None,
             (known.get(keys[2]) or _standing(mass)) if mass else None,
-            self._is_edited(entry_id, known.get((EDITED, entry_id.encode()))),
+            self._is_edited(entry_id, known.get((REGISTRY_EDITED, entry_id.encode()))),
         )
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from autoops.core.drift import OF_FILES, fingerprint
+from autoops.core.drift import MASS_MISSING, OF_FILES, ROOT_REPLACED, fingerprint
 from autoops.model import PRIORITY_CATALOG, PRIORITY_RETRY, PRIORITY_SCAN, Work, path_key
-from autoops.reconcile.reconciler import MASS, QUARANTINED, ROOT_REPLACED, Area
+from autoops.reconcile.reconciler import QUARANTINED, Area
 from autoops.store.backlog import Backlog
 from autoops.store.findings import Findings, Found
 
@@ -31,7 +31,7 @@ def record(findings: Findings, areas: Sequence[Area], *, rehash: bool, now_s: in
         if area.is_compared:
             findings.close_unseen(closed, path_key(area.root, area.path), run, now_s)
             if not area.path:
-                findings.close_unseen((MASS, ROOT_REPLACED), path_key(area.root, b""), run, now_s)
+                findings.close_unseen((MASS_MISSING, ROOT_REPLACED), path_key(area.root, b""), run, now_s)
 
 
 def record_proofs(findings: Findings, kinds: Sequence[str], proved: Sequence[Found], *, now_s: int, run: int) -> None:
@@ -70,4 +70,4 @@ def rebuild(enqueue: Enqueue, backlog: Backlog, found: Sequence[Found]) -> int:
 
 def _is_more_than_told(area: Area) -> bool:
     told = Counter(one.kind for one in area.told)
-    return any(count > told[kind] for kind, count in area.counts.items() if kind in OF_FILES and not area.counts[MASS])
+    return any(count > told[kind] for kind, count in area.counts.items() if kind in OF_FILES and not area.counts[MASS_MISSING])

@@ -16,23 +16,21 @@ from typing import BinaryIO
 from autoops.core.canonical import canonical, parse
 from autoops.core.digest import leaf_of
 from autoops.errors import CannotTell
-from autoops.replica.side import Ledger, Whole
+from autoops.replica.side import Ledger, Whole, WithTree
 from autoops.store.members import DoubleLeaf, Leaf, Members
 
 MAX_LINE_BYTES = 1 << 18  # an entry's canonical text is 65,536 at most; another form of JSON may be longer
 
 
-class Exported:
+class Exported(WithTree):
     """The side of an export."""
-
-    moved_bytes = (0, 0)
 
     def __init__(self, lines: BinaryIO, name: str, members: Members) -> None:
         """Read the whole export. Raises CannotTell."""
         self._lines, self._name, self._members = lines, name, members
         self.ledger: Ledger | None = None
         try:
-            self._tree = members.fill(self._leaves())
+            super().__init__(members.fill(self._leaves()))
         except DoubleLeaf as error:
             raise _unfit(name, f"entry {error} is in it twice") from None
 
@@ -56,18 +54,6 @@ class Exported:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise _unfit(self._name, f"{where} is no entry ({str(error)[:100]})") from None
         return entry_id, text
-
-    def root(self) -> bytes:
-        """Return the digest."""
-        return self._tree.root()
-
-    def mids(self) -> bytes:
-        """Return the mids."""
-        return self._tree.mids()
-
-    def buckets(self, mids: Sequence[int]) -> list[bytes]:
-        """Return bucket hashes."""
-        return [self._tree.buckets(mid) for mid in mids]
 
     def members(self, buckets: Sequence[int]) -> list[bytes]:
         """Return members."""

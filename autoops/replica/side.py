@@ -17,7 +17,7 @@ from autoops.core.ledger import Head
 from autoops.errors import StorageCorrupt
 from autoops.prove.descent import Side
 from autoops.store.members import Members
-from autoops.store.records import digest_after
+from autoops.store.records import digest_after, said_by
 from autoops.store.registry import Registry
 
 
@@ -68,20 +68,18 @@ class RegistryLedger:
         if record is None:
             return None
         try:
-            at = record.text.index('"at":"') + len('"at":"')
-            return Mark(sequence, record.hash, digest_after(record.text), record.text[at : at + 24])
+            return Mark(sequence, record.hash, digest_after(record.text), said_by(record).at)
         except ValueError:  # no commit wrote this
             raise StorageCorrupt(database="registry.db", detail=f"the record of commit {sequence} cannot be read") from None
 
 
-class _OfRegistry:
-    """What both kinds of sides have of a registry. Its tree is given by them."""
-
-    def __init__(self, registry: Registry, tree: Tree) -> None:
-        self._registry, self._tree = registry, tree
-        self.ledger: Ledger | None = RegistryLedger(registry)
+class WithTree:
+    """The upper part of a side: what its tree answers."""
 
     moved_bytes = (0, 0)
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
 
     def root(self) -> bytes:
         """Return the digest."""
@@ -94,6 +92,15 @@ class _OfRegistry:
     def buckets(self, mids: Sequence[int]) -> list[bytes]:
         """Return bucket hashes."""
         return [self._tree.buckets(mid) for mid in mids]
+
+
+class _OfRegistry(WithTree):
+    """What both kinds of sides have of a registry. Its tree is given by them."""
+
+    def __init__(self, registry: Registry, tree: Tree) -> None:
+        super().__init__(tree)
+        self._registry = registry
+        self.ledger: Ledger | None = RegistryLedger(registry)
 
     def entries(self, ids: Sequence[str]) -> list[str]:
         """Return canonical texts; "" for an entry that is not there, though its leaf is."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import cast
 
 from autoops.config import RootConfig
-from autoops.core.drift import action, evidence_of
+from autoops.core.drift import REGISTRY_EDITED, action, evidence_of
 from autoops.core.hints import rename_facts
 from autoops.core.identity import Verdict, decide, is_doubtful
 from autoops.core.view import Place, Sighting, View
@@ -32,7 +32,6 @@ from autoops.work.renames import Renames
 from autoops.work.reporting import report
 from autoops.work.undone import Undone
 
-EDITED = "registry_edited"
 _ASK_AGAIN_S = 0.3  # a deferred decision: by then the other half of a move has been seen
 
 
@@ -114,7 +113,9 @@ class Register:
             self.commit(changes, why)
         except EditedPastLedger as error:
             edited = set(cast("list[str]", error.facts["ids"]))
-            self._findings.open([(EDITED, entry_id.encode(), {"said": str(error)}) for entry_id in edited], int(self._now_s()))
+            self._findings.open(
+                [(REGISTRY_EDITED, entry_id.encode(), {"said": str(error)}) for entry_id in edited], int(self._now_s())
+            )
             changes = [change for change in changes if change.after.id not in edited]
             return self.commit_sound(changes, why) if changes else []
         return list(changes)

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from autoops.core.drift import value_of
+from autoops.core.drift import ROLLED_BACK, value_of
 from autoops.log import emit
 from autoops.model import JSON, Change
 from autoops.store.findings import Finding, Findings
-
-KIND = "rolled_back"
 
 
 class Undone:
@@ -21,7 +19,7 @@ class Undone:
 
     def __init__(self, findings: Findings, now_s: Callable[[], float]) -> None:
         self._findings, self._now_s = findings, now_s
-        self._known = {one.subject for one in findings.each({KIND})}
+        self._known = {one.subject for one in findings.each({ROLLED_BACK})}
 
     def remember(self, changes: Sequence[Change], sequence: int) -> None:
         """Remember what a rollback took back."""
@@ -31,21 +29,21 @@ class Undone:
             undone, now = value_of(change.before), value_of(change.after)
             taken_back = {key: value for key, value in undone.items() if value != now[key]}
             detail: JSON = {"by": f"commit {sequence}", "path": now["path"], "root": now["root"], "undone": taken_back}
-            found.append((KIND, change.after.id.encode(), detail))
+            found.append((ROLLED_BACK, change.after.id.encode(), detail))
         self._findings.open(found, int(self._now_s()))
         self._known.update(subject for _, subject, _ in found)
 
     def forget(self, changes: Sequence[Change]) -> None:
         """Forget what a person has now decided anew."""
         subjects = {change.after.id.encode() for change in changes} & self._known
-        self._findings.close([(KIND, subject) for subject in subjects], int(self._now_s()))
+        self._findings.close([(ROLLED_BACK, subject) for subject in subjects], int(self._now_s()))
         self._known -= subjects
 
     def allowed(self, changes: Sequence[Change]) -> list[Change]:
         """Leave out what would put in again what was taken back."""
         if not self._known:
             return list(changes)
-        keys = [(KIND, key) for change in changes if (key := change.after.id.encode()) in self._known]
+        keys = [(ROLLED_BACK, key) for change in changes if (key := change.after.id.encode()) in self._known]
         held = {one.subject: one for one in self._findings.about(keys).values() if one.closed_s is None}
         kept = [change for change in changes if self._is_allowed(change, held.get(change.after.id.encode()))]
         return kept
@@ -58,7 +56,7 @@ class Undone:
         if memory.released_s is None and puts_in_again(change, memory.detail["undone"]):
             emit("repair_held", path=change.after.path, reason=f"rolled back by {memory.detail['by']}, not released")
             return False
-        self._findings.close([(KIND, subject)], int(self._now_s()))
+        self._findings.close([(ROLLED_BACK, subject)], int(self._now_s()))
         self._known.discard(subject)
         return True
 

@@ -128,8 +128,8 @@ def test_a_worker_that_dies_between_intent_and_renaming_completes_it_after_a_res
 
 
 def test_ten_kills_at_random_moments_lose_nothing(make_suite: Make) -> None:
-    # a job that is killed with its worker five times is taken for poison, and ten kills may well meet one that often
-    suite = make_suite(tables={**SMALL_COMMITS, "queue": {**SMALL_COMMITS.get("queue", {}), "max_attempts": 20}})
+    # a job that dies with its worker five times is taken for poison; of ten kills one path may well meet that many
+    suite = make_suite(tables={**SMALL_COMMITS, "queue": {**SMALL_COMMITS["queue"], "max_attempts": 20}})
     pick = random.Random(10)
     fill(suite.root, 100)
     for number in range(10):

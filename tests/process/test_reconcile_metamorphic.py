@@ -135,7 +135,7 @@ def test_reconciled_it_is_what_a_fresh_registration_would_be(before: list[Step],
         perform(root, after)
         config = lived.checked_config()
         found = find_out(lived, config, None, hashes=False, parts=("files",))
-        act(lived, found, ("files",), hashes=False, mend=True)
+        act(lived, found, hashes=False, mend=True)
         work(lived)
         again = find_out(lived, config, None, hashes=False, parts=("files",))
         assert [one for area in again.areas for one in area.told] == []
