@@ -256,3 +256,27 @@ class LedgerKeyMissing(StorageError):
     """The ledger key {path} is missing, and this ledger is signed by a key already ({known})."""
 
     hint = "put that key back; without it nothing can be added to this ledger (RUNBOOK, 'The ledger key is missing')"
+
+
+class BackupUnsound(CheckFailed):
+    """The snapshot {name} cannot be trusted: {detail}."""
+
+    hint = "take another one (autoops-backup list), and look at the disk that it is on; RUNBOOK, 'Restore'"
+
+
+class BackupForeign(Refused):
+    """Refused: the snapshot {name} is signed by the key {found}..., not by {wanted}...."""
+
+    hint = "if it is your own from before, give that key: --public-key FILE"
+
+
+class BackupNewer(Refused):
+    """Refused: the snapshot {name} was written by a later program, autoops {version}."""
+
+    hint = "upgrade autoops, then try again"
+
+
+class NoBackup(Refused):
+    """Refused: {detail}."""
+
+    hint = "autoops-backup list shows what there is; autoops-backup snapshot takes one"

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 Kind = Literal["file", "link", "fifo", "socket", "block", "char"]
 Status = Literal["active", "missing", "retired"]
 Policy = Literal["observe", "register", "rename"]
-JobKind = Literal["path", "scan", "describe", "patch", "catalog"]
+JobKind = Literal["path", "scan", "describe", "patch", "catalog", "note"]
 JobState = Literal["queued", "running", "completed", "failed", "dead_letter"]
 
 JSON = dict[str, Any]

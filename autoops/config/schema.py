@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from autoops import log, names
+from autoops.config import checks
 from autoops.model import ClassRule, Policy
 
 MIB = 1024 * 1024
@@ -33,54 +32,16 @@ def key(
     return field(default=default, metadata=facts)
 
 
-def _not_empty(text: str) -> str:
-    return "" if text.strip() and text.isprintable() else "must be a word or sentence of one line"
-
-
-def _pattern(text: str) -> str:
-    """Check a gitignore line or a glob; what is left open matches only itself, which nobody means."""
-    if not text.strip() or not text.isprintable():
-        return "must be a pattern of one line"
-    without = re.sub(r"\\.|\[[!^]?\]?[^]]*\]", "", text)
-    return "a [ is never closed" if "[" in without else ""
-
-
-def _regex(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        return f"not a regular expression: {error}"
-    return ""
-
-
-def _hours(text: str) -> str:
-    found = _HOURS.fullmatch(text) if text else None
-    if text and not found:
-        return "must be two times of day such as 01:00-05:00, or empty"
-    return "begins when it ends" if found and found[1] == found[2] else ""
-
-
-_HOURS = re.compile(r"((?:[01]\d|2[0-3]):[0-5]\d)-((?:[01]\d|2[0-3]):[0-5]\d)")
-
-
-def _file_name(text: str) -> str:
-    return "must be a file name, without /" if not text or "/" in text or "\0" in text or text in (".", "..") else ""
-
-
-def _mime(text: str) -> str:
-    return "" if fnmatch.fnmatch(text, "?*/?*") else "must be a MIME type such as text/x-python or text/*"
-
-
 @dataclass(frozen=True)
 class RootConfig:
     """One watched tree."""
 
     path: bytes = key(b"", required=True)
-    name: str = key("", check=_not_empty)  # "": the path, as names.text gives it
+    name: str = key("", check=checks.not_empty)  # "": the path, as names.text gives it
     policy: Policy = key("register", choices=POLICIES)  # noqa: RUF009  # a field, like the others
-    ignore: tuple[str, ...] = key((), check=_pattern)
-    ignore_files: tuple[str, ...] = key((".autoopsignore",), check=_file_name)
-    rename_skip: tuple[str, ...] = key((".*",), check=_pattern)
+    ignore: tuple[str, ...] = key((), check=checks.pattern)
+    ignore_files: tuple[str, ...] = key((".autoopsignore",), check=checks.file_name)
+    rename_skip: tuple[str, ...] = key((".*",), check=checks.pattern)
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -92,14 +53,14 @@ class WatchConfig:
     """How changes are noticed."""
 
     ignore: tuple[str, ...] = key(
-        (".git/", ".hg/", ".svn/", "__pycache__/", "node_modules/", "*.swp", "*.swx", "*~", ".#*", "4913"), check=_pattern
+        (".git/", ".hg/", ".svn/", "__pycache__/", "node_modules/", "*.swp", "*.swx", "*~", ".#*", "4913"), check=checks.pattern
     )
     settle_s: float = key(1.0, low=0, high=3600)
     min_age_s: float = key(0.0, low=0, high=YEAR_S)
     poll_interval_s: float = key(30.0, low=0.1, high=86400)
     poll_types: tuple[str, ...] = key(
         (*NETWORK_TYPES, *FUSE_TYPES),
-        check=_not_empty,
+        check=checks.not_empty,
     )
     rescan_s: float = key(3600.0, low=0, high=YEAR_S)
 
@@ -143,7 +104,7 @@ class ScrubConfig:
     enabled: bool = key(True)
     days: int = key(30, low=3, high=3650)
     bytes_per_s: int = key(50 * MIB, low=1024, high=1024 * 1024 * MIB)
-    window: str = key("", check=_hours)
+    window: str = key("", check=checks.hours)
     max_load: float = key(1.5, low=0, high=1000)
     batch_files: int = key(4096, low=1, high=65536)
 
@@ -160,15 +121,15 @@ class ScrubConfig:
 class ClassConfig:
     """One classification rule as the file has it; `rule_of` gives the form that the program works with."""
 
-    rule: str = key("", check=_not_empty, required=True)
-    class_name: str = key("", check=_not_empty, name="class", required=True)
-    glob: tuple[str, ...] = key((), check=_pattern)
-    type: tuple[str, ...] = key((), check=_mime)
-    shebang: tuple[str, ...] = key((), check=_not_empty)
-    content: str = key("", check=_regex)
-    descriptor: tuple[tuple[str, str], ...] = key((), check=_pattern)
+    rule: str = key("", check=checks.not_empty, required=True)
+    class_name: str = key("", check=checks.not_empty, name="class", required=True)
+    glob: tuple[str, ...] = key((), check=checks.pattern)
+    type: tuple[str, ...] = key((), check=checks.mime)
+    shebang: tuple[str, ...] = key((), check=checks.not_empty)
+    content: str = key("", check=checks.regex)
+    descriptor: tuple[tuple[str, str], ...] = key((), check=checks.pattern)
     confidence: int = key(80, low=0, high=100)
-    tags: tuple[str, ...] = key((), check=_not_empty)
+    tags: tuple[str, ...] = key((), check=checks.not_empty)
 
 
 def rule_of(table: ClassConfig) -> ClassRule:
@@ -176,29 +137,19 @@ def rule_of(table: ClassConfig) -> ClassRule:
     return ClassRule(**{name: getattr(table, name) for name in ClassRule._fields})
 
 
-_CATALOG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 CATALOG_FORMATS = ("jsonl", "csv", "markdown", "html", "hashdeep", "bagit", "command")
-
-
-def _catalog_name(text: str) -> str:
-    """Check a catalog's name; it becomes the name of its directory, and the beginning of its files' names."""
-    return "" if _CATALOG_NAME.fullmatch(text) else "must be letters, digits, '.', '_' and '-', at most 64, the first no '.'"
-
-
-def _argument(text: str) -> str:
-    return "cannot hold a NUL" if "\0" in text else ""
 
 
 @dataclass(frozen=True)
 class CatalogConfig:
     """One catalog: which part of the registry, in which form."""
 
-    name: str = key("", check=_catalog_name, required=True)
+    name: str = key("", check=checks.catalog_name, required=True)
     format: str = key("jsonl", choices=CATALOG_FORMATS)
     root: str = key("")  # "": all
     class_name: str = key("", name="class")  # "": all
     status: str = key("active", choices=("active", "missing", "retired", ""))  # "": all
-    command: tuple[str, ...] = key((), check=_argument)
+    command: tuple[str, ...] = key((), check=checks.argument)
     timeout_s: float = key(600.0, low=0.1, high=86400)
     max_bytes: int = key(1024 * MIB, low=1, high=1024 * 1024 * MIB)
 
@@ -222,6 +173,38 @@ class ReconcileConfig:
 
 
 @dataclass(frozen=True)
+class BackupConfig:
+    """Where snapshots go, and how many are kept."""
+
+    directory: str = key("", check=checks.directory)  # "": backups/ of the state directory
+    full_days: int = key(7, low=1, high=366)
+    keep_last: int = key(3, low=1, high=10_000)
+    keep_hourly: int = key(24, low=0, high=10_000)
+    keep_daily: int = key(7, low=0, high=10_000)
+    keep_weekly: int = key(5, low=0, high=10_000)
+    keep_monthly: int = key(12, low=0, high=10_000)
+    hook_timeout_s: float = key(300.0, low=0.1, high=86400)
+
+
+@dataclass(frozen=True)
+class ArchiveConfig:
+    """The copy of the backups off this host, made by restic; without a repository there is none."""
+
+    repository: str = key("")
+    password_file: str = key("", check=checks.directory)
+    options: tuple[str, ...] = key((), check=checks.not_empty)
+    timeout_s: float = key(3600.0, low=1, high=7 * 86400)
+
+
+@dataclass(frozen=True)
+class DrillConfig:
+    """How a restore is tried out."""
+
+    files: int = key(200, low=0, high=1_000_000)
+    days: int = key(8, low=1, high=366)  # a good drill that is older than this is a reason for concern
+
+
+@dataclass(frozen=True)
 class LogConfig:
     """What is reported, and in which form."""
 
@@ -236,30 +219,15 @@ class ServiceConfig:
     heartbeat_s: float = key(30.0, low=0.1, high=3600)
 
 
-def _place(text: str) -> str:
-    return (
-        "" if text.startswith(("/", "ssh://")) and text.isprintable() else "must be an absolute path, or ssh://host/path/of/state"
-    )
-
-
-def _export(text: str) -> str:
-    return _place(text) if text else ""  # "": another provider is named
-
-
-def _url(text: str) -> str:
-    good = not text or (text.isprintable() and re.fullmatch(r"https?://[^/\s@]+(/\S*)?", text))
-    return "" if good else "must be an http:// or https:// address, without a password"
-
-
 @dataclass(frozen=True)
 class ReplicaConfig:
     """Another copy of this registry, compared with it."""
 
-    name: str = key("", check=_not_empty, required=True)
-    where: str = key("", check=_place, required=True)
+    name: str = key("", check=checks.not_empty, required=True)
+    where: str = key("", check=checks.place, required=True)
     quick: bool = key(False)
     behind_s: float = key(604800.0, low=0, high=10 * YEAR_S)
-    ssh: str = key("ssh", check=_not_empty)
+    ssh: str = key("ssh", check=checks.not_empty)
     timeout_s: float = key(300.0, low=0.1, high=86400)
 
 
@@ -267,12 +235,12 @@ class ReplicaConfig:
 class CheckpointConfig:
     """A file of digests that somebody else writes, and who is asked what the digest should be."""
 
-    name: str = key("", check=_not_empty, required=True)
+    name: str = key("", check=checks.not_empty, required=True)
     file: bytes = key(b"", required=True)
-    digest_key: str = key("digest", check=_not_empty)
-    command: tuple[str, ...] = key((), check=_not_empty)
-    export: str = key("", check=_export)
-    url: str = key("", check=_url)
+    digest_key: str = key("digest", check=checks.not_empty)
+    command: tuple[str, ...] = key((), check=checks.not_empty)
+    export: str = key("", check=checks.export)
+    url: str = key("", check=checks.url)
     timeout_s: float = key(30.0, low=0.1, high=86400)
     interval_s: float = key(300.0, low=1, high=YEAR_S)
     stale_after_s: float = key(3600.0, low=1, high=10 * YEAR_S)
@@ -283,7 +251,7 @@ class RefreshConfig:
     """What is done once about a foreign checkpoint that disagrees, before it is reported."""
 
     enabled: bool = key(False)
-    command: tuple[str, ...] = key((), check=_not_empty)
+    command: tuple[str, ...] = key((), check=checks.not_empty)
     wait_s: float = key(600.0, low=1, high=86400)
 
 
@@ -304,6 +272,9 @@ class Config:
     refresh: RefreshConfig = RefreshConfig()
     catalogs: CatalogsConfig = CatalogsConfig()
     catalog_tables: tuple[CatalogConfig, ...] = field(default=(), metadata={"name": "catalog"})
+    backup: BackupConfig = BackupConfig()
+    archive: ArchiveConfig = ArchiveConfig()
+    drill: DrillConfig = DrillConfig()
     log: LogConfig = LogConfig()
     service: ServiceConfig = ServiceConfig()
 

@@ -1,0 +1,53 @@
+"""Where things are in a backup directory. Paths only; reads and writes nothing.
+
+snapshots/NAME/         one snapshot: manifest.json, queue.db.zst, and in a full one registry.db.zst
+snapshots/.NAME.tmp/    one that is being taken
+ledger/                 the ledger, shipped as it grows, in segments: see segments.py
+abandoned/STAMP/        a whole backup directory, hard-linked: what was there before an older state was put back
+drills.jsonl            one line for each drill: when, of what, how it ended
+lock                    held (flock) by whoever changes anything in here
+window-*.db             copies from before an edit by hand, see window/snapshot.py; nothing in here looks at them
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """One backup directory."""
+
+    directory: Path
+
+    @property
+    def snapshots(self) -> Path:
+        """The directory of snapshots."""
+        return self.directory / "snapshots"
+
+    @property
+    def ledger(self) -> Path:
+        """The directory of ledger segments."""
+        return self.directory / "ledger"
+
+    @property
+    def abandoned(self) -> Path:
+        """The directory of histories that were left."""
+        return self.directory / "abandoned"
+
+    @property
+    def drills(self) -> Path:
+        """How the drills ended."""
+        return self.directory / "drills.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        """What a writer of this directory holds."""
+        return self.directory / "lock"
+
+    def snapshot(self, name: str) -> Path:
+        """One snapshot."""
+        return self.snapshots / name
+
+
+MANIFEST, REGISTRY, QUEUE, CONFIG = "manifest.json", "registry.db.zst", "queue.db.zst", "autoops.toml"
