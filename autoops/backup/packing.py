@@ -1,0 +1,116 @@
+"""Files as they are kept: zstd, with the checksum of both sides. A file that is not what was packed is never given back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO
+
+import zstandard
+
+from autoops.backup.manifest import Packed
+from autoops.errors import BackupUnsound
+
+_LEVEL = 3  # of 1,000 MiB of a registry 9 leaves 3 % less, in four times the time
+_CHUNK_BYTES = 1 << 20
+
+Progress = Callable[[int], None]  # told how many plain bytes were done since it was told last
+
+
+def pack(source: Path, target: Path, progress: Progress = lambda _: None) -> Packed:
+    """Compress a file into a new one that is on the disk when this returns. Raises OSError; then there is no target."""
+    plain, packed = sha256(), sha256()
+    with source.open("rb") as reader, _new(target) as writer:
+        plain_bytes = os.fstat(reader.fileno()).st_size
+        threads = min(4, len(os.sched_getaffinity(0)))
+        compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True, threads=threads).compressobj(size=plain_bytes)
+
+        def put(data: bytes) -> None:
+            packed.update(data)
+            writer.write(data)
+
+        while chunk := reader.read(_CHUNK_BYTES):
+            plain.update(chunk)
+            put(compressor.compress(chunk))
+            progress(len(chunk))
+        put(compressor.flush())
+        size_bytes = writer.tell()
+    return Packed(size_bytes, packed.hexdigest(), plain_bytes, plain.hexdigest())
+
+
+def unpack(source: Path, target: Path, packed: Packed, name: str, progress: Progress = lambda _: None) -> None:
+    """Give back what was packed, as a new file that is on the disk when this returns.
+
+    Raises BackupUnsound, in the name of a snapshot, when it is not that; OSError. Then there is no target.
+    """
+    with _reader(source, name) as reader, _new(target) as writer:
+        plain = sha256()
+        for data in _plain(reader, packed, f"{name}/{source.name}"):
+            plain.update(data)
+            writer.write(data)
+            progress(len(data))
+        if plain.hexdigest() != packed.plain_sha256:
+            raise BackupUnsound(name=name, detail=f"{source.name} holds something else than what was packed")
+
+
+def require_whole(source: Path, packed: Packed, name: str, progress: Progress = lambda _: None) -> None:
+    """Read a packed file. Raises BackupUnsound when it is not what the manifest says, OSError."""
+    with _reader(source, name) as reader:
+        for data in _read(reader, packed, f"{name}/{source.name}"):
+            progress(len(data))
+
+
+def _plain(reader: BinaryIO, packed: Packed, name: str) -> Iterator[bytes]:
+    """Yield what a file holds, at most as much as it should."""
+    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+    left_bytes = packed.plain_bytes
+    try:
+        for chunk in _read(reader, packed, name):
+            data = decompressor.decompress(chunk)
+            left_bytes -= len(data)
+            if left_bytes < 0:
+                raise BackupUnsound(name=name, detail="it holds more than what was packed")
+            yield data
+    except zstandard.ZstdError as error:
+        raise BackupUnsound(name=name, detail=f"it cannot be unpacked ({error})") from None
+    if left_bytes or decompressor.unused_data:
+        raise BackupUnsound(name=name, detail="it holds something else than what was packed")
+
+
+def _read(reader: BinaryIO, packed: Packed, name: str) -> Iterator[bytes]:
+    """Yield a packed file; at its end it is known whether it was the right one."""
+    hashed, size_bytes = sha256(), os.fstat(reader.fileno()).st_size
+    if size_bytes != packed.size_bytes:
+        raise BackupUnsound(name=name, detail=f"it has {size_bytes:,} bytes, not {packed.size_bytes:,}")
+    while chunk := reader.read(_CHUNK_BYTES // 4):  # what is packed may unpack to a hundred times as much
+        hashed.update(chunk)
+        yield chunk
+    if hashed.hexdigest() != packed.sha256:
+        raise BackupUnsound(name=name, detail="it is not what its manifest says: it was damaged or changed")
+
+
+@contextlib.contextmanager
+def _reader(path: Path, name: str) -> Iterator[BinaryIO]:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise BackupUnsound(name=name, detail=f"{path.name} is not there") from None
+    with os.fdopen(fd, "rb") as reader:
+        yield reader
+
+
+@contextlib.contextmanager
+def _new(path: Path) -> Iterator[BinaryIO]:
+    """Make a file that is whole and on the disk, or is not there."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as writer:
+            yield writer
+            writer.flush()
+            os.fsync(writer.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
