@@ -280,3 +280,10 @@ class NoBackup(Refused):
     """Refused: {detail}."""
 
     hint = "autoops-backup list shows what there is; autoops-backup snapshot takes one"
+
+
+class BackupBusy(Refused):
+    """Refused: another process (pid {pid}) is at work in {directory}."""
+
+    transient = True
+    hint = "wait for its end, or look at it: ps -o pid,etime,cmd -p {pid}"

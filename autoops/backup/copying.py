@@ -1,11 +1,11 @@
 """A copy of one state of a database that others write: its file and then its WAL, while a read transaction holds both still.
 
-Why this is one state. While we read, SQLite carries over into the file only frames of the WAL up to our mark, and begins the WAL anew
-only when all of it is in the file and every reader knows (sqlite.org/wal.html, "Concurrency"). So
-- either the WAL is not begun anew: then every page that was written into the file under our hands is also in the WAL, which is copied
-  after it and wins over it; or
-- all of the WAL was in the file when we began: then nothing is written into the file at all while we read, and the WAL that is begun
-  anew, once at most, continues it. It may be begun while we copy it; then its header is another one, and it is copied again.
+Why this is one state. While we read, SQLite carries over into the file only frames of the WAL up to our mark, and begins the WAL
+anew only when all of it is in the file and no reader is in it (sqlite.org/wal.html, "Concurrency"). So
+- either the WAL is not begun anew: then every page that was written into the file under our hands is also in the WAL, which is
+  copied after it and wins over it; or
+- all of the WAL was in the file when we began: then nothing is written into the file at all while we read, and the WAL that is
+  begun anew, once at most, continues it. It may be begun while we copy it; then its header is another one, and it is copied again.
 What was half written when the WAL was copied has no valid checksum, and SQLite leaves it out: what is copied ends with a commit.
 Writers never wait for this, and it never begins again because somebody writes, as the stepwise backup of SQLite does.
 """
