@@ -27,6 +27,11 @@ POINTS: tuple[str, ...] = (
     "describe:after",
     "catalog:made",
     "catalog:exchanged",
+    "snapshot:copied",
+    "snapshot:shipped",
+    "snapshot:packed",
+    "snapshot:published",
+    "prune:renamed",
 )
 
 _armed = os.environ.get("AUTOOPS_TRACE", "").removeprefix("freeze:")

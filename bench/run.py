@@ -22,6 +22,7 @@ from bench import (  # noqa: E402
     w2_check,
     w3_queue,
     w4_watch,
+    w5_backup,
     w6_idle,
     w7_registry,
     w8_catalog,
@@ -32,7 +33,7 @@ from bench.setting import Setting  # noqa: E402
 
 WORKLOADS: dict[str, ModuleType] = {
     module.NAME: module
-    for module in (w1_register, w1_describe, w2_check, w3_queue, w4_watch, w6_idle, w7_registry, w8_catalog, w9_replica)
+    for module in (w1_register, w1_describe, w2_check, w3_queue, w4_watch, w5_backup, w6_idle, w7_registry, w8_catalog, w9_replica)
 }
 
 

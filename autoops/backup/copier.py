@@ -1,4 +1,4 @@
-"""Copies one file to a new one: `python -m autoops.backup.copier SOURCE TARGET`.
+"""Copies one file to a new one: `python copier.py SOURCE TARGET`.
 
 A process of its own, because closing a descriptor of a database drops every lock that SQLite holds on it in the same process
 (sqlite.org/howtocorrupt.html, 2.2).

@@ -26,6 +26,7 @@ from autoops.runtime.signals import die_with_parent
 
 _TRIES = 3  # two are enough
 _HEADER_BYTES = 32
+_COPIER = os.fspath(Path(__file__).with_name("copier.py"))  # run by its path it loads nothing else: 15 ms
 
 
 def copy(database: Path, target: Path, reading: Callable[[], AbstractContextManager[object]]) -> None:
@@ -66,7 +67,7 @@ def _header(wal: Path) -> bytes:
 
 
 def _copy_file(source: Path, target: Path) -> None:
-    command = [sys.executable, "-m", "autoops.backup.copier", os.fspath(source), os.fspath(target)]
+    command = [sys.executable, "-I", "-S", _COPIER, os.fspath(source), os.fspath(target)]
     code = subprocess.run(command, preexec_fn=die_with_parent, check=False).returncode
     if code in (errno.ENOSPC, errno.EDQUOT):
         raise StorageFull(database=target.parent)

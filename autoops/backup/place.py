@@ -1,7 +1,8 @@
 """Where things are in a backup directory. Paths only; reads and writes nothing.
 
-snapshots/NAME/         one snapshot: manifest.json, queue.db.zst, and in a full one registry.db.zst
-snapshots/.NAME.tmp/    one that is being taken
+snapshots/NAME/         one snapshot: manifest.json, queue.db.zst, checkpoints.jsonl.zst, autoops.toml.zst, and in a full one
+                        registry.db.zst
+snapshots/.taking/      one that is being taken; snapshots/.NAME.gone/  one that is being removed
 ledger/                 the ledger, shipped as it grows, in segments: see segments.py
 abandoned/STAMP/        a whole backup directory, hard-linked: what was there before an older state was put back
 drills.jsonl            one line for each drill: when, of what, how it ended
@@ -50,4 +51,5 @@ class Place(NamedTuple):
         return self.snapshots / name
 
 
-MANIFEST, REGISTRY, QUEUE, CONFIG = "manifest.json", "registry.db.zst", "queue.db.zst", "autoops.toml"
+MANIFEST, REGISTRY, QUEUE = "manifest.json", "registry.db.zst", "queue.db.zst"
+CHECKPOINTS, CONFIG = "checkpoints.jsonl.zst", "autoops.toml.zst"

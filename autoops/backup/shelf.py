@@ -53,16 +53,17 @@ class Shelf:
     def get(self, name: str) -> Manifest:
         """Return one snapshot. Raises NoBackup, BackupUnsound, BackupForeign, BackupNewer."""
         if name not in self.names():
-            known = ", ".join(self.names()[-5:])
-            raise NoBackup(detail=f"there is no snapshot {name} in {self.place.directory}" + (f"; the newest are {known}" if known else ""))
+            newest = f"; the newest is {self.names()[-1]}" if self.names() else ""
+            raise NoBackup(detail=f"there is no snapshot {name} in {self.place.directory}{newest}")
         return self._read(name)
 
     def newest(self) -> Manifest:
         """Return the newest one that can be used. Raises NoBackup."""
         good = self.good()
         if not good:
-            unusable = "; ".join(str(one.error) for one in self.all() if isinstance(one, Unreadable))
-            raise NoBackup(detail=f"there is no snapshot in {self.place.directory} that can be used" + (f" ({unusable})" if unusable else ""))
+            faults = [str(one.error) for one in self.all() if isinstance(one, Unreadable)]
+            why = f": {faults[-1]}" if faults else ""
+            raise NoBackup(detail=f"there is no snapshot in {self.place.directory} that can be used{why}")
         return good[-1]
 
     def _or_error(self, name: str) -> Manifest | Unreadable:

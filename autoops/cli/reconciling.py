@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops import clock, names
-from autoops.cli.context import Context, is_terminal, require_state
+from autoops.cli.context import Context, require_state
 from autoops.cli.output import as_json, say
+from autoops.cli.progress import Progress
 from autoops.config import Config
 from autoops.core.drift import REGISTRY_EDITED
 from autoops.core.signing import Verifier
@@ -36,7 +36,6 @@ from autoops.walk.scan import Totals
 _SHOWN = 1000
 _KINDS_OF = {"proofs": proofs.KINDS, "catalogs": outside.KINDS_OF_CATALOGS, "replicas": outside.KINDS_OF_REPLICAS}
 PARTS = ("files", "proofs", "catalogs", "replicas")
-_PROGRESS_S = 0.2
 
 
 class Outcome(NamedTuple):
@@ -139,9 +138,9 @@ def _areas(
             edited=edited,
         )
         hearing = Hearing(database, ctx.state.cookies) if runs else None
-        progress = _Progress()
+        progress = Progress()
         for root, below in places:
-            yield reconciler.compare(root, below, hearing, rehash=hashes, alive=progress.show)
+            yield reconciler.compare(root, below, hearing, rehash=hashes, alive=lambda totals: progress.show(_how_far(totals)))
         progress.end()
 
 
@@ -150,22 +149,8 @@ def _runs(database: Database) -> bool:
     return beat is not None and beat.state == "running" and clock.is_alive(beat.boot_id, beat.pid, beat.start)
 
 
-class _Progress:
-    """One line on a terminal that is written over."""
-
-    def __init__(self) -> None:
-        self._is_shown, self._next_s = is_terminal() and sys.stderr.isatty(), 0.0
-
-    def show(self, totals: Totals) -> None:
-        """Say how far it is."""
-        if self._is_shown and time.monotonic() >= self._next_s:
-            self._next_s = time.monotonic() + _PROGRESS_S
-            print(f"\r{totals.files:,} files, {totals.directories:,} directories looked at", end="", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        """Take the line away."""
-        if self._is_shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+def _how_far(totals: Totals) -> str:
+    return f"{totals.files:,} files, {totals.directories:,} directories looked at"
 
 
 # acting

@@ -1,0 +1,200 @@
+"""Taking a snapshot: copy, prove, ship the ledger, pack, sign, publish.
+
+Guarantees: a snapshot has its name only when it is whole, proved and on the disk; what a killed one left is removed by the next; the
+services go on meanwhile. Reads the state directory; writes the backup directory, under its lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from autoops import __version__
+from autoops.backup import copying, manifest, proof
+from autoops.backup.lock import held
+from autoops.backup.manifest import Kind, Manifest, Packed
+from autoops.backup.packing import pack
+from autoops.backup.place import CHECKPOINTS, CONFIG, MANIFEST, QUEUE, REGISTRY, Place
+from autoops.backup.segments import Segments
+from autoops.backup.shelf import SCHEMAS, Shelf
+from autoops.core.ledger import Head, utc
+from autoops.core.signing import Signer, Verifier
+from autoops.errors import CheckFailed, StorageFull, StorageReadOnly
+from autoops.files import durable
+from autoops.log import emit
+from autoops.state import State
+from autoops.store.database import Database
+from autoops.store.queue import SCHEMA as QUEUE_SCHEMA
+from autoops.store.registry import Registry
+from autoops.trace import trace
+
+Tell = Callable[[str, int], None]  # what is being done, and how many bytes of it were done since it was told last
+
+
+class Wish(NamedTuple):
+    """What is asked for. `config`: the configuration that runs, to be kept too."""
+
+    config: bytes
+    full_s: float  # a full one that is older than this is followed by another one
+    full: bool = False
+
+
+class Copies(NamedTuple):
+    """What was copied, not yet packed."""
+
+    registry: Path
+    queue: Path
+    checkpoints: Path
+
+
+def take(state: State, place: Place, signer: Signer, wish: Wish, tell: Tell = lambda *_: None) -> Manifest:
+    """Take a snapshot and return what it is.
+
+    Raises CheckFailed when a copy does not prove itself, LedgerForked when the registry is not the one whose ledger was shipped
+    before, BackupBusy, StorageFull, StorageReadOnly, StorageError. Then there is no snapshot, and nothing of it is left.
+    """
+    try:
+        for directory in (place.directory, place.snapshots, place.ledger):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with held(place):
+            tidy(place)
+            return _take(state, place, signer, wish, tell)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull(database=place.directory) from error
+        raise StorageReadOnly(database=place.directory, detail=error.strerror) from error
+
+
+def tidy(place: Place) -> None:
+    """Remove what processes left that were killed while they took or removed a snapshot. For who holds the lock."""
+    if place.snapshots.is_dir():
+        for left in place.snapshots.glob(".*"):
+            shutil.rmtree(left)
+
+
+def _take(state: State, place: Place, signer: Signer, wish: Wish, tell: Tell) -> Manifest:
+    verifier, begun_s = Verifier(signer.public), time.time()
+    scratch = place.snapshots / ".taking"
+    scratch.mkdir(mode=0o700)
+    try:
+        copies = _copy(state, scratch, tell)
+        trace("snapshot:copied")
+        head, entries = _prove(copies, verifier, tell)
+        _ship(copies.registry, place)
+        trace("snapshot:shipped")
+        base = None if wish.full else _base(place, copies.registry, verifier, begun_s - wish.full_s)
+        name = f"{_compact(begun_s)}-{head.sequence:012d}"
+        files = _pack(copies, wish.config, scratch, tell, with_registry=base is None)
+        kind: Kind = "incremental" if base else "full"
+        made = Manifest(
+            name,
+            utc(begun_s),
+            kind,
+            base or name,
+            head,
+            entries,
+            files,
+            SCHEMAS,
+            __version__,
+            socket.gethostname(),
+            signer.public.hex(),
+        )
+        _publish(made, signer, scratch, place)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    emit("snapshot_taken", name=name, kind=kind, sequence=head.sequence, size_bytes=made.size_bytes)
+    return made
+
+
+def _compact(at_s: float) -> str:
+    return utc(at_s).replace("-", "").replace(":", "").replace(".", "")
+
+
+# copies
+
+
+def _copy(state: State, scratch: Path, tell: Tell) -> Copies:
+    """Copy what there is, in the order in which nothing can be missed: a checkpoint line speaks of commits that are in a later copy
+    of the registry, and a job that is not in the queue any more made commits that are."""
+    copies = Copies(scratch / "registry.db", scratch / "queue.db", scratch / "checkpoints.jsonl")
+    tell("copying", 0)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copyfile(state.checkpoints, copies.checkpoints, follow_symlinks=False)
+    with Database.open(state.queue_db, QUEUE_SCHEMA, mode="ro") as queue:
+        copying.copy(state.queue_db, copies.queue, queue.snapshot)
+    with contextlib.closing(Registry.open(state.registry_db)) as registry:
+        copying.copy(state.registry_db, copies.registry, registry.snapshot)
+    return copies
+
+
+def _prove(copies: Copies, verifier: Verifier, tell: Tell) -> tuple[Head, int]:
+    """Return where the copied ledger stands, and how many entries there are. Raises CheckFailed."""
+    tell("verifying", 0)
+    fault = proof.queue_fault(copies.queue)
+    if fault:
+        raise CheckFailed(detail=f"no snapshot was taken: the copy of queue.db is not whole ({fault}). See: autoops doctor")
+    fault = proof.registry_fault(copies.registry, copies.checkpoints, verifier, lambda: tell("verifying", 0))
+    if fault:
+        raise CheckFailed(detail=f"no snapshot was taken: the registry does not prove itself ({fault}). See: autoops verify")
+    with contextlib.closing(Registry.open_still(copies.registry)) as registry:
+        return registry.head(), registry.count()
+
+
+def _ship(copied: Path, place: Place) -> None:
+    """Add to the segments what they do not have yet. Raises LedgerForked."""
+    segments = Segments(place.ledger)
+    with contextlib.closing(Registry.open_still(copied)) as registry:
+        segments.append(registry.records(segments.last()[0]))
+
+
+def _base(place: Place, copied: Path, verifier: Verifier, not_before_s: float) -> str | None:
+    """Return the full snapshot that the ledger can be played onto, None when a new one is due."""
+    with contextlib.closing(Registry.open_still(copied)) as registry:
+        for one in reversed(Shelf(place, verifier).good()):
+            record = registry.record(one.head.sequence)
+            if one.kind == "full" and one.at >= utc(not_before_s) and record and record.hash == one.head.hash:
+                return one.name
+    return None
+
+
+# what is kept
+
+
+def _pack(copies: Copies, config: bytes, scratch: Path, tell: Tell, *, with_registry: bool) -> dict[str, Packed]:
+    given = scratch / "autoops.toml"
+    given.write_bytes(config)
+    sources = {QUEUE: copies.queue, CHECKPOINTS: copies.checkpoints, CONFIG: given}
+    if with_registry:
+        sources[REGISTRY] = copies.registry
+    packed = {}
+    for name, source in sources.items():
+        if source.exists():
+            packed[name] = pack(source, scratch / name, lambda done: tell("packing", done))
+    for source in (*copies, given):
+        source.unlink(missing_ok=True)
+    return packed
+
+
+def _publish(made: Manifest, signer: Signer, scratch: Path, place: Place) -> None:
+    signed = manifest.text(made, signer.sign(manifest.signed_bytes(made)))
+    durable.write(scratch / MANIFEST, signed.encode() + b"\n")
+    trace("snapshot:packed")
+    scratch.rename(place.snapshot(made.name))
+    trace("snapshot:published")
+    durable.sync_directory(place.snapshots)
+
+
+def remove(place: Place, name: str) -> None:
+    """Remove a snapshot, for who holds the lock: it is whole, or it has no name any more. Raises OSError."""
+    gone = place.snapshots / f".{name}.gone"
+    place.snapshot(name).rename(gone)
+    durable.sync_directory(place.snapshots)
+    trace("prune:renamed")
+    shutil.rmtree(gone)

@@ -1,0 +1,159 @@
+"""`autoops-backup snapshot|list|prune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autoops import config as configuration
+from autoops.acting import as_owner_of
+from autoops.backup import prune as pruning
+from autoops.backup import snapshot as snapshots
+from autoops.backup.manifest import Manifest
+from autoops.backup.place import Place
+from autoops.backup.retention import Keep
+from autoops.backup.shelf import Shelf, Unreadable
+from autoops.cli.context import Context, require_state
+from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
+from autoops.cli.output import as_json, say, table, warn
+from autoops.cli.progress import Progress
+from autoops.config import Config
+from autoops.config.schema import BackupConfig
+from autoops.core.signing import Signer, Verifier
+from autoops.model import JSON
+
+_DAY_S = 86400.0
+
+
+def snapshot(
+    full: Annotated[
+        bool, typer.Option("--full", help="With the whole registry, also when the ledger since the last one would do.")
+    ] = False,
+    no_prune: Annotated[bool, typer.Option("--no-prune", help="Remove no old ones after it.")] = False,
+    state: StateOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Take a snapshot of registry and queue while they are written: copied, verified, packed, signed; then prune old ones."""
+    ctx = context(state, config)
+    require_state(ctx.state)
+    settings = ctx.running_config()
+    place = place_of(ctx, settings)
+    signer = Signer(ctx.load_key())
+    if dry_run:
+        say(f"would take a snapshot of {ctx.state.registry_db} and {ctx.state.queue_db} into {place.snapshots}")
+        return
+    wish = snapshots.Wish(configuration.as_toml(settings).encode(), settings.backup.full_days * _DAY_S, full)
+    progress = Progress()
+    with as_owner_of(_nearest(place.directory)):
+        made = snapshots.take(ctx.state, place, signer, wish, progress.bytes)
+        progress.end()
+        gone = [] if no_prune else pruning.prune(Shelf(place, Verifier(signer.public)), keep_of(settings.backup)).going
+    if json:
+        as_json(_facts(made) | {"pruned": [one.name for one in gone]})
+        return
+    say(
+        f"snapshot: {place.snapshot(made.name)} ({made.kind}, {_size(made.size_bytes)}, {made.entries:,} entries, commit {made.head.sequence})"
+    )
+    if gone:
+        say(f"pruned: {len(gone)}")
+
+
+def list_snapshots(state: StateOption = None, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """List the snapshots, the oldest first. 1: one of them cannot be used."""
+    ctx = context(state, config)
+    settings = ctx.running_config()
+    shelf = Shelf(place_of(ctx, settings), Verifier(ctx.public_key()))
+    found = shelf.all()
+    why = pruning.plan(shelf, keep_of(settings.backup)).kept
+    unusable = [one for one in found if isinstance(one, Unreadable)]
+    if json:
+        as_json([_facts(one) | {"kept": why.get(one.name, [])} if isinstance(one, Manifest) else _fault(one) for one in found])
+    else:
+        good = [one for one in found if isinstance(one, Manifest)]
+        if good:
+            rows = [
+                (one.name, one.kind, _size(one.size_bytes), f"{one.entries:,}", one.head.sequence, _reasons(why, one))
+                for one in good
+            ]
+            table([("name", "kind", "size", "entries", "commit", "kept as"), *rows])
+        else:
+            say(f"there is no snapshot in {shelf.place.directory}")
+        for one in unusable:
+            warn(f"{one.error}")
+    raise typer.Exit(1 if unusable else 0)
+
+
+def prune(state: StateOption = None, config: ConfigOption = None, json: JsonOption = False, dry_run: DryRunOption = False) -> None:
+    """Remove the snapshots that the retention of [backup] does not keep."""
+    ctx = context(state, config)
+    settings = ctx.running_config()
+    shelf, keep = Shelf(place_of(ctx, settings), Verifier(ctx.public_key())), keep_of(settings.backup)
+    if dry_run or not shelf.names():
+        done = pruning.plan(shelf, keep)
+    else:
+        with as_owner_of(shelf.place.directory):
+            done = pruning.prune(shelf, keep)
+    if json:
+        as_json({"dry_run": dry_run, "kept": done.kept, "pruned": [one.name for one in done.going]})
+        return
+    for one in done.going:
+        say(f"{'would be removed' if dry_run else 'removed'}: {one.name} ({one.kind}, {_size(one.size_bytes)})")
+    say(f"{'would be kept' if dry_run else 'kept'}: {len(done.kept)}")
+
+
+def place_of(ctx: Context, settings: Config) -> Place:
+    """Return the backup directory."""
+    given = settings.backup.directory
+    return Place(Path(given) if given else ctx.state.backups)
+
+
+def keep_of(settings: BackupConfig) -> Keep:
+    """Return the retention."""
+    return Keep(settings.keep_last, settings.keep_hourly, settings.keep_daily, settings.keep_weekly, settings.keep_monthly)
+
+
+def _nearest(directory: Path) -> Path:
+    """Return a directory, or the one above it that exists."""
+    return next(path for path in (directory, *directory.parents) if path.is_dir())
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:,.1f} MB" if size_bytes >= 100_000 else f"{size_bytes / 1e3:,.1f} kB"
+
+
+def _reasons(why: dict[str, list[str]], one: Manifest) -> str:
+    reasons = why.get(one.name, [])
+    bases = sum(reason.startswith("base of") for reason in reasons)
+    rules = [reason for reason in reasons if not reason.startswith("base of")]
+    return ", ".join([*rules, *([f"base of {bases}"] if bases else [])]) or "(goes with the next prune)"
+
+
+def _facts(one: Manifest) -> JSON:
+    return {
+        "at": one.at,
+        "base": one.base,
+        "digest": one.head.digest.hex(),
+        "entries": one.entries,
+        "host": one.host,
+        "kind": one.kind,
+        "name": one.name,
+        "sequence": one.head.sequence,
+        "size_bytes": one.size_bytes,
+        "usable": True,
+        "version": one.version,
+    }
+
+
+def _fault(one: Unreadable) -> JSON:
+    return {"fault": str(one.error), "name": one.name, "usable": False}
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command()(snapshot)
+    app.command("list")(list_snapshots)
+    app.command()(prune)

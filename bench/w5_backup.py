@@ -1,0 +1,226 @@
+"""W5: a consistent copy of a SQLite database while somebody writes it, and the way back from a packed one.
+
+A writer commits one small transaction every 5 ms (WAL, synchronous=FULL). `stall_ms` is its slowest commit while the copy is taken.
+A method that has not ended after a while is stopped: the stepwise backup of SQLite begins again whenever another process writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.measure import MIB, Target, quantile, rounded, spread, summarize, wait_quiet
+from bench.setting import Setting
+
+NAME = "W5"
+NEEDS = {
+    "nothing": "",
+    "cp": "",
+    "python-backup": "",
+    "python-backup-1000": "",
+    "vacuum-into": "",
+    "sqlite3-backup": "program sqlite3",
+    "autoops-copy": "own autoops.backup.copying",
+    "cp-sync": "",
+    "autoops-unpack": "own autoops.backup.packing",
+}
+_LIMIT_S = 20.0
+_ROWS = 50_000  # a transaction, while the database is filled, untimed
+
+BACKUP = """
+import sqlite3, sys
+source, target = sqlite3.connect(sys.argv[1]), sqlite3.connect(sys.argv[2])
+source.backup(target, pages=int(sys.argv[3]), sleep=0.001)
+"""
+COPY = """
+import sqlite3, sys
+from contextlib import contextmanager
+from pathlib import Path
+from autoops.backup.copying import copy
+
+@contextmanager
+def reading():
+    source = sqlite3.connect(sys.argv[1], isolation_level=None)
+    source.execute("BEGIN")
+    source.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+    yield
+    source.close()
+
+copy(Path(sys.argv[1]), Path(sys.argv[2]), reading)
+"""
+
+
+class Run(NamedTuple):
+    """One copy under the writer."""
+
+    wall_s: float
+    stall_ms: float
+    commits: int
+    finished: bool
+
+
+def measure(setting: Setting) -> None:
+    """Measure the copies, then the ways back."""
+    names = setting.taking_part(NAME, NEEDS)
+    place, mib = setting.folder("w5"), 24 if setting.quick else (setting.files or 1024)
+    live = place / "live.db"
+    rows = build(live, mib)
+    taken: dict[str, list[Run]] = {}
+    for name, command in copies(live, place / "copy.db").items():
+        for _ in range(setting.rounds(5) if name in names else 0):
+            wait_quiet(setting.quiet_s)
+            taken.setdefault(name, []).append(under_writer(command, live, place / "copy.db", rows))
+    for name, runs in taken.items():
+        setting.lines.write(NAME, **_facts(name, runs, mib))
+    back = restores(live, place, names, setting)
+    for name, walls_s in back.items():
+        setting.lines.write(NAME, peer=name, mib=mib, wall_s=spread(walls_s))
+    summarize(setting.lines, NAME, targets(taken, back), mib=mib)
+
+
+def _facts(name: str, runs: list[Run], mib: int) -> dict[str, Any]:
+    return {
+        "peer": name,
+        "mib": mib,
+        "wall_s": spread([run.wall_s for run in runs]),
+        "stall_ms": spread([run.stall_ms for run in runs]),
+        "commits": rounded(quantile([run.commits for run in runs], 50)),
+        "finished": all(run.finished for run in runs),
+    }
+
+
+def targets(taken: dict[str, list[Run]], back: dict[str, list[float]]) -> list[Target]:
+    """Return what is promised."""
+    ours, theirs = taken.get("autoops-copy"), taken.get("python-backup")
+
+    def ratio(key: Callable[[Run], float]) -> float | None:
+        return quantile([key(run) for run in ours], 50) / quantile([key(run) for run in theirs], 50) if ours and theirs else None
+
+    unpacked, copied = back.get("autoops-unpack"), back.get("cp-sync")
+    restore = quantile(unpacked, 50) / quantile(copied, 50) if unpacked and copied else None
+    return [
+        Target("consistent copy / Connection.backup in one step", ratio(lambda run: run.wall_s), 0.7),
+        Target("the writer's worst commit meanwhile / that of Connection.backup", ratio(lambda run: run.stall_ms), 0.25),
+        Target("verified restore / cp and sync", restore, 3.5),
+    ]
+
+
+# the copies
+
+
+def build(path: Path, mib: int) -> int:
+    """Fill a database; return how many rows it has."""
+    rows = 0
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as con:
+        con.executescript(
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
+            "CREATE TABLE file (id INTEGER PRIMARY KEY, path TEXT UNIQUE, sha256 BLOB, info BLOB)"
+        )
+        while path.stat().st_size < mib * MIB:
+            con.execute("BEGIN")
+            con.executemany(
+                "INSERT INTO file VALUES (?, ?, ?, ?)",
+                (
+                    (number, f"pkg{number // 6400}/mod{number // 800 % 8}/f{number:08d}.py", os.urandom(32), os.urandom(300))
+                    for number in range(rows, rows + min(_ROWS, mib * 2000))
+                ),
+            )
+            con.execute("COMMIT")
+            con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            rows += min(_ROWS, mib * 2000)
+    return rows
+
+
+def copies(live: Path, copy: Path) -> dict[str, list[str]]:
+    """Return the ways to take a copy."""
+    python = sys.executable
+    return {
+        "nothing": ["sleep", "3"],
+        "cp": ["cp", "--reflink=never", str(live), str(copy)],
+        "python-backup": [python, "-c", BACKUP, str(live), str(copy), "-1"],
+        "python-backup-1000": [python, "-c", BACKUP, str(live), str(copy), "1000"],
+        "vacuum-into": [
+            python,
+            "-c",
+            "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('VACUUM INTO ?', sys.argv[2:])",
+            str(live),
+            str(copy),
+        ],
+        "sqlite3-backup": ["sqlite3", str(live), f".backup {copy}"],
+        "autoops-copy": [python, "-c", COPY, str(live), str(copy)],
+    }
+
+
+def under_writer(command: list[str], live: Path, copy: Path, rows: int) -> Run:
+    """Take one copy while the writer writes."""
+    for left in copy.parent.glob(f"{copy.name}*"):
+        left.unlink()
+    stop, taken = multiprocessing.Event(), multiprocessing.SimpleQueue()
+    process = multiprocessing.Process(target=write, args=(live, rows, stop, taken))
+    process.start()
+    time.sleep(0.5)
+    begun_s = time.monotonic()
+    try:
+        subprocess.run(command, check=True, timeout=_LIMIT_S)
+        finished = True
+    except subprocess.TimeoutExpired:
+        finished = False
+    ended_s = time.monotonic()
+    stop.set()
+    commits = [(at_s, lasted_ms) for at_s, lasted_ms in taken.get() if begun_s <= at_s <= ended_s]
+    process.join()
+    return Run(ended_s - begun_s, max((lasted_ms for _, lasted_ms in commits), default=0.0), len(commits), finished)
+
+
+def write(live: Path, rows: int, stop: Event, taken: Any) -> None:
+    """Commit every 5 ms, until told to stop; give back when each commit ended, and how long it took."""
+    con = sqlite3.connect(live, timeout=60, isolation_level=None)
+    con.execute("PRAGMA synchronous=FULL")
+    lasted, number = [], 0
+    while not stop.is_set():
+        number += 7919
+        begun_s = time.monotonic()
+        con.execute("BEGIN IMMEDIATE")
+        con.execute("UPDATE file SET sha256 = randomblob(32) WHERE id = ?", (number % rows,))
+        con.execute("COMMIT")
+        ended_s = time.monotonic()
+        lasted.append((ended_s, (ended_s - begun_s) * 1e3))
+        time.sleep(0.005)
+    con.close()
+    taken.put(lasted)
+
+
+# the ways back
+
+
+def restores(live: Path, place: Path, names: list[str], setting: Setting) -> dict[str, list[float]]:
+    """Time cp and sync of a database, and the unpacking of it with every checksum."""
+    from autoops.backup import packing
+
+    packed, back = place / "live.db.zst", place / "back.db"
+    told = packing.pack(live, packed)
+
+    def copy() -> None:
+        subprocess.run(["cp", "--reflink=never", str(live), str(back)], check=True)
+        subprocess.run(["sync", str(back)], check=True)
+
+    ways = {"cp-sync": copy, "autoops-unpack": lambda: packing.unpack(packed, back, told, "bench")}
+    walls_s: dict[str, list[float]] = {}
+    for _ in range(setting.rounds(5)):
+        for name, way in ways.items():
+            if name in names:
+                back.unlink(missing_ok=True)
+                wait_quiet(setting.quiet_s)
+                begun_s = time.monotonic()
+                way()
+                walls_s.setdefault(name, []).append(time.monotonic() - begun_s)
+    return walls_s
