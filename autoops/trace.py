@@ -27,6 +27,11 @@ POINTS: tuple[str, ...] = (
     "describe:after",
     "catalog:made",
     "catalog:exchanged",
+    "segment:written",
+    "segment:synced",
+    "segment:packed",
+    "segment:dropped",
+    "segment:unpacked",
 )
 
 _armed = os.environ.get("AUTOOPS_TRACE", "").removeprefix("freeze:")
