@@ -287,3 +287,15 @@ class BackupBusy(Refused):
 
     transient = True
     hint = "wait for its end, or look at it: ps -o pid,etime,cmd -p {pid}"
+
+
+class SegmentUnsound(BackupUnsound):
+    """The shipped ledger cannot be trusted: {name}: {detail}."""
+
+    hint = "look at the disk that it is on; RUNBOOK, 'The shipped ledger is damaged'"
+
+
+class LedgerForked(CheckFailed):
+    """The registry's ledger is not the one that was shipped to {directory}: {detail}."""
+
+    hint = "nothing that was shipped is written over; RUNBOOK, 'ledger_forked'"

@@ -32,6 +32,11 @@ POINTS: tuple[str, ...] = (
     "snapshot:packed",
     "snapshot:published",
     "prune:renamed",
+    "segment:written",
+    "segment:synced",
+    "segment:packed",
+    "segment:dropped",
+    "segment:unpacked",
 )
 
 _armed = os.environ.get("AUTOOPS_TRACE", "").removeprefix("freeze:")

@@ -18,7 +18,7 @@ PACKAGE = Path(autoops.__file__).parent
 
 VOCABULARY = {"errors", "model", "names", "trace", "clock", "acting", "journal", "log", "state", "config"}
 SHARED = {"store", "files", "describe", "runtime", "pool", "units", "walk"}
-ROOMS = {"watch", "work", "catalog", "prove", "window", "health", "reconcile", "replica", "tail"}
+ROOMS = {"watch", "work", "catalog", "prove", "window", "health", "reconcile", "replica", "tail", "backup"}
 MAY_KNOW: dict[str, set[str]] = {
     "core": set(),
     "store": {"core"},
@@ -36,6 +36,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "reconcile": {"core", *SHARED, "prove", "replica"},  # it compares the configured replicas
     "catalog": {"core", *SHARED, "prove"},  # what a catalog has to be is what the check of it says
     "window": {"core", *SHARED, "prove"},  # what an operator edited is admitted when it proves itself
+    "backup": {"core", *SHARED, "prove", "window"},  # to put a registry in another's place is what a window does too
     "work": {"core", *SHARED, "window"},
     "cli": {"core", *SHARED, *ROOMS},
     "__main__": {"cli"},
@@ -58,6 +59,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "typer": ("cli/",),
     "watchdog": ("watch/",),
     "yaml": ("describe/",),
+    "zstandard": ("backup/",),
 }
 # core is values in, values out. (Its schema is read through importlib.resources, as part of the program.)
 IMPURE = {"io", "os", "pathlib", "random", "shutil", "socket", "subprocess", "tempfile", "threading", "time", "uuid"}

@@ -22,6 +22,7 @@ class Record(NamedTuple):
     text: str
     hash: bytes
     signature: bytes
+    submission: str | None = None  # the job that asked for it, where one may do so only once
 
 
 class Records:
@@ -47,13 +48,13 @@ class Records:
 
     def records(self, after: int = 0) -> Iterator[Record]:
         """Yield ledger records in order, those after a sequence."""
-        sql = "SELECT sequence, record, hash, signature FROM ledger WHERE sequence > ? ORDER BY sequence"
+        sql = "SELECT sequence, record, hash, signature, submission FROM ledger WHERE sequence > ? ORDER BY sequence"
         for row in self._reader.each(sql, (after,)):
             yield Record(*row)
 
     def record(self, sequence: int) -> Record | None:
         """Return one ledger record."""
-        row = self._reader.one("SELECT sequence, record, hash, signature FROM ledger WHERE sequence = ?", (sequence,))
+        row = self._reader.one("SELECT sequence, record, hash, signature, submission FROM ledger WHERE sequence = ?", (sequence,))
         return Record(*row) if row else None
 
     def sequence_of(self, submission: str) -> int | None:

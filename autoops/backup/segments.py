@@ -1,0 +1,218 @@
+"""The ledger as it was committed, in files that only grow: `000000000001.jsonl.zst` and so on, the newest `000000000457.jsonl`.
+
+A name is the first sequence in a file. Guarantees: what `append` returned from is on the disk; a record stands after the one that
+it is chained to, or not at all; a crash at any moment leaves a whole ledger up to some record, from which the next writer goes on;
+what was damaged is found by whoever reads it. Reads and writes one directory. A writer holds the lock of the backup directory;
+readers hold nothing, and may read while somebody writes. Each method raises OSError when the disk does not do what it is told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from autoops.backup import frame
+from autoops.backup.segment_files import PACKED, Open, Segment, content_of, end_of, packed, superfluous, truncate, valid
+from autoops.backup.segment_lines import line_of, record_of, split
+from autoops.core.ledger import GENESIS, record_hash
+from autoops.errors import LedgerForked, SegmentUnsound
+from autoops.files import durable
+from autoops.store.records import Record
+from autoops.trace import trace
+
+_NAME = re.compile(r"([0-9]{12,18})\.jsonl(?:\.zst)?")
+
+
+class Segments:
+    """The segments in a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def files(self) -> list[Segment]:
+        """Return what there is, in order."""
+        firsts = {match[1] for match in map(_NAME.fullmatch, self._names()) if match}
+        return [Segment(int(first), valid(self._directory / f"{first}.jsonl")) for first in sorted(firsts, key=int)]
+
+    def _names(self) -> set[str]:
+        """Return the names there are. One look may miss a segment that changes its name meanwhile; two do not."""
+        try:
+            return {*os.listdir(self._directory), *os.listdir(self._directory)}
+        except FileNotFoundError:
+            return set()
+
+    def first(self) -> int:
+        """Return the sequence of the oldest record there, 0 when there is none. Raises SegmentUnsound."""
+        return self.files()[0].first if self.last()[0] else 0
+
+    def last(self) -> tuple[int, bytes]:
+        """Return (sequence, hash) of the newest complete record, (0, GENESIS) when there is none. Raises SegmentUnsound."""
+        for segment in reversed(self.files()):
+            lines, _ = split(content_of(segment) if segment.is_closed else end_of(segment.path))
+            if lines:
+                newest = _record_in(lines[-1], segment)
+                return newest.sequence, newest.hash
+        return 0, GENESIS
+
+    def records(self, after: int = 0, until: int | None = None) -> Iterator[Record]:
+        """Yield the records after a sequence, in order, up to and with another one, which then must be there.
+
+        Raises SegmentUnsound (a BackupUnsound) for a gap, damage, and a hash that does not chain. Signatures are not looked at.
+        """
+        files = self.files()
+        begin = max((number for number, segment in enumerate(files) if segment.first <= max(after, 1)), default=0)
+        sequence, hashed = (0, GENESIS) if not files or files[begin].first == 1 else (files[begin].first - 1, None)
+        if sequence > after:
+            raise SegmentUnsound(name=files[0].path.name, detail=f"it begins with commit {sequence + 1}, after commit {after + 1}")
+        for segment in files[begin:]:
+            if segment.first != sequence + 1:
+                detail = f"it does not follow commit {sequence}, with which the segment before it ends"
+                raise SegmentUnsound(name=segment.path.name, detail=detail)
+            for record in _read(segment, hashed):
+                sequence, hashed = record.sequence, record.hash
+                if until is not None and sequence > until:
+                    return
+                if sequence > after:
+                    yield record
+        if until is not None and max(sequence, after) < until:
+            raise SegmentUnsound(name=str(self._directory), detail=f"it ends with commit {sequence}, before commit {until}")
+
+    def append(self, records: Iterable[Record]) -> int:
+        """Add records, durably, and return how many. Raises LedgerForked for one that does not continue the last, SegmentUnsound.
+
+        On any error nothing of what is not yet synced stays.
+        """
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        self._mend()
+        begun, hashed = self.last()
+        sequence, out = begun, None
+        with contextlib.ExitStack() as opened:
+            for record in records:
+                if record.sequence != sequence + 1 or record_hash(hashed, record.text) != record.hash:
+                    detail = f"its commit {record.sequence} does not follow commit {sequence} there"
+                    raise LedgerForked(directory=self._directory, detail=detail)
+                if out is None or out.is_full(sequence):
+                    if out:
+                        out.sync()
+                    out = opened.enter_context(contextlib.closing(self._open(sequence)))
+                out.write(line_of(record))
+                trace("segment:written")
+                sequence, hashed = record.sequence, record.hash
+            if out:
+                out.sync()
+                trace("segment:synced")
+        return sequence - begun
+
+    def _open(self, sequence: int) -> Open:
+        """Return the segment for what comes after a sequence; close one that is full."""
+        for newest in self.files()[-1:]:
+            if newest.is_closed:
+                break
+            opened = Open(newest)
+            if not opened.is_full(sequence):
+                return opened
+            opened.close()
+            self._close(newest.path)
+        return Open(Segment(sequence + 1, self._directory / f"{sequence + 1:012d}.jsonl"))
+
+    def _close(self, plain: Path) -> None:
+        durable.write(packed(plain), frame.pack(plain.read_bytes()))
+        trace("segment:packed")
+        self._drop(plain)
+
+    def _drop(self, path: Path) -> None:
+        path.unlink()
+        durable.sync_directory(self._directory)
+
+    def cut(self, after: int) -> None:
+        """Drop the records with a greater sequence; killed in the middle, it has dropped some of them, from the end.
+
+        Raises SegmentUnsound when the segment that they begin in is damaged.
+        """
+        self._mend()
+        for segment in reversed(self.files()):
+            if segment.first <= after:
+                return self._shorten(segment, after)
+            self._drop(segment.path)
+            trace("segment:dropped")
+        return None
+
+    def _shorten(self, segment: Segment, after: int) -> None:
+        content = content_of(segment)
+        kept = split(content)[0][: after - segment.first + 1]
+        if _record_in(kept[-1], segment).sequence != segment.first + len(kept) - 1:
+            raise SegmentUnsound(name=segment.path.name, detail=f"line {len(kept)} of it is not commit {after}")
+        end = sum(len(line) + 1 for line in kept)
+        if end >= len(content):
+            return
+        if not segment.is_closed:
+            return truncate(segment.path, end)
+        durable.write(segment.path.with_suffix(""), content[:end])
+        trace("segment:unpacked")
+        self._drop(segment.path)
+
+    def prune(self, before: int, *, dry_run: bool = False) -> list[Segment]:
+        """Drop the closed segments of which every record has a smaller sequence, the oldest first; return them."""
+        files = self.files()
+        old = [one for one, next_one in itertools.pairwise(files) if one.is_closed and next_one.first <= before]
+        for segment in [] if dry_run else old:
+            self._drop(segment.path)
+        return old
+
+    def _mend(self) -> None:
+        """Tidy up what a writer left that was killed."""
+        names = self._names()
+        for name in names:
+            if name.startswith(".") and name.endswith(".tmp"):
+                self._drop(self._directory / name)
+            elif name + PACKED in names:
+                self._drop(superfluous(self._directory / name))
+        for newest in self.files()[-1:]:
+            if not newest.is_closed:
+                self._mend_end(newest.path)
+
+    def _mend_end(self, plain: Path) -> None:
+        size_bytes, tail = plain.stat().st_size, end_of(plain)
+        end = split(tail)[1]
+        kept_bytes = size_bytes - len(tail) + end
+        if kept_bytes == 0:
+            self._drop(plain)
+        elif end < len(tail):
+            truncate(plain, kept_bytes)
+        if end and tail[end - 1 : end] != b"\n":
+            with contextlib.closing(Open(Segment(0, plain))) as out:
+                out.write(b"\n")
+                out.sync()
+
+
+def _read(segment: Segment, hashed: bytes | None) -> list[Record]:
+    """Return the records of a segment that follows a hash (None: not known). Raises SegmentUnsound."""
+    content = content_of(segment)
+    try:
+        return _chained(segment, content, hashed)
+    except SegmentUnsound:  # or a writer took back a part of a line, and wrote on, while it was read
+        again = content_of(segment)
+        if again == content:
+            raise
+        return _chained(segment, again, hashed)
+
+
+def _chained(segment: Segment, content: bytes, hashed: bytes | None) -> list[Record]:
+    records = [_record_in(line, segment) for line in split(content)[0]]
+    for number, record in enumerate(records):
+        if record.sequence != segment.first + number or (hashed and record_hash(hashed, record.text) != record.hash):
+            detail = f"line {number + 1} of it does not follow commit {segment.first + number - 1}"
+            raise SegmentUnsound(name=segment.path.name, detail=detail)
+        hashed = record.hash
+    return records
+
+
+def _record_in(line: bytes, segment: Segment) -> Record:
+    try:
+        return record_of(line)
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise SegmentUnsound(name=segment.path.name, detail=str(error)) from error
