@@ -105,6 +105,12 @@ class Work(NamedTuple):
     delay_s: float = 0.0
 
 
+def note(key: str, actor: str, source: str, reason: str) -> Work:
+    """Return a job that has the ledger say something: a record without patches, written once for each key, however often it is
+    enqueued. `actor`, `source` and `reason` are those of the record."""
+    return Work("note", key.encode(), PRIORITY_OPERATOR, {"actor": actor, "reason": reason, "source": source})
+
+
 def path_key(root: str, path: bytes) -> bytes:
     """Return the queue key of a file or directory: root name, NUL, path below the root."""
     return root.encode() + b"\0" + path

@@ -106,8 +106,9 @@ def _lines(sequence: int, text: str) -> list[str]:
     """Return what one commit did, a line for each of its first patches."""
     if len(text) > _PARSED_BYTES:
         return [f"commit {sequence}: a batch of {text.count(chr(34) + 'op' + chr(34) + ':'):,} changes"]
-    lines = []
-    for patch in parse(text)["patches"][:_LATEST]:
+    record = parse(text)
+    lines = [] if record["patches"] else [f"commit {sequence}: {record['reason']}"]
+    for patch in record["patches"][:_LATEST]:
         if patch["op"] == "create":
             lines.append(f"{patch['entry']['id']}  new       {patch['entry']['path']}")
         else:

@@ -121,7 +121,7 @@ def wait_idle(
 
     waiting = Waiting(context(state))
     deadline = time.monotonic() + timeout
-    kinds = ("path", "scan", "patch") if stage == "register" else ("path", "scan", "patch", "describe")
+    kinds = ("path", "scan", "patch", "note") if stage == "register" else ("path", "scan", "patch", "note", "describe")
     try:
         seen = waiting.for_events(deadline)
         left = waiting.for_jobs(deadline, kinds) if seen else -1

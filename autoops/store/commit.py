@@ -61,7 +61,7 @@ class Why(NamedTuple):
     actor: str
     source: str  # the job: "scan:/srv/docs", "path:/srv/docs/a.txt", "patch:…"
     reason: str
-    submission: str | None = None  # of a submitted patch: applied at most once
+    submission: str | None = None  # the key of a patch or note job, which is done at most once
 
 
 class Restored(NamedTuple):
@@ -110,14 +110,14 @@ class RegistryWriter(Bookkeeping):
         self.total = self.count()
 
     def commit(self, changes: Sequence[Change], why: Why, now_s: float, *, restored: Sequence[Restored] = ()) -> Committed:
-        """Commit changes as one ledger record. IDs of new entries are given here.
+        """Commit changes as one ledger record. IDs of new entries are given here. Without changes the record is a note.
 
         `restored`: rows that somebody wrote into past us, to be put back to what the ledger says before the changes are made.
 
         Raises PreconditionFailed when an entry is no longer at the revision its change was decided on; EditedPastLedger when its
         row is not what the last commit wrote, for a commit over it would hide the edit; StorageError. Then nothing was changed.
         """
-        assert changes
+        assert changes or why.submission  # a note is written once
         trace("commit:before")
         new = ids.allocate(self._last_id, now_s, sum(1 for change in changes if change.before is None))
         supply = iter(new)

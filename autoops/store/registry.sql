@@ -69,7 +69,7 @@ CREATE TABLE history (
 ) STRICT, WITHOUT ROWID;
 
 -- One commit. `record` is its canonical text, `hash` chains it onto the one before, `signature` is over sequence and hash.
--- `submission` is the job that carried a person's patch: it makes applying one twice impossible.
+-- `submission` is the key of the job that carried a person's patch, or a note: it makes doing one twice impossible.
 CREATE TABLE ledger (
     sequence   INTEGER PRIMARY KEY CHECK (sequence >= 1),
     submission TEXT UNIQUE,

@@ -1,4 +1,7 @@
-"""Patch jobs: what people and programs submit, and rollbacks. Applied whole or refused whole, each at most once."""
+"""Patch jobs: what people and programs submit, and rollbacks. Applied whole or refused whole, each at most once.
+
+Note jobs too: what the ledger is to say without a change of any entry, that an older state was put back, say.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +26,22 @@ class Patches:
         self._registry, self._queue, self._register = registry, queue, register
 
     def perform(self, job: Job) -> None:
-        """Apply one patch job and complete it; a refused one becomes a dead letter with the reason."""
+        """Apply one patch or note job and complete it; a refused one becomes a dead letter with the reason."""
         submission = job.key.decode()
         try:
             if self._registry.sequence_of(submission) is None:  # else a crash came between commit and completion
-                self._apply(job.facts, submission)
+                if job.kind == "note":
+                    self._note(job.facts, submission)
+                else:
+                    self._apply(job.facts, submission)
         except (Refused, NotFound) as error:
             emit("patch_refused", key=submission, reason=str(error))
             self._queue.fail(job, str(error), retry=False)
             return
         self._queue.complete([job])
+
+    def _note(self, facts: JSON, submission: str) -> None:
+        self._register.commit((), Why(str(facts["actor"]), str(facts["source"]), str(facts["reason"]), submission))
 
     def _apply(self, facts: JSON, submission: str) -> None:
         actor = str(facts["actor"])

@@ -19,7 +19,7 @@ def report(changes: Sequence[Change], done: Committed, why: Why) -> None:
         sequence=done.head.sequence,
         patches=len(changes),
         digest=done.head.digest.hex()[:16],
-        root=changes[0].after.root,
+        root=changes[0].after.root if changes else "",
         source=why.source,
     )
     if is_verbose() or (len(changes) <= _FEW and why.source != "describe"):

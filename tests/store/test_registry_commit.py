@@ -18,7 +18,7 @@ from autoops.errors import EditedPastLedger, LedgerKeyChanged, PreconditionFaile
 from autoops.model import Change, Described, Entry
 from autoops.prove import verify
 from autoops.store.commit import RegistryWriter, Why
-from autoops.store.records import patch_for, patches_of
+from autoops.store.records import patch_for, patches_of, said_by
 from autoops.store.registry import Registry
 
 
@@ -63,6 +63,27 @@ def test_a_commit_gives_ids_and_writes_what_was_decided(writer: RegistryWriter) 
     assert writer.at("docs", [b"a", b"d/b", b"none", b"d/none"]) == [one, other]
     assert writer.by_id([other.id, "2026013112000009"]) == {other.id: other}
     assert sound(writer)
+
+
+def test_a_note_is_a_record_without_patches(writer: RegistryWriter) -> None:
+    (one,) = commit(writer, created(b"a"))
+    before = writer.ledger_head
+    done = writer.commit((), Why("operator:eva", "restore", "sequence 1 was put back", "restore:1"), NOW_S)
+    assert (done.entries, done.head.sequence, done.head.digest) == ([], 2, before.digest)
+    record = writer.record(2)
+    assert record and patches_of(record) == [] and said_by(record).reason == "sequence 1 was put back"
+    assert writer.sequence_of("restore:1") == 2 and list(writer.entries()) == [one]
+    assert sound(writer)
+
+
+def test_a_note_within_a_burst_leaves_the_late_leaves_late(writer: RegistryWriter, path: Path, signer: Signer) -> None:
+    commit(writer, *[created(b"%d" % number) for number in range(100)])
+    writer.commit((), WHY._replace(submission="n"), NOW_S)
+    assert writer.meta("leaves_until") == 0 and sound(writer)
+    writer.close()
+    again = opened(path, signer)
+    assert again.ledger_head.sequence == 2 and sound(again)
+    again.close()
 
 
 def test_a_commit_updates_and_moves_under_the_next_rev(writer: RegistryWriter) -> None:

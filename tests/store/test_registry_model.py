@@ -20,7 +20,8 @@ from autoops.core.signing import Signer, Verifier, new_key
 from autoops.errors import PreconditionFailed
 from autoops.model import JSON, Change, Described, Entry
 from autoops.prove import verify
-from autoops.store.records import patches_of
+from autoops.store.commit import Why
+from autoops.store.records import patches_of, said_by
 from autoops.store.registry import Registry
 
 SIGNER = Signer(new_key())
@@ -131,7 +132,7 @@ class RegistryModel(RuleBasedStateMachine):
             assert any(self.revisions[entry_id][-1][1] != sequence for entry_id in past)
             return
         own = set(past)
-        if all(
+        if changes and all(
             one.after.status == "retired"
             or all(
                 other.id in own or other.status == "retired" or (other.root, other.path) != (one.after.root, one.after.path)
@@ -144,6 +145,15 @@ class RegistryModel(RuleBasedStateMachine):
                 old = past[one.after.id]
                 if old:
                     assert parse(entry_text(self.entries[one.after.id])) == {**old, "rev": one.after.rev}
+
+    @rule(reason=st.sampled_from(["restored", 'a "reason":"of patches":[ {}']))
+    def note(self, reason: str) -> None:
+        why = Why("operator:eva", "restore", reason, f"note-{len(self.past)}")
+        head = self.writer.commit((), why, self.now_s).head
+        self.past.append({})
+        assert head.sequence == len(self.past) == self.writer.sequence_of(f"note-{len(self.past) - 1}")
+        record = self.writer.record(head.sequence)
+        assert record and said_by(record).reason == reason and patches_of(record) == []
 
     @precondition(lambda self: self.entries)
     @rule(number=PICKS, ctime_ns=st.integers(0, 2**62))
