@@ -299,3 +299,10 @@ class LedgerForked(CheckFailed):
     """The registry's ledger is not the one that was shipped to {directory}: {detail}."""
 
     hint = "nothing that was shipped is written over; RUNBOOK, 'ledger_forked'"
+
+
+class BackupUnwritable(StorageError):
+    """The backup directory {directory} cannot be written: {why}."""
+
+    transient = True
+    hint = "is its disk mounted, has it room, whose is it? findmnt -T {directory}; df -h {directory}; ls -ld {directory}"

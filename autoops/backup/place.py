@@ -15,11 +15,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from autoops.state import State
+
 
 class Place(NamedTuple):
     """One backup directory."""
 
     directory: Path
+
+    @classmethod
+    def of(cls, state: State, configured: str) -> Place:
+        """Return the place that `[backup] directory` names; "": the state directory's own."""
+        return cls(Path(configured) if configured else state.backups)
 
     @property
     def snapshots(self) -> Path:

@@ -31,17 +31,17 @@ class Segments:
     """The segments in a directory."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
 
     def files(self) -> list[Segment]:
         """Return what there is, in order."""
         firsts = {match[1] for match in map(_NAME.fullmatch, self._names()) if match}
-        return [Segment(int(first), valid(self._directory / f"{first}.jsonl")) for first in sorted(firsts, key=int)]
+        return [Segment(int(first), valid(self.directory / f"{first}.jsonl")) for first in sorted(firsts, key=int)]
 
     def _names(self) -> set[str]:
         """Return the names there are. One look may miss a segment that changes its name meanwhile; two do not."""
         try:
-            return {*os.listdir(self._directory), *os.listdir(self._directory)}
+            return {*os.listdir(self.directory), *os.listdir(self.directory)}
         except FileNotFoundError:
             return set()
 
@@ -79,14 +79,14 @@ class Segments:
                 if sequence > after:
                     yield record
         if until is not None and max(sequence, after) < until:
-            raise SegmentUnsound(name=str(self._directory), detail=f"it ends with commit {sequence}, before commit {until}")
+            raise SegmentUnsound(name=str(self.directory), detail=f"it ends with commit {sequence}, before commit {until}")
 
     def append(self, records: Iterable[Record]) -> int:
         """Add records, durably, and return how many. Raises LedgerForked for one that does not continue the last, SegmentUnsound.
 
         On any error nothing of what is not yet synced stays.
         """
-        self._directory.mkdir(mode=0o700, exist_ok=True)
+        self.directory.mkdir(mode=0o700, exist_ok=True)
         self._mend()
         begun, hashed = self.last()
         sequence, out = begun, None
@@ -94,7 +94,7 @@ class Segments:
             for record in records:
                 if record.sequence != sequence + 1 or record_hash(hashed, record.text) != record.hash:
                     detail = f"its commit {record.sequence} does not follow commit {sequence} there"
-                    raise LedgerForked(directory=self._directory, detail=detail)
+                    raise LedgerForked(directory=self.directory, detail=detail)
                 if out is None or out.is_full(sequence):
                     if out:
                         out.sync()
@@ -117,7 +117,7 @@ class Segments:
                 return opened
             opened.close()
             self._close(newest.path)
-        return Open(Segment(sequence + 1, self._directory / f"{sequence + 1:012d}.jsonl"))
+        return Open(Segment(sequence + 1, self.directory / f"{sequence + 1:012d}.jsonl"))
 
     def _close(self, plain: Path) -> None:
         durable.write(packed(plain), frame.pack(plain.read_bytes()))
@@ -126,7 +126,7 @@ class Segments:
 
     def _drop(self, path: Path) -> None:
         path.unlink()
-        durable.sync_directory(self._directory)
+        durable.sync_directory(self.directory)
 
     def cut(self, after: int) -> None:
         """Drop the records with a greater sequence; killed in the middle, it has dropped some of them, from the end.
@@ -168,9 +168,9 @@ class Segments:
         names = self._names()
         for name in names:
             if name.startswith(".") and name.endswith(".tmp"):
-                self._drop(self._directory / name)
+                self._drop(self.directory / name)
             elif name + PACKED in names:
-                self._drop(superfluous(self._directory / name))
+                self._drop(superfluous(self.directory / name))
         for newest in self.files()[-1:]:
             if not newest.is_closed:
                 self._mend_end(newest.path)

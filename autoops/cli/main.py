@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "collect": ("collect",),
     "windows": ("pause", "resume", "maintenance"),
     "catalog": ("catalog",),
+    "backup": ("backup",),
     "queue": ("queue",),
     "roots": ("root",),
     "settings": ("config", "keys"),

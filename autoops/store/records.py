@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from autoops.core.canonical import parse
@@ -46,7 +46,7 @@ class Records:
         except ValueError:  # no commit wrote this
             raise StorageCorrupt(database=_DATABASE, detail=f"the record of commit {row[0]} cannot be read") from None
 
-    def records(self, after: int = 0) -> Iterator[Record]:
+    def records(self, after: int = 0) -> Generator[Record, None, None]:
         """Yield ledger records in order, those after a sequence."""
         sql = "SELECT sequence, record, hash, signature, submission FROM ledger WHERE sequence > ? ORDER BY sequence"
         for row in self._reader.each(sql, (after,)):
