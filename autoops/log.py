@@ -77,6 +77,8 @@ EVENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "scrub_finished": ("info", ("reason", "files", "bytes", "left")),
     "patch_refused": ("warning", ("key", "reason")),
     "rolled_back": ("info", ("sequence",)),
+    "snapshot_taken": ("info", ("name", "kind", "sequence", "size_bytes")),
+    "snapshot_pruned": ("info", ("name",)),
     "catalog_built": ("info", ("name", "done", "reason", "sequence", "entries", "parts_made", "took_s")),
     "catalog_failed": ("error", ("name", "reason")),
     "unit_failed": ("error", ("unit", "result")),

@@ -17,8 +17,11 @@ Alive = Callable[[], None]
 
 
 def registry_fault(copied: Path, checkpoints: Path, verifier: Verifier, alive: Alive = lambda: None) -> str:
-    """Return the first thing that is wrong with a copy of registry.db, "" when it proves itself: SQLite's integrity, the schema, the
-    ledger's chain and signatures, every entry and the digest, and every line of a copy of checkpoints.jsonl that is not newer."""
+    """Return the first thing that is wrong with a copy of registry.db, "" when it proves itself.
+
+    That is SQLite's integrity, the schema, the ledger's chain and signatures, every entry and the digest, and every line of a copy
+    of checkpoints.jsonl from before.
+    """
     try:
         with contextlib.closing(Registry.open_still(copied)) as registry, registry.watched(alive):
             return next(_faults(registry, checkpoints, verifier), "")

@@ -1,7 +1,7 @@
 """Removing the snapshots that the retention does not keep. Reads manifests; removes directories, under the lock.
 
-Guarantee: the newest snapshot that can be used stays, and every one that stays can be restored. One that cannot be used is left for a
-person to look at: it may be evidence, and it protects nothing.
+Guarantee: the newest snapshot that can be used stays, and every one that stays can be restored. One that cannot be used is left for
+a person to look at: it may be evidence, and it protects nothing.
 """
 
 from __future__ import annotations

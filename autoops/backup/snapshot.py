@@ -1,13 +1,12 @@
 """Taking a snapshot: copy, prove, ship the ledger, pack, sign, publish.
 
-Guarantees: a snapshot has its name only when it is whole, proved and on the disk; what a killed one left is removed by the next; the
-services go on meanwhile. Reads the state directory; writes the backup directory, under its lock.
+Guarantees: a snapshot has its name only when it is whole, proved and on the disk; what a killed one left is removed by the next;
+the services go on meanwhile. Reads the state directory; writes the backup directory, under its lock.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import shutil
 import socket
 import time
@@ -21,11 +20,11 @@ from autoops.backup.lock import held
 from autoops.backup.manifest import Kind, Manifest, Packed
 from autoops.backup.packing import pack
 from autoops.backup.place import CHECKPOINTS, CONFIG, MANIFEST, QUEUE, REGISTRY, Place
-from autoops.backup.segments import Segments
 from autoops.backup.shelf import SCHEMAS, Shelf
+from autoops.backup.shipper import reaching, ship
 from autoops.core.ledger import Head, utc
 from autoops.core.signing import Signer, Verifier
-from autoops.errors import CheckFailed, StorageFull, StorageReadOnly
+from autoops.errors import CheckFailed
 from autoops.files import durable
 from autoops.log import emit
 from autoops.state import State
@@ -57,18 +56,14 @@ def take(state: State, place: Place, signer: Signer, wish: Wish, tell: Tell = la
     """Take a snapshot and return what it is.
 
     Raises CheckFailed when a copy does not prove itself, LedgerForked when the registry is not the one whose ledger was shipped
-    before, BackupBusy, StorageFull, StorageReadOnly, StorageError. Then there is no snapshot, and nothing of it is left.
+    before, BackupBusy, BackupUnwritable, StorageError. Then there is no snapshot, and nothing of it is left.
     """
-    try:
+    with reaching(place):
         for directory in (place.directory, place.snapshots, place.ledger):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with held(place):
             tidy(place)
             return _take(state, place, signer, wish, tell)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull(database=place.directory) from error
-        raise StorageReadOnly(database=place.directory, detail=error.strerror) from error
 
 
 def tidy(place: Place) -> None:
@@ -149,9 +144,8 @@ def _prove(copies: Copies, verifier: Verifier, tell: Tell) -> tuple[Head, int]:
 
 def _ship(copied: Path, place: Place) -> None:
     """Add to the segments what they do not have yet. Raises LedgerForked."""
-    segments = Segments(place.ledger)
     with contextlib.closing(Registry.open_still(copied)) as registry:
-        segments.append(registry.records(segments.last()[0]))
+        ship(registry, place)
 
 
 def _base(place: Place, copied: Path, verifier: Verifier, not_before_s: float) -> str | None:

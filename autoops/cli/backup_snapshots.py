@@ -15,11 +15,10 @@ from autoops.backup.manifest import Manifest
 from autoops.backup.place import Place
 from autoops.backup.retention import Keep
 from autoops.backup.shelf import Shelf, Unreadable
-from autoops.cli.context import Context, require_state
+from autoops.cli.context import require_state
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, table, warn
 from autoops.cli.progress import Progress
-from autoops.config import Config
 from autoops.config.schema import BackupConfig
 from autoops.core.signing import Signer, Verifier
 from autoops.model import JSON
@@ -41,7 +40,7 @@ def snapshot(
     ctx = context(state, config)
     require_state(ctx.state)
     settings = ctx.running_config()
-    place = place_of(ctx, settings)
+    place = Place.of(ctx.state, settings.backup.directory)
     signer = Signer(ctx.load_key())
     if dry_run:
         say(f"would take a snapshot of {ctx.state.registry_db} and {ctx.state.queue_db} into {place.snapshots}")
@@ -55,9 +54,8 @@ def snapshot(
     if json:
         as_json(_facts(made) | {"pruned": [one.name for one in gone]})
         return
-    say(
-        f"snapshot: {place.snapshot(made.name)} ({made.kind}, {_size(made.size_bytes)}, {made.entries:,} entries, commit {made.head.sequence})"
-    )
+    what = f"{made.kind}, {_size(made.size_bytes)}, {made.entries:,} entries, commit {made.head.sequence}"
+    say(f"snapshot: {place.snapshot(made.name)} ({what})")
     if gone:
         say(f"pruned: {len(gone)}")
 
@@ -66,7 +64,7 @@ def list_snapshots(state: StateOption = None, config: ConfigOption = None, json:
     """List the snapshots, the oldest first. 1: one of them cannot be used."""
     ctx = context(state, config)
     settings = ctx.running_config()
-    shelf = Shelf(place_of(ctx, settings), Verifier(ctx.public_key()))
+    shelf = Shelf(Place.of(ctx.state, settings.backup.directory), Verifier(ctx.public_key()))
     found = shelf.all()
     why = pruning.plan(shelf, keep_of(settings.backup)).kept
     unusable = [one for one in found if isinstance(one, Unreadable)]
@@ -91,7 +89,7 @@ def prune(state: StateOption = None, config: ConfigOption = None, json: JsonOpti
     """Remove the snapshots that the retention of [backup] does not keep."""
     ctx = context(state, config)
     settings = ctx.running_config()
-    shelf, keep = Shelf(place_of(ctx, settings), Verifier(ctx.public_key())), keep_of(settings.backup)
+    shelf, keep = Shelf(Place.of(ctx.state, settings.backup.directory), Verifier(ctx.public_key())), keep_of(settings.backup)
     if dry_run or not shelf.names():
         done = pruning.plan(shelf, keep)
     else:
@@ -103,12 +101,6 @@ def prune(state: StateOption = None, config: ConfigOption = None, json: JsonOpti
     for one in done.going:
         say(f"{'would be removed' if dry_run else 'removed'}: {one.name} ({one.kind}, {_size(one.size_bytes)})")
     say(f"{'would be kept' if dry_run else 'kept'}: {len(done.kept)}")
-
-
-def place_of(ctx: Context, settings: Config) -> Place:
-    """Return the backup directory."""
-    given = settings.backup.directory
-    return Place(Path(given) if given else ctx.state.backups)
 
 
 def keep_of(settings: BackupConfig) -> Keep:

@@ -331,7 +331,15 @@ def test_a_service_without_a_state_says_what_to_run(tmp_path: Path) -> None:
         assert not (tmp_path / "s").exists()
 
 
-PROGRAMS = ("autoops", "autoops-backup", "autoops-catalog", "autoops-reconciler", "autoops-tailer", "autoops-watcher", "autoops-worker")
+PROGRAMS = (
+    "autoops",
+    "autoops-backup",
+    "autoops-catalog",
+    "autoops-reconciler",
+    "autoops-tailer",
+    "autoops-watcher",
+    "autoops-worker",
+)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

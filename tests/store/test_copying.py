@@ -97,7 +97,7 @@ def test_copies_under_a_writer_and_its_checkpoints_are_committed_states(tmp_path
             target = tmp_path / f"{number}.db"
             copying.copy(live, target, reading)
             seen.append(require_one_state(target, reading.begun_at))
-            assert not [left for left in tmp_path.glob(f"{number}.db-*")]
+            assert not list(tmp_path.glob(f"{number}.db-*"))
             target.unlink()
         assert writer.poll() is None
     assert len(set(seen)) > COPIES // 2  # they were copies of a database that changed

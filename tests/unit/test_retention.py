@@ -62,7 +62,15 @@ def test_a_clock_that_went_back_does_not_make_the_newest_one_old() -> None:
 COUNTS = st.integers(0, 5)
 
 
-@given(st.lists(st.integers(0, 24 * 400), unique=True, max_size=60), st.integers(1, 5), COUNTS, COUNTS, COUNTS, COUNTS, st.integers(1, 9))
+@given(
+    st.lists(st.integers(0, 24 * 400), unique=True, max_size=60),
+    st.integers(1, 5),
+    COUNTS,
+    COUNTS,
+    COUNTS,
+    COUNTS,
+    st.integers(1, 9),
+)
 def test_never_the_last_one_never_a_base_and_never_more_than_asked_for(
     hours: list[int], last: int, hourly: int, daily: int, weekly: int, monthly: int, every: int
 ) -> None:
