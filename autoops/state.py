@@ -5,6 +5,7 @@ queue/worker.sock            datagrams that wake the worker
 queue/health.json            what the last validation of the registry found
 queue/verification.json      how many files were overdue when the health check counted them last
 queue/tail.json              how far the tailer has read checkpoints.jsonl, and what it found
+queue/snapshot.json          how the last snapshot ended, and when the last good one was taken; queue/drill.json: the same of drills
 queue/catalogs.declared      there while the worker's configuration declares catalogs
 queue/cookies/               marks that `autoops wait-idle` sends through the event streams
 registry/registry.db         the truth, written by the worker alone
@@ -48,6 +49,16 @@ class State(NamedTuple):
     def verification(self) -> Path:
         """How many files were overdue."""
         return self.directory / "queue" / "verification.json"
+
+    @property
+    def last_snapshot(self) -> Path:
+        """How the last snapshot ended."""
+        return self.directory / "queue" / "snapshot.json"
+
+    @property
+    def last_drill(self) -> Path:
+        """How the last drill ended."""
+        return self.directory / "queue" / "drill.json"
 
     @property
     def tail(self) -> Path:

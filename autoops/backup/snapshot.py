@@ -75,6 +75,7 @@ def tidy(place: Place) -> None:
 
 def _take(state: State, place: Place, signer: Signer, wish: Wish, tell: Tell) -> Manifest:
     verifier, begun_s = Verifier(signer.public), time.time()
+    name = utc(begun_s).replace("-", "").replace(":", "").replace(".", "")
     scratch = place.snapshots / ".taking"
     scratch.mkdir(mode=0o700)
     try:
@@ -84,7 +85,6 @@ def _take(state: State, place: Place, signer: Signer, wish: Wish, tell: Tell) ->
         _ship(copies.registry, place)
         trace("snapshot:shipped")
         base = None if wish.full else _base(place, copies.registry, verifier, begun_s - wish.full_s)
-        name = f"{_compact(begun_s)}-{head.sequence:012d}"
         files = _pack(copies, wish.config, scratch, tell, with_registry=base is None)
         kind: Kind = "incremental" if base else "full"
         made = Manifest(
@@ -106,10 +106,6 @@ def _take(state: State, place: Place, signer: Signer, wish: Wish, tell: Tell) ->
         raise
     emit("snapshot_taken", name=name, kind=kind, sequence=head.sequence, size_bytes=made.size_bytes)
     return made
-
-
-def _compact(at_s: float) -> str:
-    return utc(at_s).replace("-", "").replace(":", "").replace(".", "")
 
 
 # copies

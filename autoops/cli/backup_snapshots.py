@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +14,7 @@ from autoops import config as configuration
 from autoops.acting import as_owner_of
 from autoops.backup import prune as pruning
 from autoops.backup import snapshot as snapshots
+from autoops.backup.last import remember_fault, remember_good
 from autoops.backup.manifest import Manifest
 from autoops.backup.place import Place
 from autoops.backup.retention import Keep
@@ -21,6 +25,7 @@ from autoops.cli.output import as_json, say, table, warn
 from autoops.cli.progress import Progress
 from autoops.config.schema import BackupConfig
 from autoops.core.signing import Signer, Verifier
+from autoops.errors import AutoopsError, BackupBusy
 from autoops.model import JSON
 
 _DAY_S = 86400.0
@@ -48,7 +53,9 @@ def snapshot(
     wish = snapshots.Wish(configuration.as_toml(settings).encode(), settings.backup.full_days * _DAY_S, full)
     progress = Progress()
     with as_owner_of(_nearest(place.directory)):
-        made = snapshots.take(ctx.state, place, signer, wish, progress.bytes)
+        with remembering(ctx.state.last_snapshot):
+            made = snapshots.take(ctx.state, place, signer, wish, progress.bytes)
+        remember_good(ctx.state.last_snapshot, made.name, time.time())
         progress.end()
         gone = [] if no_prune else pruning.prune(Shelf(place, Verifier(signer.public)), keep_of(settings.backup)).going
     if json:
@@ -101,6 +108,19 @@ def prune(state: StateOption = None, config: ConfigOption = None, json: JsonOpti
     for one in done.going:
         say(f"{'would be removed' if dry_run else 'removed'}: {one.name} ({one.kind}, {_size(one.size_bytes)})")
     say(f"{'would be kept' if dry_run else 'kept'}: {len(done.kept)}")
+
+
+@contextlib.contextmanager
+def remembering(memory: Path) -> Iterator[None]:
+    """Keep how something ended that ends badly."""
+    try:
+        yield
+    except BackupBusy:  # another one is at it
+        raise
+    except AutoopsError as error:
+        with contextlib.suppress(OSError):  # a full disk, say: then the error itself is all that is told
+            remember_fault(memory, str(error), time.time())
+        raise
 
 
 def keep_of(settings: BackupConfig) -> Keep:

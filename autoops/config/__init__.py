@@ -17,12 +17,15 @@ from autoops.config.check import Fault, Where, find_lines, key_of, parse
 from autoops.config.edit import quoted
 from autoops.config.roots import check_roots, state_below
 from autoops.config.schema import (
+    ArchiveConfig,
+    BackupConfig,
     CatalogConfig,
     CatalogsConfig,
     CheckpointConfig,
     ClassConfig,
     Config,
     DescribeConfig,
+    DrillConfig,
     LogConfig,
     QueueConfig,
     ReconcileConfig,
@@ -37,12 +40,15 @@ from autoops.config.schema import (
 from autoops.errors import ConfigError
 
 __all__ = [
+    "ArchiveConfig",
+    "BackupConfig",
     "CatalogConfig",
     "CatalogsConfig",
     "CheckpointConfig",
     "ClassConfig",
     "Config",
     "DescribeConfig",
+    "DrillConfig",
     "LogConfig",
     "QueueConfig",
     "ReconcileConfig",

@@ -27,3 +27,7 @@ VALIDATION_LONGEST_S = 3600.0
 
 # Share of fs.inotify.max_user_watches that one watcher may use before somebody should raise it, percent.
 WATCHES_WARNING = 80.0
+
+# Snapshots are taken hourly by the timer, or once a day by whoever has no systemd. Two of those missed: somebody should look.
+SNAPSHOT_S_WARNING = 26 * 3600.0
+SNAPSHOT_S_CRITICAL = 50 * 3600.0

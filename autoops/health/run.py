@@ -11,9 +11,10 @@ import functools
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from autoops.config import ScrubConfig
+from autoops.backup.last import recall
+from autoops.config import DrillConfig, ScrubConfig
 from autoops.errors import AutoopsError, CannotTell, ConfigError, StorageBusy, StorageError
-from autoops.health import place, registry, services, verification
+from autoops.health import backups, place, registry, services, verification
 from autoops.health.result import Level, Result
 from autoops.health.sources import BUSY_S, Settings, Sources, silent_s
 from autoops.log import emit
@@ -97,6 +98,21 @@ def check_verification(sources: Sources) -> Result:
     return verification.check(registry_db, memory, scrub.days, time.time(), may_count=sources.settings.may_write)
 
 
+def check_backup(sources: Sources) -> Result:
+    """Was a snapshot taken lately?"""
+    last, since_s = recall(sources.state.last_snapshot), None
+    if last is None or not last.good_s:
+        with contextlib.suppress(StorageError):  # a registry that cannot be read has a check of its own
+            since_s = sources.registry.began_s()
+    return backups.snapshots(last, since_s, time.time())
+
+
+def check_drill(sources: Sources) -> Result:
+    """Was a restore tried out lately?"""
+    days = (sources.config.drill if sources.config else DrillConfig()).days
+    return backups.drills(recall(sources.state.last_drill), recall(sources.state.last_snapshot), days, time.time())
+
+
 def check_findings(sources: Sources) -> Result:
     """Does anything need a person?"""
     if sources.settings.may_write:
@@ -156,6 +172,8 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("registry", check_registry),
     ("coverage", check_coverage),
     ("verification", check_verification),
+    ("backup", check_backup),
+    ("drill", check_drill),
     ("findings", check_findings),
     ("units", check_units),
     ("configuration", check_configuration),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from autoops.core.canonical import parse
@@ -56,6 +57,11 @@ class Records:
         """Return one ledger record."""
         row = self._reader.one("SELECT sequence, record, hash, signature, submission FROM ledger WHERE sequence = ?", (sequence,))
         return Record(*row) if row else None
+
+    def began_s(self) -> float | None:
+        """Return when the first commit was made, None before it."""
+        record = self.record(1)
+        return datetime.fromisoformat(said_by(record).at).timestamp() if record else None
 
     def sequence_of(self, submission: str) -> int | None:
         """Return the commit that a submitted patch made."""

@@ -1,4 +1,4 @@
-"""kill -9 while a snapshot is taken or removed: what had a name stays, what had none goes with the next, and nobody is in the way."""
+"""kill -9 while a snapshot is taken or removed: what had a name stays, what had none goes with the next one."""
 
 from __future__ import annotations
 

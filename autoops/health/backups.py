@@ -1,0 +1,47 @@
+"""Are there backups, and were they tried out? Pure: what is remembered of the last ones in, results out."""
+
+from __future__ import annotations
+
+from autoops.backup.last import Last
+from autoops.health.limits import SNAPSHOT_S_CRITICAL, SNAPSHOT_S_WARNING
+from autoops.health.result import Figure, Level, Result, judge
+from autoops.health.services import age
+
+_CHAPTER = "RUNBOOK, 'Backup'"
+
+
+def snapshots(last: Last | None, since_s: float | None, now_s: float) -> Result:
+    """Judge when the last good snapshot was taken. `since_s`: since when there is something to lose, None: nothing is there yet."""
+    remedy = f"autoops-backup snapshot; autoops logs backup; {_CHAPTER}"
+    if last is None or not last.good_s:
+        if since_s is None:
+            return Result("backup", Level.OK, "nothing to back up yet")
+        waits_s = max(0.0, now_s - since_s)
+        level = judge(waits_s, SNAPSHOT_S_WARNING, SNAPSHOT_S_CRITICAL)
+        why = f" ({last.fault})" if last and last.fault else ""
+        said = f"no snapshot was ever taken{why}; the first commit is {age(waits_s)} old"
+        return Result("backup", level, said, remedy=remedy if level or last else "")
+    old_s = max(0.0, now_s - last.good_s)
+    figures = (Figure("snapshot_age", old_s, "s", SNAPSHOT_S_WARNING, SNAPSHOT_S_CRITICAL),)
+    level, said = judge(old_s, SNAPSHOT_S_WARNING, SNAPSHOT_S_CRITICAL), f"the last good snapshot is {age(old_s)} old"
+    if last.fault:
+        return Result("backup", max(level, Level.WARNING), f"{said}; the last one failed: {last.fault}", figures, remedy)
+    return Result("backup", level, said, figures, remedy if level else "")
+
+
+def drills(last: Last | None, snapshot: Last | None, days: int, now_s: float) -> Result:
+    """Judge when a restore was tried out. A backup that was never restored is a hope."""
+    limit_s, remedy = days * 86400.0, "autoops-backup drill; RUNBOOK, 'Drills'"
+    if last is not None and last.fault:
+        return Result("drill", Level.CRITICAL, f"the last drill failed: {last.fault}", remedy=remedy)
+    since_s = last.good_s if last else snapshot.first_s if snapshot else 0.0
+    if not since_s:
+        return Result("drill", Level.OK, "nothing to restore yet")
+    old_s = max(0.0, now_s - since_s)
+    said = (
+        f"the last good drill is {age(old_s)} old"
+        if last
+        else f"no restore was ever tried out; there are snapshots since {age(old_s)}"
+    )
+    level = Level.CRITICAL if old_s >= limit_s else Level.OK
+    return Result("drill", level, said, (Figure("drill_age", old_s, "s", None, limit_s),), remedy if level else "")
