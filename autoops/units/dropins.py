@@ -14,7 +14,7 @@ from autoops import names
 from autoops.units import quoting
 
 DIRECTORY = Path("/etc/systemd/system")
-UNITS = ("autoops-watcher.service", "autoops-worker.service", "autoops-reconciler.service")
+UNITS = ("autoops-watcher.service", "autoops-worker.service", "autoops-reconciler.service", "autoops-drill.service")
 _HOMES = (b"/home", b"/root", b"/run/user")
 _TEMPORARY = (b"/tmp", b"/var/tmp")
 
