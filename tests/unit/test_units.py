@@ -13,7 +13,7 @@ from autoops.units import dropins, quoting, systemd
 from autoops.units.access import Step, Who, steps, ways_out, why_closed
 from autoops.units.dropins import Opening
 
-WATCHER, WORKER, RECONCILER = dropins.UNITS
+WATCHER, WORKER, RECONCILER, DRILL = dropins.UNITS
 
 
 def settings(opening: Opening, unit: str) -> list[str]:
@@ -40,7 +40,7 @@ def test_a_root_in_a_home_is_bound_into_hidden_homes(path: bytes) -> None:
     bound = path.decode()
     assert settings(Opening("d", path), WATCHER) == ["ProtectHome=tmpfs", f"BindReadOnlyPaths=-{bound}"]
     renamed = Opening("d", path, writes=True)
-    for reader in (WATCHER, RECONCILER):
+    for reader in (WATCHER, RECONCILER, DRILL):
         assert settings(renamed, reader) == ["ProtectHome=tmpfs", f"BindReadOnlyPaths=-{bound}"]
     assert settings(renamed, WORKER) == ["ProtectHome=tmpfs", f"BindPaths=-{bound}"]
 
