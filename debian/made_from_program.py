@@ -31,7 +31,14 @@ FILES = {
     "/var/lib/autoops": "The state directory: queue, registry, catalogs, backups.",
     "/var/lib/autoops/.maintenance": "While it exists, nothing is written.",
 }
-SERVICES = ("autoops-watcher(8)", "autoops-worker(8)", "autoops-tailer(8)", "autoops-reconciler(8)", "autoops-catalog(8)", "autoops-backup(8)")
+SERVICES = (
+    "autoops-watcher(8)",
+    "autoops-worker(8)",
+    "autoops-tailer(8)",
+    "autoops-reconciler(8)",
+    "autoops-catalog(8)",
+    "autoops-backup(8)",
+)
 SEE_ALSO = f"{', '.join(SERVICES)}, systemctl(1), journalctl(1); /usr/share/doc/autoops/RUNBOOK.md"
 
 

@@ -15,9 +15,9 @@ _LOOK_S = 0.05
 
 
 @contextlib.contextmanager
-def held(place: Place, wait_s: float = 10.0) -> Iterator[None]:
-    """Hold a backup directory. Raises BackupBusy when another process has it for longer than that, OSError."""
-    fd = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def held(place: Place, wait_s: float = 10.0, name: str = "lock") -> Iterator[None]:
+    """Hold a backup directory, or another lock in it. Raises BackupBusy when a process has it for longer than that, OSError."""
+    fd = os.open(place.directory / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         end_s = time.monotonic() + wait_s
         while not _take(fd):

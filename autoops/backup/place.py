@@ -5,7 +5,7 @@ snapshots/NAME/         one snapshot: manifest.json, queue.db.zst, checkpoints.j
 snapshots/.taking/      one that is being taken; snapshots/.NAME.gone/  one that is being removed
 ledger/                 the ledger, shipped as it grows, in segments: see segments.py
 abandoned/STAMP/        a whole backup directory, hard-linked: what was there before an older state was put back
-drills.jsonl            one line for each drill: when, of what, how it ended
+.drill/, .drill.lock    where a drill restores to; held by it
 lock                    held (flock) by whoever changes anything in here
 window-*.db             copies from before an edit by hand, see window/snapshot.py; nothing in here looks at them
 """
@@ -42,16 +42,6 @@ class Place(NamedTuple):
     def abandoned(self) -> Path:
         """The directory of histories that were left."""
         return self.directory / "abandoned"
-
-    @property
-    def drills(self) -> Path:
-        """How the drills ended."""
-        return self.directory / "drills.jsonl"
-
-    @property
-    def lock(self) -> Path:
-        """What a writer of this directory holds."""
-        return self.directory / "lock"
 
     def snapshot(self, name: str) -> Path:
         """One snapshot."""

@@ -207,6 +207,11 @@ class Registry(Verified, Directories):
         sql = f"SELECT {COLUMNS} {FROM} WHERE e.status = 'missing' AND e.since_s < ? AND r.name = ? ORDER BY e.since_s LIMIT ?"
         return [entry_of(row) for row in self._reader.query(sql, (before_s, root, limit))]
 
+    def some_files(self, most: int) -> list[Entry]:
+        """Return files that should be on the disk, chosen at random."""
+        chosen = "SELECT id FROM entry WHERE status = 'active' AND kind = 'file' AND sha256 IS NOT NULL ORDER BY random() LIMIT ?"
+        return [entry_of(row) for row in self._reader.query(f"SELECT {COLUMNS} {FROM} WHERE e.id IN ({chosen})", (most,))]
+
     # what stage two asks
 
     def pending(self, after: str, limit: int) -> list[Pending]:
