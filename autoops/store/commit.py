@@ -27,7 +27,8 @@ from autoops.trace import trace
 
 _CACHED_DIRECTORIES = 1_000
 _CACHE_KIB = 4 * 1024
-_WAL_BYTES = 64 * 1024 * 1024
+WAL_BYTES = 64 * 1024 * 1024
+_READERS_S = 0.02  # nobody is committed for meanwhile
 _LATE = 16_000  # leaves that lag behind at most: some 3 MiB
 
 _INSERT = (
@@ -227,9 +228,11 @@ class RegistryWriter(Bookkeeping):
         super().forget_directories(root, paths)
         self._directories.clear()
 
-    def checkpoint(self, *, least_bytes: int = _WAL_BYTES, truncate: bool = False) -> Checkpoint | None:
+    def checkpoint(self, *, least_bytes: int = WAL_BYTES, truncate: bool = False) -> Checkpoint | None:
         """Carry the WAL over into the database when it has grown; None when it has not."""
-        return self._db.checkpoint(truncate=truncate) if self._db.wal_bytes >= least_bytes else None
+        if self._db.wal_bytes < least_bytes:
+            return None
+        return self._db.checkpoint(truncate=truncate, readers_s=1.0 if truncate else _READERS_S)
 
     @property
     def ledger_head(self) -> Head:

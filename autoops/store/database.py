@@ -30,7 +30,7 @@ Mode = Literal["ro", "rw", "create"]
 CACHE_KIB = 4096
 WAL_KEPT_BYTES = 16 << 20  # a WAL that a burst made larger is cut back to this when it begins anew
 _WATCHED_STEPS = 10_000  # of SQLite's virtual machine: about a millisecond
-_CHECKPOINT_BUSY_S = 1.0  # how long a checkpoint waits for readers, while every writer waits for it
+_READERS_S = 1.0  # how long a checkpoint waits for readers, while every writer waits for it
 
 
 class Checkpoint(NamedTuple):
@@ -177,12 +177,12 @@ class Database(Reader):
         header, held = _wal_state(self.path)
         return 0 if header == self._emptied else held
 
-    def checkpoint(self, wait_s: float = 2.0, *, truncate: bool = False) -> Checkpoint:
+    def checkpoint(self, wait_s: float = 2.0, *, readers_s: float = _READERS_S, truncate: bool = False) -> Checkpoint:
         """Carry the WAL over into the database and begin it anew, with every guarded writer held out.
 
         The file is written over from its start, for growing it costs each commit a third of its speed; truncate: cut it to
         nothing, before somebody else gets the files. Skipped, with the reason in the result, when writers leave no gap for
-        `wait_s` seconds or a reader holds the WAL; call it again later. Raises StorageSuspect when the disk fails; then nobody
+        `wait_s` seconds or a reader holds the WAL for `readers_s`; call it again later. Raises StorageSuspect when the disk fails; then nobody
         writes or checkpoints this database again.
         """
         assert self.writable, "opened for reading"
@@ -191,7 +191,7 @@ class Database(Reader):
             return Checkpoint(False, f"writers left no gap for {wait_s} s", self.wal_bytes)
         try:
             refuse_suspect(self.path, self._flag)
-            busy, pages, moved = self._move("TRUNCATE" if truncate else "RESTART")
+            busy, pages, moved = self._move("TRUNCATE" if truncate else "RESTART", readers_s)
             if not busy:
                 self._emptied = _wal_state(self.path)[0]
         finally:
@@ -199,11 +199,11 @@ class Database(Reader):
                 self._guard.release()
         return Checkpoint(not busy, f"a reader holds the WAL: {moved} of {pages} pages moved" if busy else "", self.wal_bytes)
 
-    def _move(self, kind: str) -> Row:
+    def _move(self, kind: str, readers_s: float) -> Row:
         """Run the checkpoint and return its row (busy, pages in the WAL, pages moved): errors are raised, busy is not."""
         try:
             # Not 0: with no wait at all it becomes PASSIVE, the kind that loses data beside an unguarded writer.
-            self._con.execute(f"PRAGMA busy_timeout={int(_CHECKPOINT_BUSY_S * 1000)}").fetchall()
+            self._con.execute(f"PRAGMA busy_timeout={max(1, int(readers_s * 1000))}").fetchall()
             row: Row = self._con.execute(f"PRAGMA wal_checkpoint({kind})").fetchone()
             self._con.execute(f"PRAGMA busy_timeout={int(self._busy_s * 1000)}").fetchall()
             return row

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from autoops.config import Config
 from autoops.core.identity import retired
 from autoops.model import Job
-from autoops.store.commit import RegistryWriter, Why
+from autoops.store.commit import WAL_BYTES, RegistryWriter, Why
 from autoops.store.database import Database
 from autoops.store.queue import Queue
 from autoops.trace import trace
@@ -21,6 +21,7 @@ from autoops.work.timer import Timer
 _SWEEP_S = 600.0
 _SWEEP_ENTRIES = 1000
 _WAL_S = 0.5
+_READER_S = 5.0
 _NOTES_S = 30.0
 _IDLE_CHECKPOINT_BYTES = 1 << 20
 
@@ -43,6 +44,7 @@ class House:
         self._queue, self._queue_db, self._masses, self._catalogs = queue, queue_db, masses, catalogs
         lease_s = config.queue.lease_s
         self._rescue, self._extend = Timer(lease_s / 2), Timer(lease_s / 3)
+        self._reader_s = 0.0  # until then the WAL is left to who reads it
         self._sweep, self._wal, self._notes = Timer(_SWEEP_S), Timer(_WAL_S), Timer(_NOTES_S)
 
     def keep(self, now_s: float, held: Sequence[Job], *, scanning: bool, looking: bool) -> None:
@@ -58,19 +60,28 @@ class House:
         if not scanning:
             self._registry.store_leaves()
         if self._wal.rings(now_s):
-            self._checkpoint_wals()
+            self._checkpoint_wals(now_s)
         self._catalogs.keep(self._registry.ledger_head.sequence)  # before the checkpoint line, which may start the builder
         if self._checkpoints.due and not scanning and not looking:
             self._checkpoints.write(time.time())
 
     def rest(self, now_s: float) -> float:
         """Return the seconds until something is due on a worker that has nothing to do; 0 after doing what idleness allows."""
-        if self._registry.checkpoint(least_bytes=_IDLE_CHECKPOINT_BYTES):
+        if self._carry_over(now_s, least_bytes=_IDLE_CHECKPOINT_BYTES):
             return 0.0
         return self._rescue.due_s - now_s
 
-    def _checkpoint_wals(self) -> None:
-        self._registry.checkpoint()
+    def _carry_over(self, now_s: float, *, least_bytes: int) -> bool:
+        """Carry the registry's WAL over. A reader (a snapshot that is taken, say) may hold it for minutes: asked now and then."""
+        if now_s < self._reader_s:
+            return False
+        done = self._registry.checkpoint(least_bytes=least_bytes)
+        if done is not None and not done.done:
+            self._reader_s = now_s + _READER_S
+        return done is not None and done.done
+
+    def _checkpoint_wals(self, now_s: float) -> None:
+        self._carry_over(now_s, least_bytes=WAL_BYTES)
         if self._queue_db.wal_bytes >= self._config.queue.checkpoint_bytes:
             trace("checkpoint:before")
             self._queue_db.checkpoint()
