@@ -182,8 +182,8 @@ class Database(Reader):
 
         The file is written over from its start, for growing it costs each commit a third of its speed; truncate: cut it to
         nothing, before somebody else gets the files. Skipped, with the reason in the result, when writers leave no gap for
-        `wait_s` seconds or a reader holds the WAL for `readers_s`; call it again later. Raises StorageSuspect when the disk fails; then nobody
-        writes or checkpoints this database again.
+        `wait_s` seconds or a reader holds the WAL for `readers_s`; call it again later. Raises StorageSuspect when the disk
+        fails; then nobody writes or checkpoints this database again.
         """
         assert self.writable, "opened for reading"
         assert not self._con.in_transaction, "a checkpoint is no part of a transaction"

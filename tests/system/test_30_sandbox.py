@@ -12,7 +12,7 @@ import pytest
 from machine import DAEMONS, Machine
 
 READING = ("watcher", "worker", "tailer", "reconciler", "scrub", "verify", "health")
-SERVICES = tuple(f"autoops-{name}" for name in (*READING, "catalog", "catalog-nightly", "failed@x"))
+SERVICES = tuple(f"autoops-{name}" for name in (*READING, "catalog", "catalog-nightly", "backup", "drill", "failed@x"))
 MOST_EXPOSED = 0.2
 MOST_EXPOSED_READING_ALL = 0.6
 UNITS = "/usr/lib/systemd/system"
@@ -30,6 +30,8 @@ ALLOWED = {
     "autoops-health": {f"write {STATE}/queue"},
     "autoops-reconciler": {f"write {STATE}/queue"},
     "autoops-scrub": {f"write {STATE}/queue"},
+    "autoops-backup": {f"write {STATE}/queue", f"write {STATE}/backups"},
+    "autoops-drill": {f"write {STATE}/queue", f"write {STATE}/backups"},
     "autoops-verify": set(),
     "autoops-failed@x": {f"write {STATE}/queue"},
 }
