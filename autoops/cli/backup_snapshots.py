@@ -25,7 +25,7 @@ from autoops.cli.output import as_json, say, table, warn
 from autoops.cli.progress import Progress
 from autoops.config.schema import BackupConfig
 from autoops.core.signing import Signer, Verifier
-from autoops.errors import AutoopsError, BackupBusy
+from autoops.errors import AutoopsError, BackupBusy, LedgerKeyChanged
 from autoops.model import JSON
 
 _DAY_S = 86400.0
@@ -46,7 +46,7 @@ def snapshot(
     require_state(ctx.state)
     settings = ctx.running_config()
     place = Place.of(ctx.state, settings.backup.directory)
-    signer = Signer(ctx.load_key())
+    signer = _signer(ctx)
     if dry_run:
         say(f"would take a snapshot of {ctx.state.registry_db} and {ctx.state.queue_db} into {place.snapshots}")
         return
@@ -108,6 +108,14 @@ def prune(state: StateOption = None, config: ConfigOption = None, json: JsonOpti
     for one in done.going:
         say(f"{'would be removed' if dry_run else 'removed'}: {one.name} ({one.kind}, {_size(one.size_bytes)})")
     say(f"{'would be kept' if dry_run else 'kept'}: {len(done.kept)}")
+
+
+def _signer(ctx: Context) -> Signer:
+    """Return the ledger's key. Raises LedgerKeyMissing, LedgerKeyChanged, CannotTell."""
+    signer, known = Signer(ctx.load_key()), ctx.public_key()
+    if signer.public != known:
+        raise LedgerKeyChanged(database=ctx.state.registry_db, known=known.hex(), given=signer.public.hex())
+    return signer
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ from autoops.store.registry import SCHEMA as REGISTRY
 from autoops.store.registry import Registry
 
 SYSTEM_STATE = Path("/var/lib/autoops")  # where the package keeps it
+SYSTEM_KEY = Path("/etc/autoops/ledger.key")  # and its key, which only root can read
 
 _CREDENTIAL = "ledger-key"
 _MOST_WORKERS = 256
@@ -91,9 +92,14 @@ class Context(NamedTuple):
         Waker(self.state.worker_socket).wake()
 
     def load_key(self) -> bytes:
-        """Return the private ledger key: systemd's credential, else the state directory's. Raises LedgerKeyMissing, CannotTell."""
+        """Return the private ledger key: systemd's credential, else the state directory's, else the package's.
+
+        Raises LedgerKeyMissing, CannotTell.
+        """
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
         path = Path(credentials, _CREDENTIAL) if credentials else self.state.private_key
+        if not credentials and self.state.directory == SYSTEM_STATE and not path.exists():
+            path = SYSTEM_KEY
         try:
             return path.read_bytes()
         except OSError as error:

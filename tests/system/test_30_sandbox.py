@@ -30,8 +30,8 @@ ALLOWED = {
     "autoops-health": {f"write {STATE}/queue"},
     "autoops-reconciler": {f"write {STATE}/queue"},
     "autoops-scrub": {f"write {STATE}/queue"},
-    "autoops-backup": {f"write {STATE}/queue", f"write {STATE}/backups"},
-    "autoops-drill": {f"write {STATE}/queue", f"write {STATE}/backups"},
+    "autoops-backup": {f"write {STATE}/queue", f"write {STATE}/backups", f"list {STATE}/backups"},
+    "autoops-drill": {f"write {STATE}/queue", f"write {STATE}/backups", f"list {STATE}/backups"},
     "autoops-verify": set(),
     "autoops-failed@x": {f"write {STATE}/queue"},
 }
