@@ -81,6 +81,10 @@ class Segments:
         if until is not None and max(sequence, after) < until:
             raise SegmentUnsound(name=str(self.directory), detail=f"it ends with commit {sequence}, before commit {until}")
 
+    def within(self, segment: Segment) -> list[Record]:
+        """Return the records of one segment. Raises SegmentUnsound."""
+        return _read(segment, None)
+
     def append(self, records: Iterable[Record]) -> int:
         """Add records, durably, and return how many. Raises LedgerForked for one that does not continue the last, SegmentUnsound.
 

@@ -21,7 +21,7 @@ from autoops.backup.manifest import Kind, Manifest, Packed
 from autoops.backup.packing import pack
 from autoops.backup.place import CHECKPOINTS, CONFIG, MANIFEST, QUEUE, REGISTRY, Place
 from autoops.backup.shelf import SCHEMAS, Shelf
-from autoops.backup.shipper import reaching, ship
+from autoops.backup.shipping import reaching, ship
 from autoops.core.ledger import Head, utc
 from autoops.core.signing import Signer, Verifier
 from autoops.errors import CheckFailed

@@ -9,7 +9,7 @@ import typer
 from autoops.acting import as_owner_of
 from autoops.backup.lock import held
 from autoops.backup.place import Place
-from autoops.backup.shipper import pending, reaching, ship
+from autoops.backup.shipping import pending, reaching, ship
 from autoops.cli.context import require_state
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say

@@ -13,7 +13,7 @@ from autoops.backup import check
 from autoops.backup.manifest import Manifest
 from autoops.backup.place import Place
 from autoops.backup.shelf import Shelf, Unreadable
-from autoops.backup.shipper import reaching
+from autoops.backup.shipping import reaching
 from autoops.cli.options import ConfigOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say
 from autoops.cli.progress import Progress

@@ -1,4 +1,4 @@
-"""The services' own programs, `autoops-watcher`, `-worker`, `-tailer`, `-catalog`: few options, and nothing else.
+"""The services' own programs, `autoops-watcher`, `-worker`, `-tailer`, `-shipper`, `-catalog`: few options, and nothing else.
 
 (argparse and not typer: that is 8 MiB and 40 ms in each process, for four options.)
 """
@@ -19,6 +19,7 @@ from autoops.state import State
 _SERVICES: dict[str, tuple[str, Callable[[Context], int]]] = {
     "watcher": ("Watch for changes and enqueue them, until SIGTERM.", services.run_watcher),
     "tailer": ("Follow the checkpoints, our own and those of others, until SIGTERM.", services.run_tailer),
+    "shipper": ("Ship the ledger to the backup directory as it grows, until SIGTERM.", services.run_shipper),
     "worker": ("Carry out jobs and write the registry, until SIGTERM.", services.run_worker),
 }
 
@@ -72,6 +73,11 @@ def watcher() -> None:
 def tailer() -> None:
     """Run `autoops-tailer`."""
     serve("tailer", sys.argv[1:])
+
+
+def shipper() -> None:
+    """Run `autoops-shipper`."""
+    serve("shipper", sys.argv[1:])
 
 
 def worker() -> None:

@@ -1,6 +1,6 @@
 """`autoops up`: the whole suite in the foreground, and a live view of it.
 
-Starts the same programs that systemd would (`autoops-watcher`, `autoops-worker`, `autoops-tailer`; `autoops-catalog --follow` when
+Starts the same programs that systemd would (`autoops-watcher`, `-worker`, `-tailer`, `-shipper`; `autoops-catalog --follow` when
 catalogs are declared) with their logs in the state directory, and shows what the databases say. Ends when it is told to, or when
 one of them ends.
 """
@@ -119,11 +119,11 @@ def _lines(sequence: int, text: str) -> list[str]:
 
 
 def run_suite(context: Context) -> int:
-    """Run worker, watcher and tailer until a signal, or until one of them ends. Raises CheckFailed when one fails."""
+    """Run worker, watcher, tailer and shipper until a signal, or until one of them ends. Raises CheckFailed when one fails."""
     logs = context.state.directory / "log"
     logs.mkdir(mode=0o700, exist_ok=True)
     with Signals() as signals:
-        services = ("worker", "watcher", "tailer", *(("catalog",) if context.config().catalog_tables else ()))
+        services = ("worker", "watcher", "tailer", "shipper", *(("catalog",) if context.config().catalog_tables else ()))
         children = {name: _start(context, name, logs / f"{name}.log") for name in services}
         eyes = Eyes(context)
         try:
@@ -166,7 +166,7 @@ def _start(context: Context, name: str, log: Path) -> subprocess.Popen[bytes]:
 
 
 def _end(children: dict[str, subprocess.Popen[bytes]]) -> None:
-    for name in ("catalog", "tailer", "watcher", "worker"):  # the worker last: it still takes what the watcher stored
+    for name in ("catalog", "tailer", "shipper", "watcher", "worker"):  # the worker last: it still takes what the watcher stored
         child = children.get(name)
         if child is None:
             continue

@@ -14,7 +14,7 @@ from autoops.cli.failing import run as run_to_the_end
 # Which module has which commands, in the order of the help. Only the one that is wanted is loaded: all of them take three times as
 # long to load as most commands take to run. A test holds this table and the modules together.
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "run": ("up", "start-watcher", "start-worker", "start-tailer", "migrate", "scan", "wait-idle"),
+    "run": ("up", "start-watcher", "start-worker", "start-tailer", "start-shipper", "migrate", "scan", "wait-idle"),
     "inspect": ("list", "show", "explain", "export", "queue-status"),
     "coverage": ("coverage",),
     "findings": ("findings",),

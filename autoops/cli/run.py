@@ -70,6 +70,11 @@ def start_tailer(root: RootOption = None, state: StateOption = None, config: Con
     raise typer.Exit(services.run_tailer(context(state, config, root)))
 
 
+def start_shipper(root: RootOption = None, state: StateOption = None, config: ConfigOption = None) -> None:
+    """Ship the ledger to the backup directory, until Ctrl+C or SIGTERM. The same as autoops-shipper."""
+    raise typer.Exit(services.run_shipper(context(state, config, root)))
+
+
 def migrate(state: StateOption = None, dry_run: DryRunOption = False) -> None:
     """Make the state directory (databases, ledger key), or bring its databases up to this version."""
     ctx = context(state)
@@ -144,6 +149,7 @@ def register(app: typer.Typer) -> None:
     app.command("start-watcher")(start_watcher)
     app.command("start-worker")(start_worker)
     app.command("start-tailer")(start_tailer)
+    app.command("start-shipper")(start_shipper)
     app.command()(migrate)
     app.command()(scan)
     app.command("wait-idle")(wait_idle)

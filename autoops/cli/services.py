@@ -94,6 +94,20 @@ def run_tailer(context: Context) -> int:
     return _live(context, Tailer(load, context.state, context.public_key), config.service.heartbeat_s)
 
 
+def run_shipper(context: Context) -> int:
+    """Ship the ledger until a signal ends it. Raises ConfigError, StorageError."""
+    from autoops.backup.place import Place
+    from autoops.backup.shipper import Shipper
+
+    config = context.config()
+    configure_log(config, "autoops-shipper")
+
+    def load() -> Place:
+        return Place.of(context.state, context.config().backup.directory)
+
+    return _live(context, Shipper(load, context.state), config.service.heartbeat_s)
+
+
 def run_worker(context: Context) -> int:
     """Work until a signal ends it. Raises ConfigError, RootRefused, StorageError, AnotherWorker."""
     from autoops.work.worker import Worker

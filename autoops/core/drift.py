@@ -18,6 +18,7 @@ from autoops.model import JSON, Change, Entry, Observation
 
 # kinds that worker and reconciler both know: what one of them finds, the other one minds
 MASS_MISSING, ROOT_REPLACED, ROLLED_BACK, REGISTRY_EDITED = "mass_missing", "root_replaced", "rolled_back", "registry_edited"
+LEDGER_FORKED, LEDGER_UNSHIPPED = "ledger_forked", "ledger_unshipped"
 
 Repair = Literal["look", "build", ""]  # a job that looks at the path again; a job that builds a catalog; none
 
@@ -45,6 +46,8 @@ RULES: dict[str, Rule] = {
     REGISTRY_EDITED: Rule("the ledger", "", "a person puts the registry back, or has the edit taken over (a maintenance window)"),
     "ledger_broken": Rule("the checkpoints", "", "a person goes back to a registry from before"),
     "checkpoint_mismatch": Rule("the signed checkpoint", "", "a person goes back to a registry from before"),
+    LEDGER_FORKED: Rule("nobody", "", "a person finds out which ledger is the true one, and goes back to that"),
+    LEDGER_UNSHIPPED: Rule("nobody", "", "a person brings the backup directory back, and makes room in it"),
     "catalog_stale": Rule("the registry", "build", "the catalog is built again"),
     "catalog_checksum": Rule("the registry", "build", "the catalog is built again"),
     "replica_unreachable": Rule("nobody", "", "a person makes it answer"),

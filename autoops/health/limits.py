@@ -21,6 +21,10 @@ DEPTH_CRITICAL = 2_000_000
 DISK_WARNING = 80.0
 DISK_CRITICAL = 95.0
 
+# A commit is shipped within two seconds. A minute is a shipper that does not ship; an hour is what a lost disk would cost.
+BEHIND_S_WARNING = 60.0
+BEHIND_S_CRITICAL = 3600.0
+
 # Validation reads every entry. What takes 50 ms is done again after 50 s, what takes four seconds or more each hour.
 VALIDATION_REST = 1000.0
 VALIDATION_LONGEST_S = 3600.0

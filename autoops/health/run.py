@@ -23,6 +23,7 @@ from autoops.store.database import Database
 from autoops.store.findings import Findings
 from autoops.store.operations import Gaps
 from autoops.store.queue import SCHEMA as QUEUE
+from autoops.store.samples import SHIPPING_LATENCY, Samples
 from autoops.units import systemd
 
 _DAEMONS = ("watcher", "worker")
@@ -48,6 +49,29 @@ def check_tailer(sources: Sources) -> Result:
         return Result("tailer", Level.OK, "was never started: nobody follows the checkpoints")
     found = check_daemon("tailer", sources)
     return found._replace(level=min(found.level, Level.WARNING))  # without it nothing is lost, only told later
+
+
+def check_shipping(sources: Sources) -> Result:
+    """Is the ledger shipped as it grows?"""
+    if sources.window is not None:
+        return Result("shipping", Level.OK, "not looked at while a maintenance window is open")
+    beat, alive = sources.beats.get("shipper", (None, None))
+    if beat is None:
+        if not _is_installed(sources, "autoops-shipper.service"):  # whoever runs the two daemons alone has chosen so
+            return Result("shipping", Level.OK, "was never started: the ledger is not shipped")
+        return Result("shipping", Level.WARNING, "the shipper never ran", remedy="systemctl enable --now autoops-shipper")
+    try:
+        behind = sources.registry.behind(int(beat.facts.get("shipped", 0)))
+    except StorageError as error:
+        if error.transient:
+            raise
+        raise CannotTell(detail="registry.db cannot be read", remedy="see the check: registry") from None
+    took = Samples(sources.queue_db).percentiles(SHIPPING_LATENCY, int(time.time()) - 86400)
+    return services.shipping(beat, alive, behind, took, time.time())
+
+
+def _is_installed(sources: Sources, unit: str) -> bool:
+    return any(one["Id"] == unit for one in _asked(sources))
 
 
 def check_database(sources: Sources) -> Result:
@@ -168,6 +192,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("database", check_database),
     *((name, functools.partial(check_daemon, name)) for name in _DAEMONS),
     ("tailer", check_tailer),
+    ("shipping", check_shipping),
     ("queue", check_queue),
     ("registry", check_registry),
     ("coverage", check_coverage),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from autoops.core.drift import MASS_MISSING, REGISTRY_EDITED, ROOT_REPLACED
+from autoops.core.drift import LEDGER_FORKED, MASS_MISSING, REGISTRY_EDITED, ROOT_REPLACED
 from autoops.health.limits import (
+    BEHIND_S_CRITICAL,
+    BEHIND_S_WARNING,
     DEAD_LETTERS_CRITICAL,
     DEAD_LETTERS_WARNING,
     DEPTH_CRITICAL,
@@ -20,12 +22,23 @@ from autoops.health.result import Figure, Level, Result, judge, worst
 from autoops.model import JobState
 from autoops.store.findings import Finding
 from autoops.store.operations import Gap, Heartbeat
+from autoops.store.records import Behind
+from autoops.store.samples import Percentiles
 from autoops.units.systemd import Shown
 
 UNIT_FAILED = "unit_failed"
 HEALTH_UNIT = "autoops-health.service"
 # a whole tree, or a whole service, is not looked after; a content is gone; what proves the rest does not prove itself
-_GRAVE = (ROOT_REPLACED, MASS_MISSING, UNIT_FAILED, "corrupt", REGISTRY_EDITED, "ledger_broken", "checkpoint_mismatch")
+_GRAVE = (
+    ROOT_REPLACED,
+    MASS_MISSING,
+    UNIT_FAILED,
+    "corrupt",
+    REGISTRY_EDITED,
+    "ledger_broken",
+    "checkpoint_mismatch",
+    LEDGER_FORKED,
+)
 _NAMED = 3  # so many are named in a sentence
 
 
@@ -70,6 +83,27 @@ def queue(counts: Mapping[JobState, int], oldest_s: float, *, paused: bool) -> R
         said.append(f"{dead} given up")
         remedies.append("autoops queue list --in-state dead_letter")
     return Result("queue", worst((of_dead, of_age, of_depth)), ", ".join(said), figures, "; ".join(remedies))
+
+
+def shipping(beat: Heartbeat, lives: bool | None, behind: Behind, took: Percentiles | None, now_s: float) -> Result:
+    """Judge how far what was shipped, as the shipper said last, is behind the ledger; `took`: how long it took of late."""
+    behind_s = max(0.0, now_s - behind.since_s) if behind.since_s is not None else 0.0
+    figures = (
+        Figure("shipping_behind", behind_s, "s", BEHIND_S_WARNING, BEHIND_S_CRITICAL),
+        Figure("shipping_behind_commits", max(0, behind.commits)),
+        *((Figure("shipping_latency_p99", took.p99, "s"),) if took else ()),
+    )
+    level = judge(behind_s, BEHIND_S_WARNING, BEHIND_S_CRITICAL)
+    said = f"shipped up to commit {beat.facts.get('shipped', 0)}"
+    if behind.commits > 0:
+        said = f"{behind.commits} commit(s) are not shipped, the first of them {age(behind_s)} old"
+    if lives is False:
+        level = max(level, Level.WARNING)  # what is shipped is safe, and so far it is all
+        said += "; the shipper does not run"
+    if level == Level.OK:
+        return Result("shipping", level, said, figures)
+    remedy = "systemctl status autoops-shipper, or autoops logs shipper; RUNBOOK, 'Finding: ledger_unshipped'"
+    return Result("shipping", level, said, figures, remedy)
 
 
 def coverage(gaps: Sequence[Gap]) -> Result:

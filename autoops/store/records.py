@@ -26,6 +26,13 @@ class Record(NamedTuple):
     submission: str | None = None  # the job that asked for it, where one may do so only once
 
 
+class Behind(NamedTuple):
+    """How far somebody is behind the ledger; fewer than no commits: it does not go as far."""
+
+    commits: int
+    since_s: float | None  # when the first of them was made, in seconds since 1970; None: there is none
+
+
 class Records:
     """A reader of the ledger."""
 
@@ -61,7 +68,18 @@ class Records:
     def began_s(self) -> float | None:
         """Return when the first commit was made, None before it."""
         record = self.record(1)
-        return datetime.fromisoformat(said_by(record).at).timestamp() if record else None
+        return committed_s(record) if record else None
+
+    def hash_of(self, sequence: int) -> bytes | None:
+        """Return the hash of one ledger record."""
+        row = self._reader.one("SELECT hash FROM ledger WHERE sequence = ?", (sequence,))
+        return row[0] if row else None
+
+    def behind(self, sequence: int) -> Behind:
+        """Return what came after a commit."""
+        newest: int = self._reader.query("SELECT coalesce(max(sequence), 0) FROM ledger")[0][0]
+        next_one = self.record(sequence + 1) if newest > sequence else None
+        return Behind(newest - sequence, committed_s(next_one) if next_one else None)
 
     def sequence_of(self, submission: str) -> int | None:
         """Return the commit that a submitted patch made."""
@@ -115,6 +133,11 @@ def said_by(record: Record) -> Said:
     head = parse(record.text[: record.text.index('"patches":[')].rstrip(",") + "}")
     tail = parse("{" + record.text[record.text.rindex('"reason":') :])
     return Said(str(head["at"]), str(head["actor"]), str(tail["reason"]))
+
+
+def committed_s(record: Record) -> float:
+    """Return when a commit was made, in seconds since 1970."""
+    return datetime.fromisoformat(said_by(record).at).timestamp()
 
 
 def patches_of(record: Record) -> Sequence[JSON]:

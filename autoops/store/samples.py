@@ -8,6 +8,7 @@ from typing import NamedTuple
 from autoops.store.database import Database
 
 KEPT = 10_000  # of each name
+SHIPPING_LATENCY = "shipping_latency_s"  # from a commit until it is on the disk of the backups; a check asks for it
 
 
 class Percentiles(NamedTuple):

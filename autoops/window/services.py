@@ -11,7 +11,7 @@ from autoops.store.database import Database
 from autoops.store.operations import Heartbeat, Heartbeats
 from autoops.store.queue import SCHEMA
 
-_SERVICES = ("tailer", "watcher", "worker")
+_SERVICES = ("shipper", "tailer", "watcher", "worker")
 _LOOK_S = 0.02
 
 

@@ -48,7 +48,7 @@ class Answer(NamedTuple):
 
 
 class Suite:
-    """Watcher and worker, and the tailer where it is asked for, on trees of their own."""
+    """Watcher and worker, and tailer and shipper where they are asked for, on trees of their own."""
 
     def __init__(self, base: Path, *, roots: Sequence[Mapping[str, object]] = (), tables: Tables | None = None) -> None:
         """`roots`: more keys of each [[root]] (default: one, named tree); `tables`: the rest of the configuration."""
@@ -130,7 +130,7 @@ class Suite:
 
     def stop(self, *names: str) -> None:
         """End services in order, as systemd would; each must end well."""
-        for name in names or ("tailer", "watcher", "worker"):
+        for name in names or ("tailer", "shipper", "watcher", "worker"):
             process = self.processes.pop(name, None)
             if process is not None:
                 process.terminate()

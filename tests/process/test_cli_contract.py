@@ -324,7 +324,7 @@ def test_start_watcher_takes_paths_and_ends_with_ctrl_c(tmp_path: Path, start: S
 
 def test_a_service_without_a_state_says_what_to_run(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
-    for name in ("start-worker", "start-watcher", "start-tailer"):
+    for name in ("start-worker", "start-watcher", "start-tailer", "start-shipper"):
         command = [*program(), name, "--root", tmp_path / "docs", "--state", tmp_path / "s"]
         run = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
         assert run.returncode == 6 and "autoops migrate" in run.stderr and "Traceback" not in run.stderr, run
@@ -336,6 +336,7 @@ PROGRAMS = (
     "autoops-backup",
     "autoops-catalog",
     "autoops-reconciler",
+    "autoops-shipper",
     "autoops-tailer",
     "autoops-watcher",
     "autoops-worker",

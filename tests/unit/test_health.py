@@ -17,6 +17,7 @@ from autoops.health.verification import Counted
 from autoops.runtime.maintenance import Maintenance, parse, time_of
 from autoops.store.findings import Finding
 from autoops.store.operations import Gap, Heartbeat
+from autoops.store.records import Behind
 
 BEAT = Heartbeat("worker", 7, "b", 1, 0, 1000, "running", "idle", {})
 COUNTS = {"queued": 0, "running": 0, "completed": 9, "failed": 0, "dead_letter": 0}
@@ -51,6 +52,29 @@ def test_a_daemon_that_never_was_is_missed_only_where_there_is_a_root() -> None:
 def test_a_longer_heartbeat_gives_more_time() -> None:
     assert services.daemon("worker", BEAT, True, 400.0, 200.0).level == Level.OK
     assert services.daemon("worker", BEAT, True, 2000.0, 200.0).level == Level.CRITICAL
+
+
+# shipping
+
+
+@pytest.mark.parametrize(
+    ("lives", "behind", "level"),
+    [
+        (True, Behind(0, None), Level.OK),
+        (True, Behind(3, 941.0), Level.OK),
+        (True, Behind(3, 940.0), Level.WARNING),
+        (None, Behind(1, -2599.0), Level.WARNING),
+        (True, Behind(1, -2600.0), Level.CRITICAL),
+        (True, Behind(-5, None), Level.OK),  # the registry is behind: that is a finding
+        (True, Behind(1, 2000.0), Level.OK),  # the clock went back
+        (False, Behind(0, None), Level.WARNING),
+        (False, Behind(1, -2600.0), Level.CRITICAL),
+    ],
+)
+def test_shipping_is_judged_by_the_age_of_what_is_not_shipped(lives: bool | None, behind: Behind, level: Level) -> None:
+    result = services.shipping(BEAT._replace(facts={"shipped": 7}), lives, behind, None, 1000.0)
+    assert result.level == level
+    assert bool(result.remedy) == (level != Level.OK)
 
 
 # queue, coverage, findings
