@@ -25,3 +25,11 @@ def as_owner_of(directory: Path) -> Iterator[None]:
         os.seteuid(0)
         os.setegid(group)
         os.setgroups(groups)
+
+
+def give_up_the_way_back() -> None:
+    """Be for good who one acts as: for a child before its exec, which is to have no more rights than that. Raises OSError."""
+    if os.getuid() != os.geteuid():
+        user, group = os.geteuid(), os.getegid()
+        os.setregid(group, group)
+        os.setreuid(user, user)

@@ -306,3 +306,9 @@ class BackupUnwritable(StorageError):
 
     transient = True
     hint = "is its disk mounted, has it room, whose is it? findmnt -T {directory}; df -h {directory}; ls -ld {directory}"
+
+
+class HookFailed(AutoopsError):
+    """The hook {hook} failed: {reason}."""
+
+    hint = "mend it, or move it out of that directory; by hand: env AUTOOPS_HOOK=... {hook}; RUNBOOK, 'Hooks'"

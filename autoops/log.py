@@ -81,6 +81,9 @@ EVENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "snapshot_pruned": ("info", ("name",)),
     "catalog_built": ("info", ("name", "done", "reason", "sequence", "entries", "parts_made", "took_s")),
     "catalog_failed": ("error", ("name", "reason")),
+    "hook_ran": ("info", ("hook", "took_s")),
+    "archived": ("info", ("archive", "snapshot", "added_bytes")),
+    "archive_failed": ("error", ("reason",)),
     "unit_failed": ("error", ("unit", "result")),
 }
 

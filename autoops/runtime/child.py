@@ -1,7 +1,8 @@
 """A child process with pipes, for programs that may hang, flood or answer nonsense.
 
 Guarantees: no call blocks longer than it was told to; of standard error only the end is kept; after `close` the child and what it
-started in its process group are gone, and they go when this process does. No shell reads the command.
+started in its process group are gone, and the child goes when this process does. Where root acts as somebody else (acting.py) the
+child is that one for good. No shell reads the command.
 """
 
 from __future__ import annotations
@@ -11,28 +12,45 @@ import os
 import select
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from autoops import names
-from autoops.runtime.signals import die_with_parent, kill_group
+from autoops.acting import give_up_the_way_back
+from autoops.runtime.signals import die_with_parent, interrupt_group, kill_group
 
 _KEPT_BYTES = 2000  # of standard error
 _READ_BYTES = 1 << 16
 _END_S = 1.0
+_LOOK_S = 0.2
+_PARTS = 64  # that are read at a time from one that writes more than anybody reads
 
 
 class Child:
     """One running program."""
 
-    def __init__(self, command: Sequence[str]) -> None:
-        """Start it. Raises OSError when there is no such program, or it may not be run."""
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        directory: Path | None = None,
+        kept_bytes: int = _KEPT_BYTES,
+    ) -> None:
+        """Start it, in this process's environment and directory unless told others. `kept_bytes`: of its standard error.
+
+        Raises OSError when there is no such program, or it may not be run.
+        """
+        self._kept_bytes = kept_bytes
         self._process = subprocess.Popen(
             list(command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env=environment,
+            cwd=directory,
             start_new_session=True,
-            preexec_fn=die_with_parent,  # noqa: PLW1509  # no threads here
+            preexec_fn=_begin,  # noqa: PLW1509  # no threads here
             bufsize=0,
         )
         assert self._process.stdin and self._process.stdout and self._process.stderr
@@ -67,6 +85,25 @@ class Child:
             if left_s <= 0:
                 return False
 
+    def output(self, until_s: float) -> Iterator[bytes]:
+        """Yield what it writes, and b"" now and then while that is nothing, until it has ended. Raises TimeoutError."""
+        is_open = True
+        while self.ended() is None:
+            now_s = time.monotonic()
+            if now_s >= until_s:
+                raise TimeoutError("it has not ended")
+            if not is_open:
+                self.await_end(min(_LOOK_S, until_s - now_s))
+                self._listen()
+            part = self.read(_READ_BYTES) if is_open and self.wait_for_output(min(until_s, now_s + _LOOK_S)) else None
+            is_open = is_open and part != b""
+            yield part or b""
+        for _ in range(_PARTS):
+            part = self.read(_READ_BYTES)
+            if not part:
+                return
+            yield part
+
     def write(self, data: bytes, until_s: float) -> None:
         """Send something. Raises BrokenPipeError when nobody reads any more, TimeoutError."""
         view = memoryview(data)
@@ -85,10 +122,15 @@ class Child:
         """Return its exit status, None while it runs."""
         return self._process.poll()
 
+    def said(self) -> bytes:
+        """Return the end of what it wrote to standard error."""
+        self._listen()
+        return self._said
+
     def last_words(self) -> str:
         """Return the last line that it wrote to standard error, and how it ended: for an error message."""
-        self._listen()
-        lines = [line for line in self._said.splitlines() if line.strip() and not line.startswith(b"  hint: ")]  # our own programs'
+        hint = b"  hint: "  # our own programs'
+        lines = [line for line in self.said().splitlines() if line.strip() and not line.startswith(hint)]
         said = names.show(lines[-1][-300:]) if lines else ""
         status = self._process.poll()
         how = "" if status is None else f"killed by signal {-status}" if status < 0 else f"exit status {status}"
@@ -101,6 +143,11 @@ class Child:
         except subprocess.TimeoutExpired:
             return None
 
+    def interrupt(self, grace_s: float) -> None:
+        """Ask it to end, as Ctrl+C does, and give it a moment to put away what it holds."""
+        interrupt_group(self._process.pid)
+        self.await_end(grace_s)
+
     def close(self) -> None:
         """End it and what it started, and give the pipes back."""
         kill_group(self._process.pid)  # also when it has ended: what it started may live on
@@ -112,11 +159,18 @@ class Child:
 
     def _listen(self) -> None:
         """Take what it writes to standard error, so that it is not held up by that."""
-        while self._err in self._open:
+        for _ in range(_PARTS if self._err in self._open else 0):
             try:
                 part = os.read(self._err, _READ_BYTES)
             except BlockingIOError:
                 return
             if not part:
                 self._open.discard(self._err)
-            self._said = (self._said + part)[-_KEPT_BYTES:]
+                return
+            self._said = (self._said + part)[-self._kept_bytes :]
+
+
+def _begin() -> None:
+    """Make ready what the child begins with; runs in it before its exec."""
+    give_up_the_way_back()
+    die_with_parent()  # the last: a change of user takes it away (prctl(2), PR_SET_PDEATHSIG)

@@ -54,8 +54,17 @@ def die_with_parent() -> None:
 
 def kill_group(leader: int) -> None:
     """Kill a child that leads a process group, and whatever it started in it."""
+    _signal_group(leader, signal.SIGKILL)
+
+
+def interrupt_group(leader: int) -> None:
+    """Tell a child that leads a process group, and whatever it started in it, to end, as a terminal does."""
+    _signal_group(leader, signal.SIGINT)
+
+
+def _signal_group(leader: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):  # gone; or one of it became somebody else's (sudo)
-        os.killpg(leader, signal.SIGKILL)
+        os.killpg(leader, number)
 
 
 def _noted(_number: int, _frame: FrameType | None) -> None:
