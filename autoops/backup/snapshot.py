@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -52,8 +51,8 @@ class Copies(NamedTuple):
     checkpoints: Path
 
 
-def take(state: State, place: Place, signer: Signer, wish: Wish, tell: Tell = lambda *_: None) -> Manifest:
-    """Take a snapshot and return what it is.
+def take(state: State, place: Place, signer: Signer, begun_s: float, wish: Wish, tell: Tell = lambda *_: None) -> Manifest:
+    """Take a snapshot, called as `name_of(begun_s)`, and return what it is.
 
     Raises CheckFailed when a copy does not prove itself, LedgerForked when the registry is not the one whose ledger was shipped
     before, BackupBusy, BackupUnwritable, StorageError. Then there is no snapshot, and nothing of it is left.
@@ -63,7 +62,7 @@ def take(state: State, place: Place, signer: Signer, wish: Wish, tell: Tell = la
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with held(place):
             tidy(place)
-            return _take(state, place, signer, wish, tell)
+            return _take(state, place, signer, begun_s, wish, tell)
 
 
 def tidy(place: Place) -> None:
@@ -73,9 +72,13 @@ def tidy(place: Place) -> None:
             shutil.rmtree(left)
 
 
-def _take(state: State, place: Place, signer: Signer, wish: Wish, tell: Tell) -> Manifest:
-    verifier, begun_s = Verifier(signer.public), time.time()
-    name = utc(begun_s).replace("-", "").replace(":", "").replace(".", "")
+def name_of(begun_s: float) -> str:
+    """Return the name of a snapshot that is begun at a time: 20260131T235959123Z."""
+    return utc(begun_s).replace("-", "").replace(":", "").replace(".", "")
+
+
+def _take(state: State, place: Place, signer: Signer, begun_s: float, wish: Wish, tell: Tell) -> Manifest:
+    verifier, name = Verifier(signer.public), name_of(begun_s)
     scratch = place.snapshots / ".taking"
     scratch.mkdir(mode=0o700)
     try:

@@ -14,18 +14,19 @@ from autoops import config as configuration
 from autoops.acting import as_owner_of
 from autoops.backup import prune as pruning
 from autoops.backup import snapshot as snapshots
+from autoops.backup.hooks import Hooks, run_after, run_before
 from autoops.backup.last import remember_fault, remember_good
 from autoops.backup.manifest import Manifest
 from autoops.backup.place import Place
 from autoops.backup.retention import Keep
 from autoops.backup.shelf import Shelf, Unreadable
-from autoops.cli.context import require_state
+from autoops.cli.context import Context, require_state
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, table, warn
 from autoops.cli.progress import Progress
 from autoops.config.schema import BackupConfig
 from autoops.core.signing import Signer, Verifier
-from autoops.errors import AutoopsError, BackupBusy, LedgerKeyChanged
+from autoops.errors import AutoopsError, BackupBusy, CheckFailed, LedgerKeyChanged
 from autoops.model import JSON
 
 _DAY_S = 86400.0
@@ -51,20 +52,29 @@ def snapshot(
         say(f"would take a snapshot of {ctx.state.registry_db} and {ctx.state.queue_db} into {place.snapshots}")
         return
     wish = snapshots.Wish(configuration.as_toml(settings).encode(), settings.backup.full_days * _DAY_S, full)
-    progress = Progress()
+    hooks = Hooks(Path(settings.backup.hooks), ctx.state.directory, settings.backup.hook_timeout_s)
+    progress, begun_s = Progress(), time.time()
     with as_owner_of(_nearest(place.directory)):
         with remembering(ctx.state.last_snapshot):
-            made = snapshots.take(ctx.state, place, signer, wish, progress.bytes)
+            run_before(hooks, snapshots.name_of(begun_s))
+            made = snapshots.take(ctx.state, place, signer, begun_s, wish, progress.bytes)
         remember_good(ctx.state.last_snapshot, made.name, time.time())
         progress.end()
         gone = [] if no_prune else pruning.prune(Shelf(place, Verifier(signer.public)), keep_of(settings.backup)).going
+        failed = run_after(hooks, made.name, place.snapshot(made.name))
     if json:
-        as_json(_facts(made) | {"pruned": [one.name for one in gone]})
-        return
-    what = f"{made.kind}, {_size(made.size_bytes)}, {made.entries:,} entries, commit {made.head.sequence}"
-    say(f"snapshot: {place.snapshot(made.name)} ({what})")
-    if gone:
-        say(f"pruned: {len(gone)}")
+        as_json(_facts(made) | {"failed_hooks": [str(error) for error in failed], "pruned": [one.name for one in gone]})
+    else:
+        what = f"{made.kind}, {_size(made.size_bytes)}, {made.entries:,} entries, commit {made.head.sequence}"
+        say(f"snapshot: {place.snapshot(made.name)} ({what})")
+        if gone:
+            say(f"pruned: {len(gone)}")
+    if failed:
+        raise CheckFailed(detail="; ".join(f"the snapshot is good, but {_uncapitalized(str(error))}" for error in failed))
+
+
+def _uncapitalized(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
 
 
 def list_snapshots(state: StateOption = None, config: ConfigOption = None, json: JsonOption = False) -> None:

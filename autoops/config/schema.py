@@ -183,6 +183,7 @@ class BackupConfig:
     keep_daily: int = key(7, low=0, high=10_000)
     keep_weekly: int = key(5, low=0, high=10_000)
     keep_monthly: int = key(12, low=0, high=10_000)
+    hooks: str = key("/etc/autoops", check=checks.directory)
     hook_timeout_s: float = key(300.0, low=0.1, high=86400)
 
 

@@ -189,3 +189,25 @@ def test_a_full_disk_leaves_the_last_good_snapshot_and_nothing_of_the_new_one(ma
 def _free(directory: Path) -> int:
     found = os.statvfs(directory)
     return found.f_bavail * found.f_frsize
+
+
+def test_hooks_are_run_around_a_snapshot_and_a_failed_one_says_what_it_means(make_suite: Make, tmp_path: Path) -> None:
+    hooks = tmp_path / "hooks"
+    suite = make_suite(tables={"backup": {"hooks": str(hooks)}})
+    (suite.root / "a.txt").write_text("a\n")
+    suite.once()
+    for when in ("pre", "post"):
+        (hooks / f"{when}-snapshot.d").mkdir(parents=True)
+        hook = hooks / f"{when}-snapshot.d" / "10-note"
+        hook.write_text(f'#!/bin/sh\necho "$AUTOOPS_HOOK $AUTOOPS_SNAPSHOT $AUTOOPS_SNAPSHOT_PATH" >>{tmp_path}/said\n')
+        hook.chmod(0o700)
+    name = suite.run("backup", "snapshot", "--json", config=True).json["name"]
+    assert (tmp_path / "said").read_text().split() == ["pre", name, "post", name, str(place_of(suite).snapshot(name))]
+    bad = hooks / "post-snapshot.d" / "20-bad"
+    bad.write_text("#!/bin/sh\necho no volume >&2; exit 3\n")
+    bad.chmod(0o700)
+    answer = suite.run("backup", "snapshot", config=True, code=1)
+    assert "the snapshot is good, but" in answer.err and "no volume" in answer.err and len(listed(suite)) == 2
+    bad.rename(hooks / "pre-snapshot.d" / "20-bad")
+    assert "no volume" in suite.run("backup", "snapshot", config=True, code=1).err
+    assert len(listed(suite)) == 2
