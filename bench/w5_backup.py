@@ -1,4 +1,4 @@
-"""W5: a consistent copy of a SQLite database while somebody writes it, and the way back from a packed one.
+"""W5: a copy of a SQLite database under a writer, the way back from a packed one, and what a second backup stores.
 
 A writer commits one small transaction every 5 ms (WAL, synchronous=FULL). `stall_ms` is its slowest commit while the copy is taken.
 A method that has not ended after a while is stopped: the stepwise backup of SQLite begins again whenever another process writes.
@@ -16,10 +16,16 @@ import time
 from collections.abc import Callable
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import Any, NamedTuple
+from shlex import quote
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bench import peers
 from bench.measure import MIB, Target, quantile, rounded, spread, summarize, wait_quiet
-from bench.setting import Setting
+from bench.setting import Setting, autoops
+from bench.w7_registry import edited, entry, fill_registry
+
+if TYPE_CHECKING:
+    from autoops.state import State
 
 NAME = "W5"
 NEEDS = {
@@ -32,6 +38,8 @@ NEEDS = {
     "autoops-copy": "own autoops.backup.copying",
     "cp-sync": "",
     "autoops-unpack": "own autoops.backup.packing",
+    "restic-second": "program restic",
+    "autoops-second": "own autoops.backup.snapshot",
 }
 _LIMIT_S = 20.0
 _ROWS = 50_000  # a transaction, while the database is filled, untimed
@@ -84,7 +92,8 @@ def measure(setting: Setting) -> None:
     back = restores(live, place, names, setting)
     for name, walls_s in back.items():
         setting.lines.write(NAME, peer=name, mib=mib, wall_s=spread(walls_s))
-    summarize(setting.lines, NAME, targets(taken, back), mib=mib)
+    stored = second_backups(place, mib * 1000, names, setting)  # a row is about 1 kB
+    summarize(setting.lines, NAME, targets(taken, back, stored), mib=mib)
 
 
 def _facts(name: str, runs: list[Run], mib: int) -> dict[str, Any]:
@@ -98,7 +107,7 @@ def _facts(name: str, runs: list[Run], mib: int) -> dict[str, Any]:
     }
 
 
-def targets(taken: dict[str, list[Run]], back: dict[str, list[float]]) -> list[Target]:
+def targets(taken: dict[str, list[Run]], back: dict[str, list[float]], stored: dict[str, int]) -> list[Target]:
     """Return what is promised."""
     ours, theirs = taken.get("autoops-copy"), taken.get("python-backup")
 
@@ -107,10 +116,12 @@ def targets(taken: dict[str, list[Run]], back: dict[str, list[float]]) -> list[T
 
     unpacked, copied = back.get("autoops-unpack"), back.get("cp-sync")
     restore = quantile(unpacked, 50) / quantile(copied, 50) if unpacked and copied else None
+    second = stored["autoops-second"] / stored["restic-second"] if len(stored) == 2 else None
     return [
         Target("consistent copy / Connection.backup in one step", ratio(lambda run: run.wall_s), 0.7),
         Target("the writer's worst commit meanwhile / that of Connection.backup", ratio(lambda run: run.stall_ms), 0.25),
         Target("verified restore / cp and sync", restore, 3.5),
+        Target("stored by the second backup after 1 row in 1,000 / restic", second, 0.1),
     ]
 
 
@@ -224,3 +235,73 @@ def restores(live: Path, place: Path, names: list[str], setting: Setting) -> dic
                 way()
                 walls_s.setdefault(name, []).append(time.monotonic() - begun_s)
     return walls_s
+
+
+# what a second backup stores
+
+
+def second_backups(place: Path, entries: int, names: list[str], setting: Setting) -> dict[str, int]:
+    """Return how many bytes each stores of a registry in which, since the first backup, one entry in 1,000 has changed."""
+    wanted = [name for name in ("autoops-second", "restic-second") if name in names]
+    if not wanted:
+        return {}
+    state, change = make_state(place / "state", entries)
+    environment, restic = setting.environment(), peers.restic(place)
+    database = quote(str(state.registry_db))
+    snapshot = " ".join(map(quote, autoops("backup", "snapshot", "--no-prune", "--state", state.directory)))
+    takes = {"autoops-second": snapshot, "restic-second": f"{restic} backup {database}"}
+    if "restic-second" in wanted:
+        peers.run(f"{restic} init", environment)
+    places = {"autoops-second": state.backups, "restic-second": place / "restic"}
+    for name in wanted:
+        peers.run(takes[name], environment)
+    change()
+    before = {name: size_of(places[name]) for name in wanted}
+    stored = {}
+    for name in wanted:
+        begun_s = time.monotonic()
+        peers.run(takes[name], environment)
+        took_s = time.monotonic() - begun_s
+        stored[name] = size_of(places[name]) - before[name]
+        mib = rounded(stored[name] / MIB)
+        registry_mib = rounded(state.registry_db.stat().st_size / MIB)
+        setting.lines.write(NAME, peer=name, entries=entries, registry_mib=registry_mib, wall_s=rounded(took_s), stored_mib=mib)
+    return stored
+
+
+def make_state(directory: Path, entries: int) -> tuple[State, Callable[[], None]]:
+    """Make a state directory with a registry; return it, and what changes one entry in 1,000, each in a commit of its own."""
+    from autoops.core.signing import Signer, new_key
+    from autoops.state import State
+    from autoops.store.commit import RegistryWriter, Why
+    from autoops.store.database import migrate
+    from autoops.store.queue import SCHEMA as QUEUE
+    from autoops.store.registry import SCHEMA
+
+    state, key, why = State(directory), new_key(), Why("bench", "path:bench", "measured")
+    migrate(state.queue_db, QUEUE)
+    migrate(state.registry_db, SCHEMA)
+    signer = Signer(key)
+    state.private_key.write_bytes(key)
+    state.public_key.write_text(signer.public.hex() + "\n")
+    writer = RegistryWriter.open_for_writing(state.registry_db, signer)
+    writer.require_key(signer.public.hex())
+    fill_registry(writer, entries, why)
+
+    def settle() -> None:
+        writer.store_leaves()
+        writer.checkpoint(least_bytes=0, truncate=True)
+
+    def change() -> None:
+        for number in range(0, entries, 1000):
+            (before,) = writer.at("bench", [entry(number)[0].encode()])
+            writer.commit([edited(before)], why, time.time())
+        settle()
+
+    settle()
+    return state, change
+
+
+def size_of(directory: Path) -> int:
+    """Return how many bytes the files below a directory have."""
+    return sum(path.lstat().st_size for path in directory.rglob("*") if path.is_file())
