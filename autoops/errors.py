@@ -258,6 +258,12 @@ class LedgerKeyMissing(StorageError):
     hint = "put that key back; without it nothing can be added to this ledger (RUNBOOK, 'The ledger key is missing')"
 
 
+class CommitMisfit(CheckFailed):
+    """The ledger cannot be played beyond commit {sequence}: {detail}."""
+
+    hint = "autoops-backup verify says what is damaged; RUNBOOK, 'Corruption'"
+
+
 class BackupUnsound(CheckFailed):
     """The snapshot {name} cannot be trusted: {detail}."""
 

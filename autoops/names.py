@@ -43,6 +43,8 @@ def to_bytes(form: str) -> bytes:
 
     A backslash that begins no escape stands for itself, so a path typed by a person works too.
     """
+    if "\\" not in form:
+        return form.encode("utf-8", "surrogateescape")
     out = bytearray()
     end = 0
     for match in _ESCAPE.finditer(form):

@@ -14,13 +14,14 @@ from typing import NamedTuple
 
 from autoops.core import digest
 from autoops.core.canonical import apply_patch, canonical, entry_text, parse
-from autoops.core.ledger import GENESIS, Head, checkpoint_bytes, record_hash, signed_bytes
+from autoops.core.ledger import GENESIS, Head, checkpoint_bytes
 from autoops.core.signing import Verifier
 from autoops.errors import StorageCorrupt
 from autoops.files.following import ABSENT, Follower, Position
 from autoops.model import JSON
+from autoops.prove import chain
 from autoops.prove.replay import Replay
-from autoops.store.records import digest_after, id_of
+from autoops.store.records import id_of
 from autoops.store.registry import Registry
 
 MAX_LINE_BYTES = 4096
@@ -69,25 +70,14 @@ def entries(registry: Registry, head: Head) -> Iterator[Fault]:
 
 def ledger(registry: Registry, verifier: Verifier) -> Iterator[Fault]:
     """The chain of records: sequence, hashes, signatures, and that each digest is the next one's beginning."""
-    previous, digest_before = GENESIS, digest.Tree().root()
-    expected = 1
+    before = Head(0, GENESIS, digest.Tree().root())
     for record in registry.records():
         where = f"commit {record.sequence}"
-        if record.sequence != expected:
-            yield Fault("ledger", f"{where} follows commit {expected - 1}: records are missing")
-        if record_hash(previous, record.text) != record.hash:
-            yield Fault("ledger", f"{where} does not hash to what is stored: it, or its order, was changed", where)
-        if not verifier.verify(record.signature, signed_bytes(record.sequence, record.hash)):
-            yield Fault("ledger", f"{where} is not signed by the ledger key", where)
-        try:
-            digest_now = digest_after(record.text)
-        except ValueError:
-            yield Fault("ledger", f"{where} is not a record")
-            return
-        if f'"digest_after":"{digest_now.hex()}","digest_before":"{digest_before.hex()}"' not in record.text:
-            yield Fault("ledger", f"{where} does not begin at the digest where the one before ended")
-        previous, digest_before = record.hash, digest_now
-        expected = record.sequence + 1
+        for fault in chain.faults(record, before, verifier):
+            yield Fault("ledger", f"{where} {fault}", where)
+            if fault == chain.NO_RECORD:
+                return
+        before = chain.head_after(record)
 
 
 def notes(registry: Registry, public_key: bytes) -> Iterator[Fault]:

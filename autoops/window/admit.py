@@ -16,7 +16,8 @@ from autoops.log import emit
 from autoops.model import JSON, Change, Work, path_key
 from autoops.runtime.maintenance import Maintenance
 from autoops.state import State
-from autoops.store.commit import RegistryWriter, Restored, Why
+from autoops.store.commit import RegistryWriter, Why
+from autoops.store.entries import Restored
 from autoops.window import seal
 from autoops.window.declared import is_declared
 from autoops.window.inspect import Alive, Edit, changed_by_hand, inspect

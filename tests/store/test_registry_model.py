@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from histories import tables
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -21,8 +22,10 @@ from autoops.errors import PreconditionFailed
 from autoops.model import JSON, Change, Described, Entry
 from autoops.prove import verify
 from autoops.store.commit import Why
+from autoops.store.database import migrate
+from autoops.store.playback import Playback
 from autoops.store.records import patches_of, said_by
-from autoops.store.registry import Registry
+from autoops.store.registry import SCHEMA, Registry
 
 SIGNER = Signer(new_key())
 PATHS = st.sampled_from([b"a", b"b", b"c/a", b"c/\xff", b"c/d/e"])
@@ -46,8 +49,18 @@ class RegistryModel(RuleBasedStateMachine):
         self.writer = opened(self.directory / "registry.db", SIGNER)
 
     def teardown(self) -> None:
+        self.the_ledger_played_gives_the_tables()
         self.writer.close()
         shutil.rmtree(self.directory)
+
+    def the_ledger_played_gives_the_tables(self) -> None:
+        path = self.directory / "played.db"
+        migrate(path, SCHEMA)
+        playback = Playback.open_alone(path)
+        playback.play(self.writer.records())
+        assert proofs(playback) == []
+        playback.finish()
+        assert tables(path) == tables(self.directory / "registry.db")
 
     def commit(self, *changes: Change) -> None:
         self.now_s += 1
