@@ -5,7 +5,8 @@ queue/worker.sock            datagrams that wake the worker
 queue/health.json            what the last validation of the registry found
 queue/verification.json      how many files were overdue when the health check counted them last
 queue/tail.json              how far the tailer has read checkpoints.jsonl, and what it found
-queue/snapshot.json          how the last snapshot ended, and when the last good one was taken; queue/drill.json: the same of drills
+queue/snapshot.json          how the last snapshot ended, and when the last good one was taken
+queue/drill.json             the same of drills; archive.json, archive-check.json: of the archive and its checks
 queue/catalogs.declared      there while the worker's configuration declares catalogs
 queue/cookies/               marks that `autoops wait-idle` sends through the event streams
 registry/registry.db         the truth, written by the worker alone
@@ -59,6 +60,16 @@ class State(NamedTuple):
     def last_drill(self) -> Path:
         """How the last drill ended."""
         return self.directory / "queue" / "drill.json"
+
+    @property
+    def last_archive(self) -> Path:
+        """How the last run of the archive ended."""
+        return self.directory / "queue" / "archive.json"
+
+    @property
+    def last_archive_check(self) -> Path:
+        """How the last check of the archive ended."""
+        return self.directory / "queue" / "archive-check.json"
 
     @property
     def tail(self) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autoops.backup.last import Last
-from autoops.health.limits import SNAPSHOT_S_CRITICAL, SNAPSHOT_S_WARNING
+from autoops.health.limits import ARCHIVE_S_CRITICAL, ARCHIVE_S_WARNING, SNAPSHOT_S_CRITICAL, SNAPSHOT_S_WARNING
 from autoops.health.result import Figure, Level, Result, judge
 from autoops.health.services import age
 
@@ -45,3 +45,19 @@ def drills(last: Last | None, snapshot: Last | None, days: int, now_s: float) ->
     )
     level = Level.CRITICAL if old_s >= limit_s else Level.OK
     return Result("drill", level, said, (Figure("drill_age", old_s, "s", None, limit_s),), remedy if level else "")
+
+
+def archives(repository: str, last: Last | None, last_check: Last | None, now_s: float) -> Result:
+    """Judge when the backups were archived off this host. `repository`: where to, "" for nowhere."""
+    remedy = "autoops findings; systemctl start autoops-archive; RUNBOOK, 'Finding: archive_failed'"
+    if not repository:
+        return Result("archive", Level.OK, "none is configured ([archive] repository)")
+    if last is None or not last.good_s:
+        return Result("archive", Level.WARNING, "nothing was ever archived", remedy=remedy)
+    old_s = max(0.0, now_s - last.good_s)
+    level = max(judge(old_s, ARCHIVE_S_WARNING, ARCHIVE_S_CRITICAL), Level.WARNING if last.fault else Level.OK)
+    checked = f"checked {age(max(0.0, now_s - last_check.good_s))} ago" if last_check and last_check.good_s else "never checked"
+    said = f"the last good archive is {age(old_s)} old, of snapshot {last.name or 'none'}; {checked}"
+    said += f"; the last run failed: {last.fault}" if last.fault else ""
+    figures = (Figure("archive_age", old_s, "s", ARCHIVE_S_WARNING, ARCHIVE_S_CRITICAL),)
+    return Result("archive", level, said, figures, remedy if level else "")

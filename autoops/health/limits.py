@@ -35,3 +35,7 @@ WATCHES_WARNING = 80.0
 # Snapshots are taken hourly by the timer, or once a day by whoever has no systemd. Two of those missed: somebody should look.
 SNAPSHOT_S_WARNING = 26 * 3600.0
 SNAPSHOT_S_CRITICAL = 50 * 3600.0
+
+# The archive is made daily: two days are one that failed and its next chance, a week without one is nobody looking.
+ARCHIVE_S_WARNING = 2 * 86400.0
+ARCHIVE_S_CRITICAL = 8 * 86400.0

@@ -137,6 +137,13 @@ def check_drill(sources: Sources) -> Result:
     return backups.drills(recall(sources.state.last_drill), recall(sources.state.last_snapshot), days, time.time())
 
 
+def check_archive(sources: Sources) -> Result:
+    """Is there a copy of the backups off this host?"""
+    repository = sources.config.archive.repository if sources.config else ""
+    last, last_check = recall(sources.state.last_archive), recall(sources.state.last_archive_check)
+    return backups.archives(repository, last, last_check, time.time())
+
+
 def check_findings(sources: Sources) -> Result:
     """Does anything need a person?"""
     if sources.settings.may_write:
@@ -199,6 +206,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("verification", check_verification),
     ("backup", check_backup),
     ("drill", check_drill),
+    ("archive", check_archive),
     ("findings", check_findings),
     ("units", check_units),
     ("configuration", check_configuration),

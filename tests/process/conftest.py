@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from archiving import archived_state, make_vault, s3, sshd, vault
 from running import Suite
 
 from autoops.health import place
 from autoops.health.limits import DISK_WARNING
+
+__all__ = ["archived_state", "make_vault", "s3", "sshd", "vault"]  # fixtures
 
 
 def _made(base: Path) -> Iterator[Callable[..., Suite]]:
