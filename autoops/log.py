@@ -78,6 +78,7 @@ EVENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "patch_refused": ("warning", ("key", "reason")),
     "rolled_back": ("info", ("sequence",)),
     "snapshot_taken": ("info", ("name", "kind", "sequence", "size_bytes")),
+    "drill_ended": ("info", ("snapshot", "sequence", "entries", "fault")),
     "snapshot_pruned": ("info", ("name",)),
     "catalog_built": ("info", ("name", "done", "reason", "sequence", "entries", "parts_made", "took_s")),
     "catalog_failed": ("error", ("name", "reason")),

@@ -24,6 +24,7 @@ from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOpt
 from autoops.cli.output import as_json, say
 from autoops.cli.progress import Progress
 from autoops.config import Config
+from autoops.core.drift import DRILL_FAILED
 from autoops.core.signing import Verifier
 from autoops.errors import BackupUnwritable
 from autoops.log import emit
@@ -33,7 +34,6 @@ from autoops.pool.pool import Pool
 from autoops.store.findings import Findings
 from autoops.store.registry import Registry
 
-DRILL_FAILED = "drill_failed"
 _SUBJECT = b"restore"
 
 

@@ -19,6 +19,7 @@ from autoops.model import JSON, Change, Entry, Observation
 # kinds that worker and reconciler both know: what one of them finds, the other one minds
 MASS_MISSING, ROOT_REPLACED, ROLLED_BACK, REGISTRY_EDITED = "mass_missing", "root_replaced", "rolled_back", "registry_edited"
 LEDGER_FORKED, LEDGER_UNSHIPPED = "ledger_forked", "ledger_unshipped"
+DRILL_FAILED = "drill_failed"
 
 Repair = Literal["look", "build", ""]  # a job that looks at the path again; a job that builds a catalog; none
 
@@ -48,6 +49,7 @@ RULES: dict[str, Rule] = {
     "checkpoint_mismatch": Rule("the signed checkpoint", "", "a person goes back to a registry from before"),
     LEDGER_FORKED: Rule("nobody", "", "a person finds out which ledger is the true one, and goes back to that"),
     LEDGER_UNSHIPPED: Rule("nobody", "", "a person brings the backup directory back, and makes room in it"),
+    DRILL_FAILED: Rule("nobody", "", "a person finds out which of the two is wrong, and takes a new snapshot or goes back"),
     "catalog_stale": Rule("the registry", "build", "the catalog is built again"),
     "catalog_checksum": Rule("the registry", "build", "the catalog is built again"),
     "replica_unreachable": Rule("nobody", "", "a person makes it answer"),

@@ -1,0 +1,156 @@
+"""`autoops backup drill` and `backup verify`: good backups pass; what is wrong with them, or with what is compared, is told."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from running import Suite
+
+Make = Callable[..., Suite]
+
+
+@pytest.fixture
+def kept(still: Suite) -> Suite:
+    """A registry of a few files, a full snapshot, an incremental one, and a commit that nobody has shipped."""
+    for number in range(20):
+        (still.root / f"{number}.txt").write_text(f"{number}\n")
+    still.once()
+    still.run("backup", "snapshot")
+    (still.root / "0.txt").write_text("another\n")
+    still.once()
+    still.run("backup", "snapshot")
+    (still.root / "1.txt").unlink()
+    (still.root / "late.txt").write_text("late\n")
+    still.once()
+    return still
+
+
+def backups(suite: Suite) -> Path:
+    return suite.state / "backups"
+
+
+def newest(suite: Suite) -> str:
+    return str(suite.run("backup", "list", "--json", code=None).json[-1]["name"])
+
+
+def full_one(suite: Suite) -> Path:
+    return next((backups(suite) / "snapshots").glob("*/registry.db.zst"))
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def drill_check(suite: Suite) -> dict[str, str]:
+    checks = suite.run("health", "--json", code=None, config=True).json["checks"]
+    return next(check for check in checks if check["name"] == "drill")
+
+
+def test_a_drill_restores_compares_and_is_remembered_by_ledger_and_health(kept: Suite) -> None:
+    told = kept.run("backup", "drill", "--json", config=True).json
+    assert (told["fault"], told["snapshot"], told["entries"]) == ("", newest(kept), 22)
+    assert told["shipped"] < told["sequence"]  # what was not shipped yet was played on
+    assert told["files"] == {"looked": 21, "same": 21, "changed": 0, "faults": []}
+    assert "Drill: PASSED" in kept.run("backup", "drill", config=True).out
+    kept.once()
+    ledger = kept.run("export", "--format", "ledger").out
+    assert ledger.count("drill of") == 2 and f"backup:{newest(kept)}" in ledger
+    assert drill_check(kept)["level"] == "OK"
+    assert not list(backups(kept).glob(".drill/*"))
+
+
+def test_a_dry_run_says_what_and_does_nothing(kept: Suite) -> None:
+    assert newest(kept) in kept.run("backup", "drill", "--dry-run").out
+    assert not (kept.state / "queue/drill.json").exists()
+
+
+def test_without_a_snapshot_there_is_nothing_to_drill(still: Suite) -> None:
+    assert "there is no snapshot" in still.run("backup", "drill", config=True, code=4).err
+    assert "there is no snapshot" in still.run("backup", "verify", code=4).err
+
+
+@pytest.mark.parametrize("at", [5, 1000, -10])
+def test_a_damaged_backup_fails_the_drill_stands_in_a_finding_and_closes_with_the_next_good_one(kept: Suite, at: int) -> None:
+    flip(full_one(kept), at)
+    answer = kept.run("backup", "drill", config=True, code=1)
+    assert "Drill: FAILED" in answer.out and "it is not what its manifest says" in answer.out
+    assert "FAILED" in kept.run("backup", "verify", code=1).out
+    assert [found["kind"] for found in kept.findings("drill_failed")] == ["drill_failed"]
+    assert drill_check(kept)["level"] == "CRITICAL"
+    flip(full_one(kept), at)
+    kept.run("backup", "drill", config=True)
+    assert kept.findings("drill_failed") == []
+    kept.once()
+
+
+def test_a_segment_that_is_damaged_or_missing_fails_drill_and_verification(kept: Suite) -> None:
+    segment = next((backups(kept) / "ledger").iterdir())
+    good = segment.read_bytes()
+    segment.write_bytes(
+        good.replace(b"another", b"changed") if b"another" in good else good[: len(good) // 2] + b"x" + good[len(good) // 2 + 1 :]
+    )
+    kept.run("backup", "verify", code=1)
+    segment.unlink()
+    kept.run("backup", "verify", code=1)
+    kept.run("backup", "verify", "--all", code=1)
+    kept.run("backup", "drill", config=True, code=1)
+    segment.write_bytes(good)
+    kept.run("backup", "verify", "--all")
+    kept.run("backup", "drill", config=True)
+    kept.once()
+
+
+def test_a_live_registry_that_was_edited_is_not_what_was_kept(kept: Suite) -> None:
+    registry = kept.state / "registry/registry.db"
+    subprocess.run(
+        ["sqlite3", registry, "UPDATE entry SET size_bytes = size_bytes + 1 WHERE name = CAST('late.txt' AS BLOB)"], check=True
+    )
+    answer = kept.run("backup", "drill", config=True, code=1)
+    assert "1 entries are not what the live registry has" in answer.out and "late.txt" in answer.out
+    subprocess.run(
+        ["sqlite3", registry, "UPDATE entry SET size_bytes = size_bytes - 1 WHERE name = CAST('late.txt' AS BLOB)"], check=True
+    )
+    kept.run("backup", "drill", config=True)
+    kept.once()
+
+
+def test_a_file_that_is_another_one_although_size_and_time_are_the_same_fails_the_drill(kept: Suite) -> None:
+    path = kept.root / "5.txt"
+    there = path.stat()
+    path.write_text("6\n")
+    os.utime(path, ns=(there.st_atime_ns, there.st_mtime_ns))
+    (kept.root / "7.txt").write_text("edited since\n")
+    told = kept.run("backup", "drill", "--json", config=True, code=1).json
+    assert told["files"] == {"looked": 21, "same": 19, "changed": 1, "faults": ["tree:5.txt"]}
+    kept.once()
+    kept.run("backup", "drill", config=True)
+    kept.once()
+
+
+def test_verify_all_names_each_and_quick_reads_checksums_only(kept: Suite) -> None:
+    told = kept.run("backup", "verify", "--all", "--json").json
+    assert len(told["good"]) == 2 and told["faults"] == {}
+    assert "Backups: PASSED" in kept.run("backup", "verify", "--quick").out
+    queue = backups(kept) / "snapshots" / newest(kept) / "queue.db.zst"
+    flip(queue, 20)
+    told = kept.run("backup", "verify", "--all", "--quick", "--json", code=1).json
+    assert list(told["faults"]) == [newest(kept)] and len(told["good"]) == 1
+    assert "there is no snapshot nothing" in kept.run("backup", "verify", "nothing", code=4).err
+    assert not list(backups(kept).glob(".verify-*"))
+
+
+def test_a_drill_while_the_suite_works_is_good(suite: Suite) -> None:
+    (suite.root / "a.txt").write_text("a\n")
+    suite.idle()
+    suite.run("backup", "snapshot")
+    for number in range(60):
+        (suite.root / f"{number}.txt").write_text(f"{number}\n")
+    suite.run("backup", "drill", config=True)
+    suite.idle()
+    assert "drill of" in suite.run("export", "--format", "ledger").out
