@@ -50,8 +50,9 @@ def drill(
     settings = ctx.running_config()
     place = Place.of(ctx.state, settings.backup.directory)
     verifier = Verifier(ctx.public_key())
+    newest = Shelf(place, verifier).newest()
     if dry_run:
-        say(f"would restore {Shelf(place, verifier).newest().name} into {place.directory}, and compare it")
+        say(f"would restore {newest.name} into {place.directory}, and compare it")
         return
     with as_owner_of(place.directory), held(place, name=".drill.lock"), _scratch(place) as scratch:
         outcome = _drill(ctx, settings, place, verifier, scratch, settings.drill.files if files < 0 else files)

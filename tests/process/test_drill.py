@@ -79,7 +79,7 @@ def test_without_a_snapshot_there_is_nothing_to_drill(still: Suite) -> None:
 def test_a_damaged_backup_fails_the_drill_stands_in_a_finding_and_closes_with_the_next_good_one(kept: Suite, at: int) -> None:
     flip(full_one(kept), at)
     answer = kept.run("backup", "drill", config=True, code=1)
-    assert "Drill: FAILED" in answer.out and "it is not what its manifest says" in answer.out
+    assert "Drill: FAILED" in answer.out and "cannot be trusted" in answer.out
     assert "FAILED" in kept.run("backup", "verify", code=1).out
     assert [found["kind"] for found in kept.findings("drill_failed")] == ["drill_failed"]
     assert drill_check(kept)["level"] == "CRITICAL"
