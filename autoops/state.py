@@ -72,6 +72,11 @@ class State(NamedTuple):
         return self.directory / "queue" / "archive-check.json"
 
     @property
+    def last_archive_drill(self) -> Path:
+        """How the last drill from the archive ended."""
+        return self.directory / "queue" / "archive-drill.json"
+
+    @property
     def tail(self) -> Path:
         """What the tailer remembers."""
         return self.directory / "queue" / "tail.json"

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from autoops import names
 from autoops.backup import proof
 from autoops.backup.packing import unpack
-from autoops.backup.place import CHECKPOINTS, Place
+from autoops.backup.place import CHECKPOINTS, QUEUE, Place
 from autoops.backup.rebuild import rebuild
 from autoops.backup.segments import Segments
 from autoops.backup.shelf import Shelf
@@ -61,7 +61,12 @@ class Outcome(NamedTuple):
         return {**self._asdict(), "files": self.files._asdict()}
 
 
-NO_FILES = Files(0, 0, 0, [])
+_NO_FILES = Files(0, 0, 0, [])
+
+
+def failed(fault: str, snapshot: str = "", sequence: int = 0) -> Outcome:
+    """Return the outcome of a drill that came to nothing."""
+    return Outcome(snapshot, sequence, 0, 0, {}, [], _NO_FILES, fault)
 
 
 def drill(
@@ -72,19 +77,21 @@ def drill(
     Raises NoBackup when there is none, OSError, StorageError of the live registry.
     """
     newest = Shelf(source, verifier).newest()
-    found = Outcome(newest.name, newest.head.sequence, 0, 0, {}, [], NO_FILES, "")
+    found = failed("", newest.name, newest.head.sequence)
     target = scratch / "registry.db"
     try:
         tell("restoring", 0)
         found = found._replace(shipped=max(newest.head.sequence, Segments(source.ledger).last()[0]))
         rebuild(source, target, found.shipped, verifier)
-        checkpoints = scratch / "checkpoints.jsonl"
-        if CHECKPOINTS in newest.files:
-            unpack(source.snapshot(newest.name) / CHECKPOINTS, checkpoints, newest.files[CHECKPOINTS], newest.name)
+        checkpoints, queue = scratch / "checkpoints.jsonl", scratch / "queue.db"
+        for file, path in ((CHECKPOINTS, checkpoints), (QUEUE, queue)):
+            if file in newest.files:
+                unpack(source.snapshot(newest.name) / file, path, newest.files[file], newest.name)
         with of_registry(live, quick=False) as here:  # one read snapshot: what is played on ends where it is compared
             _play_on(target, live, verifier)
             tell("verifying", 0)
-            fault = proof.registry_fault(target, checkpoints, verifier, lambda: tell("verifying", 0))
+            fault = proof.queue_fault(queue)
+            fault = fault or proof.registry_fault(target, checkpoints, verifier, lambda: tell("verifying", 0))
             with contextlib.closing(Registry.open_still(target)) as restored:
                 tell("comparing", 0)
                 found = _compared(found._replace(fault=fault), here, restored)

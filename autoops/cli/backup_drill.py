@@ -6,19 +6,23 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
+from autoops import config as configuration
 from autoops.acting import as_owner_of
+from autoops.backup import access, archive
 from autoops.backup import drill as drills
 from autoops.backup.drill import Files, Outcome
 from autoops.backup.last import remember_fault, remember_good
 from autoops.backup.lock import held
 from autoops.backup.place import Place
 from autoops.backup.shelf import Shelf
+from autoops.backup.shipping import reaching
+from autoops.cli.backup_snapshots import nearest
 from autoops.cli.context import Context, require_state
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say
@@ -26,19 +30,32 @@ from autoops.cli.progress import Progress
 from autoops.config import Config
 from autoops.core.drift import DRILL_FAILED
 from autoops.core.signing import Verifier
-from autoops.errors import BackupUnwritable
+from autoops.errors import AutoopsError, BackupBusy, CheckFailed
 from autoops.log import emit
 from autoops.model import note
 from autoops.pool import asking
 from autoops.pool.pool import Pool
+from autoops.state import State
 from autoops.store.findings import Findings
 from autoops.store.registry import Registry
 
-_SUBJECT = b"restore"
+
+class Kind(NamedTuple):
+    """Of what a drill is: the finding's subject, and where it is remembered how it ended."""
+
+    subject: bytes
+    memory: Callable[[State], Path]
+
+
+_BACKUPS = Kind(b"backup", lambda state: state.last_drill)
+_ARCHIVE = Kind(b"archive", lambda state: state.last_archive_drill)
 
 
 def drill(
     files: Annotated[int, typer.Option(min=-1, help="Read so many files, chosen at random. Default: [drill] files.")] = -1,
+    from_archive: Annotated[
+        bool, typer.Option("--archive", help="From the archive alone: nothing of the backups here is used.")
+    ] = False,
     state: StateOption = None,
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -50,13 +67,15 @@ def drill(
     settings = ctx.running_config()
     place = Place.of(ctx.state, settings.backup.directory)
     verifier = Verifier(ctx.public_key())
-    newest = Shelf(place, verifier).newest()
     if dry_run:
-        say(f"would restore {newest.name} into {place.directory}, and compare it")
+        newest = "the newest archive" if from_archive else Shelf(place, verifier).newest().name
+        say(f"would restore {newest} into {place.directory}, and compare it")
         return
-    with as_owner_of(place.directory), held(place, name=".drill.lock"), _scratch(place) as scratch:
-        outcome = _drill(ctx, settings, place, verifier, scratch, settings.drill.files if files < 0 else files)
-        _record(ctx, outcome)
+    kind = _ARCHIVE if from_archive else _BACKUPS
+    with as_owner_of(nearest(place.directory)), _recording(ctx, kind), _scratch(place) as scratch:
+        source = _fetched(ctx, settings, scratch) if from_archive else place
+        outcome = _drill(ctx, settings, source, verifier, scratch, settings.drill.files if files < 0 else files)
+        _record(ctx, kind, outcome)
     if json:
         as_json(outcome.facts())
     else:
@@ -64,7 +83,21 @@ def drill(
     raise typer.Exit(1 if outcome.fault else 0)
 
 
-def _drill(ctx: Context, settings: Config, place: Place, verifier: Verifier, scratch: Path, files: int) -> Outcome:
+def _fetched(ctx: Context, settings: Config, scratch: Path) -> Place:
+    """Fetch the newest archive of this registry. Raises CheckFailed when what else a new host needs is not in it; ArchiveFailed."""
+    beside = (ctx.config_file or configuration.DEFAULT_FILE).parent
+    repository = access.repository(settings.archive, beside, os.environ.get("CREDENTIALS_DIRECTORY", ""))
+    key = ctx.public_key().hex()
+    fetched = archive.fetch(repository, scratch / "fetched", key[: archive.KEY_DIGITS])
+    if fetched.public_key is None or fetched.public_key.read_text().strip() != key:
+        raise CheckFailed(detail="the public key in the archive is not this registry's, or is not there")
+    if fetched.config is None:
+        raise CheckFailed(detail="there is no configuration in the archive")
+    configuration.load(fetched.config)
+    return fetched.place
+
+
+def _drill(ctx: Context, settings: Config, source: Place, verifier: Verifier, scratch: Path, files: int) -> Outcome:
     progress = Progress()
     size = settings.worker.pool_size or os.cpu_count() or 1
     pool = Pool(asking.setup_of(settings, ctx.state.directory), size=size, idle_s=60, limit_s=settings.worker.task_timeout_s)
@@ -73,7 +106,7 @@ def _drill(ctx: Context, settings: Config, place: Place, verifier: Verifier, scr
         return drills.read_files(restored, pool, files)
 
     with contextlib.closing(pool), contextlib.closing(ctx.registry()) as live:
-        outcome = drills.drill(place, scratch, live, verifier, look, progress.bytes)
+        outcome = drills.drill(source, scratch, live, verifier, look, progress.bytes)
     progress.end()
     return outcome
 
@@ -82,39 +115,52 @@ def _drill(ctx: Context, settings: Config, place: Place, verifier: Verifier, scr
 def _scratch(place: Place) -> Iterator[Path]:
     """Give an empty directory on the disk of the backups: there is room for what is unpacked, or for no restore either."""
     scratch = place.directory / ".drill"
-    try:
-        if scratch.exists():  # of one that was killed
-            shutil.rmtree(scratch)
-        scratch.mkdir(mode=0o700)
-    except OSError as error:
-        raise BackupUnwritable(directory=place.directory, why=error.strerror or error) from error
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with reaching(place):
+        place.directory.mkdir(mode=0o700, exist_ok=True)
+        with held(place, name=".drill.lock"):
+            if scratch.exists():  # of one that was killed
+                shutil.rmtree(scratch)
+            scratch.mkdir(mode=0o700)
+            try:
+                yield scratch
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _record(ctx: Context, outcome: Outcome) -> None:
+@contextlib.contextmanager
+def _recording(ctx: Context, kind: Kind) -> Iterator[None]:
+    """Record also what ends a drill before it has an outcome."""
+    try:
+        yield
+    except BackupBusy:  # another one is at it
+        raise
+    except AutoopsError as error:
+        _record(ctx, kind, drills.failed(str(error)))
+        raise
+
+
+def _record(ctx: Context, kind: Kind, outcome: Outcome) -> None:
     """Have the ledger say how it ended, and keep it for the health check."""
-    now_s = time.time()
+    now_s, memory = time.time(), kind.memory(ctx.state)
     with ctx.queue_db() as database:
         findings = Findings(database)
         if outcome.fault:
-            findings.open([(DRILL_FAILED, _SUBJECT, {"fault": outcome.fault, "snapshot": outcome.snapshot})], int(now_s))
+            findings.open([(DRILL_FAILED, kind.subject, {"fault": outcome.fault, "snapshot": outcome.snapshot})], int(now_s))
         else:
-            findings.close([(DRILL_FAILED, _SUBJECT)], int(now_s))
-    ctx.queue().enqueue([note(f"drill:{time.time_ns()}", "drill", f"backup:{outcome.snapshot}", _sentence(outcome))])
+            findings.close([(DRILL_FAILED, kind.subject)], int(now_s))
+    source = f"{kind.subject.decode()}:{outcome.snapshot}"
+    ctx.queue().enqueue([note(f"drill:{time.time_ns()}", "drill", source, _sentence(outcome))])
     ctx.wake_worker()
     if outcome.fault:
-        remember_fault(ctx.state.last_drill, outcome.fault, now_s)
+        remember_fault(memory, outcome.fault, now_s)
     else:
-        remember_good(ctx.state.last_drill, outcome.snapshot, now_s)
+        remember_good(memory, outcome.snapshot, now_s)
     emit("drill_ended", snapshot=outcome.snapshot, sequence=outcome.sequence, entries=outcome.entries, fault=outcome.fault)
 
 
 def _sentence(outcome: Outcome) -> str:
     if outcome.fault:
-        return f"drill of {outcome.snapshot} failed: {outcome.fault}"
+        return f"drill{f' of {outcome.snapshot}' if outcome.snapshot else ''} failed: {outcome.fault}"
     files = outcome.files
     read = f"{files.looked} files read, {files.same} as registered, {files.changed} changed since"
     return f"drill of {outcome.snapshot} good: commit {outcome.sequence}, {outcome.entries} entries the same; {read}"

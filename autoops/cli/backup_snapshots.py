@@ -54,7 +54,7 @@ def snapshot(
     wish = snapshots.Wish(configuration.as_toml(settings).encode(), settings.backup.full_days * _DAY_S, full)
     hooks = Hooks(Path(settings.backup.hooks), ctx.state.directory, settings.backup.hook_timeout_s)
     progress, begun_s = Progress(), time.time()
-    with as_owner_of(_nearest(place.directory)):
+    with as_owner_of(nearest(place.directory)):
         with remembering(ctx.state.last_snapshot):
             run_before(hooks, snapshots.name_of(begun_s))
             made = snapshots.take(ctx.state, place, signer, begun_s, wish, progress.bytes)
@@ -146,7 +146,7 @@ def keep_of(settings: BackupConfig) -> Keep:
     return Keep(settings.keep_last, settings.keep_hourly, settings.keep_daily, settings.keep_weekly, settings.keep_monthly)
 
 
-def _nearest(directory: Path) -> Path:
+def nearest(directory: Path) -> Path:
     """Return a directory, or the one above it that exists."""
     return next(path for path in (directory, *directory.parents) if path.is_dir())
 

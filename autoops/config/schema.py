@@ -203,6 +203,7 @@ class DrillConfig:
 
     files: int = key(200, low=0, high=1_000_000)
     days: int = key(8, low=1, high=366)  # a good drill that is older than this is a reason for concern
+    archive_days: int = key(40, low=1, high=3660)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from autoops.health.limits import ARCHIVE_S_CRITICAL, ARCHIVE_S_WARNING, SNAPSHO
 from autoops.health.result import Figure, Level, Result, judge
 from autoops.health.services import age
 
+DRILL, ARCHIVE_DRILL = "drill", "archive_drill"
 _CHAPTER = "RUNBOOK, 'Backup'"
 
 
@@ -29,22 +30,19 @@ def snapshots(last: Last | None, since_s: float | None, now_s: float) -> Result:
     return Result("backup", level, said, figures, remedy if level else "")
 
 
-def drills(last: Last | None, snapshot: Last | None, days: int, now_s: float) -> Result:
-    """Judge when a restore was tried out. A backup that was never restored is a hope."""
-    limit_s, remedy = days * 86400.0, "autoops-backup drill; RUNBOOK, 'Drills'"
+def drills(name: str, last: Last | None, snapshot: Last | None, days: int, now_s: float) -> Result:
+    """Judge when a restore was tried out: a backup that was never restored is a hope. `name`: of the check, and so of the kind."""
+    limit_s, option = days * 86400.0, " --archive" if name == ARCHIVE_DRILL else ""
+    remedy = f"autoops-backup drill{option}; RUNBOOK, 'Drills'"
     if last is not None and last.fault:
-        return Result("drill", Level.CRITICAL, f"the last drill failed: {last.fault}", remedy=remedy)
+        return Result(name, Level.CRITICAL, f"the last one failed: {last.fault}", remedy=remedy)
     since_s = last.good_s if last else snapshot.first_s if snapshot else 0.0
     if not since_s:
-        return Result("drill", Level.OK, "nothing to restore yet")
+        return Result(name, Level.OK, "nothing to restore yet")
     old_s = max(0.0, now_s - since_s)
-    said = (
-        f"the last good drill is {age(old_s)} old"
-        if last
-        else f"no restore was ever tried out; there are snapshots since {age(old_s)}"
-    )
+    said = f"the last good one is {age(old_s)} old" if last else f"none yet; there are snapshots since {age(old_s)}"
     level = Level.CRITICAL if old_s >= limit_s else Level.OK
-    return Result("drill", level, said, (Figure("drill_age", old_s, "s", None, limit_s),), remedy if level else "")
+    return Result(name, level, said, (Figure(f"{name}_age", old_s, "s", None, limit_s),), remedy if level else "")
 
 
 def archives(repository: str, last: Last | None, last_check: Last | None, now_s: float) -> Result:

@@ -134,7 +134,17 @@ def check_backup(sources: Sources) -> Result:
 def check_drill(sources: Sources) -> Result:
     """Was a restore tried out lately?"""
     days = (sources.config.drill if sources.config else DrillConfig()).days
-    return backups.drills(recall(sources.state.last_drill), recall(sources.state.last_snapshot), days, time.time())
+    last, snapshot = recall(sources.state.last_drill), recall(sources.state.last_snapshot)
+    return backups.drills(backups.DRILL, last, snapshot, days, time.time())
+
+
+def check_archive_drill(sources: Sources) -> Result:
+    """And one from the archive alone?"""
+    config = sources.config
+    if config is None or not config.archive.repository:
+        return Result(backups.ARCHIVE_DRILL, Level.OK, "no archive is configured")
+    last, snapshot = recall(sources.state.last_archive_drill), recall(sources.state.last_snapshot)
+    return backups.drills(backups.ARCHIVE_DRILL, last, snapshot, config.drill.archive_days, time.time())
 
 
 def check_archive(sources: Sources) -> Result:
@@ -205,7 +215,8 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("coverage", check_coverage),
     ("verification", check_verification),
     ("backup", check_backup),
-    ("drill", check_drill),
+    (backups.DRILL, check_drill),
+    (backups.ARCHIVE_DRILL, check_archive_drill),
     ("archive", check_archive),
     ("findings", check_findings),
     ("units", check_units),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autoops.backup.last import Last, recall, remember_fault, remember_good
-from autoops.health.backups import drills, snapshots
+from autoops.health.backups import DRILL, drills, snapshots
 from autoops.health.result import Level
 
 NOW_S = 1_800_000_000.0
@@ -52,7 +52,7 @@ def test_snapshots_are_judged_by_the_last_good_one(known: Last | None, since_s: 
     ],
 )
 def test_a_drill_that_is_too_old_or_failed_is_critical(known: Last | None, snapshot: Last | None, level: Level) -> None:
-    assert drills(known, snapshot, 8, NOW_S).level == level
+    assert drills(DRILL, known, snapshot, 8, NOW_S).level == level
 
 
 def test_what_is_remembered_is_the_last_end_and_the_last_good_one(tmp_path: Path) -> None:
