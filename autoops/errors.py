@@ -261,7 +261,7 @@ class LedgerKeyMissing(StorageError):
 class CommitMisfit(CheckFailed):
     """The ledger cannot be played beyond commit {sequence}: {detail}."""
 
-    hint = "autoops-backup verify says what is damaged; RUNBOOK, 'Corruption'"
+    hint = "that commit can be restored: --seq {sequence}; autoops-backup verify says what is damaged"
 
 
 class BackupUnsound(CheckFailed):

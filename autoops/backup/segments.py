@@ -61,10 +61,11 @@ class Segments:
     def records(self, after: int = 0, until: int | None = None) -> Iterator[Record]:
         """Yield the records after a sequence, in order, up to and with another one, which then must be there.
 
-        Raises SegmentUnsound (a BackupUnsound) for a gap, damage, and a hash that does not chain. Signatures are not looked at.
+        Raises SegmentUnsound (a BackupUnsound) for a gap, damage, and a hash that does not chain, when what comes before it was
+        yielded. What is damaged up to `after`, or behind `until`, is passed over. Signatures are not looked at.
         """
         files = self.files()
-        begin = max((number for number, segment in enumerate(files) if segment.first <= max(after, 1)), default=0)
+        begin = max((number for number, segment in enumerate(files) if segment.first <= after + 1), default=0)
         sequence, hashed = (0, GENESIS) if not files or files[begin].first == 1 else (files[begin].first - 1, None)
         if sequence > after:
             raise SegmentUnsound(name=files[0].path.name, detail=f"it begins with commit {sequence + 1}, after commit {after + 1}")
@@ -72,18 +73,20 @@ class Segments:
             if segment.first != sequence + 1:
                 detail = f"it does not follow commit {sequence}, with which the segment before it ends"
                 raise SegmentUnsound(name=segment.path.name, detail=detail)
-            for record in _read(segment, hashed):
+            for record in _read(segment, hashed, after):
                 sequence, hashed = record.sequence, record.hash
                 if until is not None and sequence > until:
                     return
                 if sequence > after:
                     yield record
+                if sequence == until:
+                    return
         if until is not None and max(sequence, after) < until:
             raise SegmentUnsound(name=str(self.directory), detail=f"it ends with commit {sequence}, before commit {until}")
 
     def within(self, segment: Segment) -> list[Record]:
         """Return the records of one segment. Raises SegmentUnsound."""
-        return _read(segment, None)
+        return list(_read(segment, None))
 
     def append(self, records: Iterable[Record]) -> int:
         """Add records, durably, and return how many. Raises LedgerForked for one that does not continue the last, SegmentUnsound.
@@ -193,26 +196,37 @@ class Segments:
                 out.sync()
 
 
-def _read(segment: Segment, hashed: bytes | None) -> list[Record]:
-    """Return the records of a segment that follows a hash (None: not known). Raises SegmentUnsound."""
+def _read(segment: Segment, hashed: bytes | None, passed: int = 0) -> Iterator[Record]:
+    """Yield the records of a segment that follows a hash (None: not known); those up to `passed` may be damaged, and are left out.
+
+    Raises SegmentUnsound, after those before another damage.
+    """
     content = content_of(segment)
-    try:
-        return _chained(segment, content, hashed)
-    except SegmentUnsound:  # or a writer took back a part of a line, and wrote on, while it was read
-        again = content_of(segment)
-        if again == content:
-            raise
-        return _chained(segment, again, hashed)
+    records, fault = _chained(segment, content, hashed, passed)
+    if fault and (again := content_of(segment)) != content:  # a writer took back a part of a line, and wrote on, while it was read
+        records, fault = _chained(segment, again, hashed, passed)
+    yield from records
+    if fault:
+        raise fault
 
 
-def _chained(segment: Segment, content: bytes, hashed: bytes | None) -> list[Record]:
-    records = [_record_in(line, segment) for line in split(content)[0]]
-    for number, record in enumerate(records):
-        if record.sequence != segment.first + number or (hashed and record_hash(hashed, record.text) != record.hash):
-            detail = f"line {number + 1} of it does not follow commit {segment.first + number - 1}"
-            raise SegmentUnsound(name=segment.path.name, detail=detail)
+def _chained(segment: Segment, content: bytes, hashed: bytes | None, passed: int) -> tuple[list[Record], SegmentUnsound | None]:
+    """Return the records of a segment up to the first that is damaged, and what is wrong with that."""
+    records = list[Record]()
+    for sequence, line in enumerate(split(content)[0], segment.first):
+        try:
+            record = _record_in(line, segment)
+            if record.sequence != sequence or (hashed and record_hash(hashed, record.text) != record.hash):
+                detail = f"line {sequence - segment.first + 1} of it does not follow commit {sequence - 1}"
+                raise SegmentUnsound(name=segment.path.name, detail=detail)
+        except SegmentUnsound as error:
+            if sequence > passed:
+                return records, error
+            hashed = None
+            continue
+        records.append(record)
         hashed = record.hash
-    return records
+    return records, None
 
 
 def _record_in(line: bytes, segment: Segment) -> Record:

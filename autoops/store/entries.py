@@ -77,6 +77,10 @@ class Entries:
         self._leaves.set(tx, leaves_by_bucket(zip(entry_ids, texts, strict=True)), replaced, before.sequence)
         return Applied(texts, self._leaves.digest())
 
+    def digest(self) -> bytes:
+        """Return the registry digest."""
+        return self._leaves.digest()
+
     def restore(self, tx: Transaction, restored: Sequence[Restored]) -> None:
         """Put rows back to what they were; the leaves have never been others."""
         tx.execute_many("UPDATE entry SET name = ? WHERE id = ?", [(_parked(one.entry), int(one.entry.id)) for one in restored])

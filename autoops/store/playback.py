@@ -18,14 +18,13 @@ from autoops.core.ledger import Head
 from autoops.errors import AutoopsError, CommitMisfit, EditedPastLedger, PreconditionFailed
 from autoops.model import JSON, Change, Entry
 from autoops.store.bookkeeping import Bookkeeping
-from autoops.store.commit import INSERT_RECORD, MOST_LATE, SET_LAST_ID
+from autoops.store.commit import INSERT_RECORD, MOST_LATE, SET_LAST_ID, WAL_BYTES
 from autoops.store.database import Database, Transaction
 from autoops.store.entries import Entries
 from autoops.store.records import Record, digest_after, id_of, patches_of
 from autoops.store.registry import SCHEMA
 
 _CACHE_KIB = 64 * 1024
-_WAL_BYTES = 64 << 20
 _PART_BYTES = 4 << 20  # of records in one transaction
 _PART_RECORDS = 1000
 _UNFIT = (ValueError, LookupError, TypeError, AttributeError, RecursionError, sqlite3.IntegrityError)
@@ -48,6 +47,11 @@ class Playback(Bookkeeping):
         """Where the ledger stands, without asking the database."""
         return self._head
 
+    @property
+    def digest(self) -> bytes:
+        """Return the digest that the Merkle leaves give."""
+        return self._entries.digest()
+
     def play(self, records: Iterable[Record]) -> Head:
         """Make the commits of records anew, several in one transaction; return where the ledger stands then.
 
@@ -60,7 +64,7 @@ class Playback(Bookkeeping):
                 for record in part:
                     self._play(tx, record)
             self._entries.store_leaves(self._db, least=MOST_LATE)
-            if self._db.wal_bytes >= _WAL_BYTES:
+            if self._db.wal_bytes >= WAL_BYTES:
                 self._db.checkpoint()
         return self._head
 

@@ -16,12 +16,12 @@ from autoops import clock
 from autoops.acting import as_owner_of
 from autoops.core.signing import Verifier
 from autoops.errors import CheckFailed, Refused
-from autoops.files import durable
 from autoops.prove import verify
 from autoops.state import State
 from autoops.store.database import migrate
 from autoops.store.guard import SUFFIX as GUARD_SUFFIX
 from autoops.store.registry import SCHEMA, Registry
+from autoops.window.swap import publish, swap
 
 PREFIX, SUFFIX = "window-", ".db"
 KEPT = 10  # of windows; what is older goes when a new one is taken
@@ -48,7 +48,7 @@ def _take(state: State, stamp: str) -> Path:
             temporary.unlink()
             said = faults[0] if faults else "its ledger has another head than the registry's"
             raise CheckFailed(detail=f"no snapshot was taken: the copy is not whole ({said}). See: autoops verify")
-    _publish(temporary, target)
+    publish(temporary, target)
     for old in snapshots(state)[:-KEPT]:
         old.unlink(missing_ok=True)
     return target
@@ -68,19 +68,6 @@ def _copy(snapshot: Path, target: Path) -> None:
     copy = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(source, "rb") as reader, os.fdopen(copy, "wb") as writer:
         shutil.copyfileobj(reader, writer, 1 << 20)
-
-
-def _publish(temporary: Path, target: Path) -> None:
-    """Give a finished copy its name, durably; what a reader left beside it goes."""
-    for left in ("-wal", "-shm"):
-        temporary.with_name(temporary.name + left).unlink(missing_ok=True)
-    fd = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    temporary.replace(target)
-    durable.sync_directory(target.parent)
 
 
 def snapshots(state: State) -> list[Path]:
@@ -120,12 +107,5 @@ def _restore(state: State, snapshot: Path, verifier: Verifier, stamp: str) -> Pa
         fresh.unlink()
         raise CheckFailed(detail=f"{snapshot} cannot take the registry's place: {faults[0]}")
     aside = state.registry_db.with_name(f"registry.db.edited-{stamp}")
-    with contextlib.suppress(FileNotFoundError):
-        os.link(state.registry_db, aside)
-    # A WAL belongs to the file that was edited: beside another one it would be played into that.
-    for left in ("-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            state.registry_db.with_name(state.registry_db.name + left).replace(aside.with_name(aside.name + left))
-    durable.sync_directory(aside.parent)
-    _publish(fresh, state.registry_db)
+    swap(fresh, state.registry_db, aside)
     return aside
