@@ -38,6 +38,7 @@ SERVICES = (
     "autoops-reconciler(8)",
     "autoops-catalog(8)",
     "autoops-backup(8)",
+    "autoops-shipper(8)",
 )
 SEE_ALSO = f"{', '.join(SERVICES)}, systemctl(1), journalctl(1); /usr/share/doc/autoops/RUNBOOK.md"
 

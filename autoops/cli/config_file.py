@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import NamedTuple
 from autoops import config as configuration
 from autoops.cli.context import Context
 from autoops.cli.output import say, warn
-from autoops.config import Config, RootConfig
+from autoops.config import Config
 from autoops.errors import CannotTell, NotWritten, Refused, UsageError
 from autoops.files import durable
 from autoops.units import systemd
@@ -36,10 +35,10 @@ def open_file(ctx: Context) -> File:
     return File(path, path.read_text(), config, configuration.DEFAULT_FILE.parent in (given.parent, path.parent))
 
 
-def changed_config(file: File, text: str, wanted: tuple[RootConfig, ...]) -> Config:
+def changed_config(file: File, text: str, wanted: Config) -> Config:
     """Return what the file will say with this text. Raises ConfigError, Refused when that is not what is wanted."""
     changed = configuration.parse_file(text.encode(), file.path)
-    if changed != dataclasses.replace(file.config, roots=wanted):
+    if changed != wanted:
         raise Refused(detail=f"{file.path} is written in a way that this program does not change safely; edit it by hand")
     return changed
 
@@ -65,21 +64,21 @@ def unlink(path: Path) -> None:
         raise NotWritten(file=path, why=error.strerror) from None
 
 
-def take_effect(file: File) -> None:
-    """Have the running services take it over, or say how."""
+def take_effect(file: File, units: tuple[str, ...] = systemd.DAEMONS) -> None:
+    """Have these services take it over, if they run, or say how."""
     if not file.is_system:
         say("what runs with this file takes it over when it is restarted, or at kill -HUP (autoops status tells the processes)")
         return
     try:
         systemd.act("daemon-reload")
-        shown = systemd.show([systemd.TARGET, *systemd.DAEMONS], ("ActiveState",))
+        shown = systemd.show([systemd.TARGET, *units], ("ActiveState",))
         running = [one["Id"] for one in shown if one.get("ActiveState") in ("active", "activating", "reloading")]
-        restarted = systemd.DAEMONS if systemd.TARGET in running else tuple(unit for unit in systemd.DAEMONS if unit in running)
+        restarted = units if systemd.TARGET in running else tuple(unit for unit in units if unit in running)
         if restarted:
             systemd.act("reset-failed", *restarted)  # one that has failed too often may try again: its reason may be gone
             systemd.act("restart", *restarted)
     except CannotTell as error:
-        how = "for it to take effect: systemctl daemon-reload; systemctl restart autoops-worker autoops-watcher"
+        how = f"for it to take effect: systemctl daemon-reload; systemctl restart {' '.join(units)}"
         warn(f"autoops: {error.facts['detail']}; {how}")
         return
     say(f"systemd: reloaded; restarted: {', '.join(restarted) or 'nothing, for nothing runs (systemctl start autoops.target)'}")

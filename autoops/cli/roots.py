@@ -5,6 +5,7 @@ Reads and writes the configuration file and, for the one in /etc/autoops, drop-i
 
 from __future__ import annotations
 
+import dataclasses
 import grp
 import os
 from collections.abc import Mapping
@@ -100,7 +101,7 @@ def add(
     file = open_file(ctx)
     root = _new_root(directory, name, policy, file.config)
     text = edit.with_root(file.text, root)
-    changed = changed_config(file, text, (*file.config.roots, root))
+    changed = changed_config(file, text, dataclasses.replace(file.config, roots=(*file.config.roots, root)))
     _refuse_bad_place(ctx, file.config, changed)
     opening = _opening(root, changed, read_all=read_all, group=_known_group(group))
     if not file.is_system and (read_all or group):
@@ -203,7 +204,8 @@ def remove(
         text = edit.without_root(file.text, number)
     except KeyError:
         raise Refused(detail=f"{file.path} does not write its roots as [[root]] tables; edit it by hand") from None
-    changed_config(file, text, (*file.config.roots[:number], *file.config.roots[number + 1 :]))
+    others = (*file.config.roots[:number], *file.config.roots[number + 1 :])
+    changed_config(file, text, dataclasses.replace(file.config, roots=others))
     opened = _dropins_of(root.name) if file.is_system else []
     if dry_run:
         say(f"would take out of {file.path}: the root {root.name!r} ({names.show(root.path)})")

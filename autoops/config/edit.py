@@ -28,6 +28,19 @@ def with_root(text: str, root: RootConfig) -> str:
     return f"{text}{end}{root_table(root)}"
 
 
+def with_backup_directory(text: str, directory: str) -> str:
+    """Return a configuration with another [backup] directory; the line that had it is replaced, where there is one."""
+    value, lines, places = quoted(directory), text.split("\n"), find_lines(text)
+    if found := places.get(("backup", "directory")):
+        lines[found - 1] = f"{lines[found - 1].partition('=')[0]}= {value}"
+    elif found := places.get(("backup",)):
+        lines.insert(found, f"directory = {value}")
+    else:
+        end = "" if not text else "\n" if text.endswith("\n") else "\n\n"
+        return f"{text}{end}[backup]\ndirectory = {value}\n"
+    return "\n".join(lines)
+
+
 def without_root(text: str, number: int) -> str:
     """Return a configuration without its [[root]] table `number` (from 0). Comments after its last key belong to what follows.
 

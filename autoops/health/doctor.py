@@ -15,7 +15,7 @@ from pathlib import Path
 from autoops import __version__
 from autoops.core.signing import Signer
 from autoops.errors import CannotTell, StorageError
-from autoops.health import host, place, sandbox
+from autoops.health import backup_place, host, place, sandbox
 from autoops.health.result import Level, Result
 from autoops.health.run import Check, guarded
 from autoops.health.sources import Settings, Sources
@@ -34,6 +34,12 @@ def run(settings: Settings) -> list[Result]:
     with contextlib.ExitStack() as opened:
         sources = Sources(settings, opened)
         return [guarded(name, check, sources) for name, check in CHECKS]
+
+
+def check_one(name: str, settings: Settings) -> Result:
+    """Return what one check found."""
+    with contextlib.ExitStack() as opened:
+        return guarded(name, dict(CHECKS)[name], Sources(settings, opened))
 
 
 def exit_code(results: Iterable[Result]) -> int:
@@ -168,6 +174,18 @@ def check_inotify(sources: Sources) -> Result:
     return host.inotify(host.limits(watcher), unwatched)
 
 
+def check_backup_directory(sources: Sources) -> Result:
+    """Is the backup directory in reach of those who write it, and of nobody else?"""
+    configured = sources.config.backup.directory if sources.config else ""
+    directory = Path(configured) if configured else sources.state.backups
+    try:
+        found = backup_place.look(directory, sources.state.directory, is_own=not configured)
+    except FileNotFoundError:
+        return backup_place.absent(directory, is_own=not configured)
+    services = _services() if sources.state.directory == SYSTEM_STATE else []
+    return backup_place.judge(found, services, sandbox.processes(services))
+
+
 def check_disk(sources: Sources) -> Result:
     """Is there room?"""
     return place.disk(place.room(sources.state.directory))
@@ -201,6 +219,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("key", check_keys),
     ("clock", check_clock),
     ("inotify", check_inotify),
+    ("backup directory", check_backup_directory),
     ("disk", check_disk),
     ("file system", check_file_system),
     ("versions", check_versions),

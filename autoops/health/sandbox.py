@@ -16,6 +16,7 @@ from autoops.errors import CannotTell
 from autoops.files import mounts
 from autoops.health.result import Level, Result
 from autoops.names import show
+from autoops.units import backups as backup_units
 from autoops.units.systemd import Shown
 
 WORKER = "autoops-worker.service"
@@ -25,7 +26,6 @@ PROPERTIES = (
 )  # fmt: skip
 _STATE_BASE = "/var/lib/"  # StateDirectory= is below it, systemd.exec(5)
 _READ_ANYTHING = 1 << 2  # CAP_DAC_READ_SEARCH, which `autoops root add --read-all` gives
-_WRITERS = re.compile(r"autoops-(worker|backup|restore).*")  # who may write the backups
 
 
 class Process(NamedTuple):
@@ -61,7 +61,7 @@ def told(services: Sequence[Shown], registry: str, backups: str) -> Result:
     if not services:
         return Result(name, Level.OK, "no units are installed; the worker's lock is all there is")
     wrong = [one["Id"] for one in services if one["Id"] != WORKER and may_write(one, registry)]
-    wrong += [one["Id"] for one in services if not _WRITERS.fullmatch(one["Id"]) and may_write(one, backups)]
+    wrong += [one["Id"] for one in services if one["Id"] not in backup_units.UNITS and may_write(one, backups)]
     if wrong:
         said = f"{', '.join(sorted(set(wrong)))} may write {registry} or {backups}"
         remedy = f"systemctl cat {wrong[0]}: take away the drop-in that allows it, then systemctl daemon-reload and restart"

@@ -60,13 +60,19 @@ def why_closed(opening: Opening, way: Sequence[Step], who: Who) -> str:
         return f"{NOT_WRITABLE} {names.show(top.path)}, and policy rename and xattr_id need that"
     if opening.read_all:
         return ""
-    passed = way[:-1] if not place_of(opening.path) else [step for step in way[:-1] if step.path == b"/root"]
-    closed = next((step for step in passed if not _may(step, who, 0o1)), None)
+    closed = why_no_way(way, who)
     if closed:
-        return f"user {USER} may not pass through {names.show(closed.path)} (mode {closed.mode:o})"
+        return closed
     if not _may(top, who, 0o5):
         return f"user {USER} may not list {names.show(top.path)} (mode {top.mode:o})"
     return ""
+
+
+def why_no_way(way: Sequence[Step], who: Who) -> str:
+    """Return where the way to a directory, the last step, ends; "" when it does not."""
+    passed = way[:-1] if not place_of(way[-1].path) else [step for step in way[:-1] if step.path == b"/root"]
+    closed = next((step for step in passed if not _may(step, who, 0o1)), None)
+    return f"user {USER} may not pass through {names.show(closed.path)} (mode {closed.mode:o})" if closed else ""
 
 
 def ways_out(opening: Opening, trouble: str) -> str:

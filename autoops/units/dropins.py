@@ -6,7 +6,7 @@ see at all. Watcher and reconciler only read. The worker reads, and writes in a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,14 +56,15 @@ def _text(opening: Opening, unit: str) -> str:
     lines = list(_lines(opening, writes=opening.writes and unit == "autoops-worker.service"))
     if not lines:
         return ""
+    about = f"Root: {names.show(opening.name)} in {names.show(opening.path)} (real path)."
+    by = "Written by `autoops root add`; `autoops root remove` takes it away again."
+    return drop_in(f"Opens the sandbox of {unit} for one root, as far as that root needs.", about, by, lines)
+
+
+def drop_in(what: str, about: str, by: str, lines: Iterable[tuple[str, str]]) -> str:
+    """Return the text of a drop-in: what it is, and each setting below its reason."""
     said = "".join(f"\n# {reason}\n{setting}\n" for reason, setting in lines)
-    shown, where = names.show(opening.name), names.show(opening.path)
-    return (
-        f"# Opens the sandbox of {unit} for one root, as far as that root needs.\n"
-        f"# Root: {shown} in {where} (real path).\n"
-        "# Written by `autoops root add`; `autoops root remove` takes it away again.\n"
-        f"\n[Service]{said}"
-    )
+    return f"# {what}\n# {about}\n# {by}\n\n[Service]{said}"
 
 
 def _lines(opening: Opening, *, writes: bool) -> Lines:

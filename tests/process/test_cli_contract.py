@@ -301,7 +301,7 @@ def test_up_ends_with_an_error_when_one_of_its_programs_dies(tmp_path: Path, sta
     process = start("up", "--root", "docs", "--state", "s", cwd=tmp_path)
     "".join(first_line(process, "files registered"))
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    assert len(children) == 3
+    assert len(children) == 4
     os.kill(int(children[0]), signal.SIGKILL)
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1 and "autoops-worker ended with status -9" in err

@@ -12,7 +12,7 @@ import pytest
 from machine import DAEMONS, Machine
 
 READING = ("watcher", "worker", "tailer", "reconciler", "scrub", "verify", "health")
-SERVICES = tuple(f"autoops-{name}" for name in (*READING, "catalog", "catalog-nightly", "backup", "drill", "failed@x"))
+SERVICES = tuple(f"autoops-{name}" for name in (*READING, "catalog", "catalog-nightly", "backup", "drill", "shipper", "failed@x"))
 MOST_EXPOSED = 0.2
 MOST_EXPOSED_READING_ALL = 0.6
 UNITS = "/usr/lib/systemd/system"
@@ -32,6 +32,7 @@ ALLOWED = {
     "autoops-scrub": {f"write {STATE}/queue"},
     "autoops-backup": {f"write {STATE}/queue", f"write {STATE}/backups", f"list {STATE}/backups"},
     "autoops-drill": {f"write {STATE}/queue", f"write {STATE}/backups", f"list {STATE}/backups"},
+    "autoops-shipper": {f"write {STATE}/queue", f"write {STATE}/backups", f"list {STATE}/backups"},
     "autoops-verify": set(),
     "autoops-failed@x": {f"write {STATE}/queue"},
 }
@@ -139,4 +140,5 @@ def test_the_key_is_given_to_the_worker_and_to_no_other(machine: Machine) -> Non
 
 def test_what_lives_is_seen_from_inside_although_proc_is_hidden(machine: Machine) -> None:
     processes = inside(machine, "autoops-health", f"/usr/bin/autoops status --json --state {STATE}")["processes"]
-    assert {name: process["alive"] for name, process in processes.items()} == {"tailer": True, "watcher": True, "worker": True}
+    alive = {name: process["alive"] for name, process in processes.items()}
+    assert alive == dict.fromkeys(("shipper", "tailer", "watcher", "worker"), True)

@@ -55,7 +55,7 @@ def starts(machine: Machine, unit: str) -> str:
 
 def test_pause_edit_resume_by_root_in_the_real_sandboxes(machine: Machine) -> None:
     said = machine.run("autoops", "pause", "--why", "tidy", "--declare", "/srv/docs/window.txt").out
-    assert "paused: autoops-tailer, autoops-watcher, autoops-worker" in said
+    assert "paused: autoops-shipper, autoops-tailer, autoops-watcher, autoops-worker" in said
     (snapshot,) = machine.sh(f"ls {STATE}/backups/window-*").out.split()[-1:]
     assert machine.run("stat", "--format=%U %a", snapshot).out.strip() == "autoops 600"
     assert all("paused (tidy, by root" in status_of(machine, daemon) for daemon in DAEMONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,28 @@ def test_one_of_several_roots_is_taken_out(number: int) -> None:
 def test_roots_that_are_no_tables_are_not_guessed_at() -> None:
     with pytest.raises(KeyError):
         edit.without_root('root = [{ path = "/a" }]\n', 0)
+
+
+# the backup directory
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# nothing",
+        "[log]\nlevel = 'info'\n",
+        "[backup]\n",
+        "[backup] # where\nkeep_last = 4\n\n[log]\nlevel = 'info'\n",
+        "[backup]\nkeep_last = 4\ndirectory = '/old' # the old one\n",
+        "backup.directory = '/old'\n",
+        SHIPPED.read_text(),
+    ],
+)
+@pytest.mark.parametrize("directory", ["/mnt/disk/autoops", '/mnt/it\'s \\ "mine"\t\u202e', ""])
+def test_another_backup_directory_is_all_that_changes(text: str, directory: str) -> None:
+    before = configuration.parse_file(text.encode(), Path("x.toml"))
+    changed = edit.with_backup_directory(text, directory)
+    wanted = dataclasses.replace(before, backup=dataclasses.replace(before.backup, directory=directory))
+    assert configuration.parse_file(changed.encode(), Path("x.toml")) == wanted
+    assert len(set(text.splitlines()) - set(changed.splitlines())) <= 1

@@ -10,7 +10,7 @@ import pytest
 
 from autoops.core.signing import Signer, new_key
 from autoops.files import mounts
-from autoops.health import doctor, host, sandbox
+from autoops.health import backup_place, doctor, host, sandbox
 from autoops.health.host import Limits
 from autoops.health.result import Level, Result
 from autoops.health.sandbox import Process, may_write
@@ -106,6 +106,48 @@ def test_backups_are_for_the_backup_alone() -> None:
     backup = {"Id": "autoops-backup.service", "ProtectSystem": "strict", "ReadWritePaths": BACKUPS}
     assert sandbox.told([*services(), backup], REGISTRY, BACKUPS).level == Level.OK
     assert not may_write(backup, REGISTRY)
+
+
+# where backups go
+
+PLACE = backup_place.Found(b"/mnt/disk/autoops", False, 0o700, 900, 900, is_mount=False, is_beside=False)
+SHIPPER = {"Id": "autoops-shipper.service", "ProtectSystem": "strict", "ReadWritePaths": "-/mnt/disk/autoops"}
+
+
+def shipper(content: bytes) -> Process:
+    return Process("autoops-shipper.service", 7, {}, mounts.parse(content))
+
+
+def test_a_backup_directory_that_is_its_owners_alone_and_in_reach_is_good() -> None:
+    open_there = MOUNTINFO + b"615 612 8:2 / /mnt/disk rw,relatime - ext4 /dev/sdb1 rw\n"
+    for found in (PLACE, PLACE._replace(is_own=True, mode=0o750, is_mount=True)):
+        assert backup_place.judge(found, [SHIPPER], [shipper(open_there)]).level == Level.OK
+    assert "not from its end" in backup_place.judge(PLACE._replace(is_beside=True), [], []).text
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"mode": 0o750}, "others than its owner"),
+        ({"mode": 0o755, "is_own": True}, "others than its owner"),
+        ({"uid": 0}, "belongs to user 0"),
+        ({"is_mount": True}, "is a mount point"),
+        ({"path": b"/mnt/other"}, "autoops-shipper.service may not write"),
+    ],
+)
+def test_a_backup_directory_with_something_wrong_is_found(change: dict[str, object], why: str) -> None:
+    result = backup_place.judge(PLACE._replace(**change), [SHIPPER], [])
+    assert result.level != Level.OK and why in result.text and result.remedy
+
+
+def test_a_backup_directory_that_the_kernel_keeps_from_the_running_shipper_is_found() -> None:
+    result = backup_place.judge(PLACE, [SHIPPER], [shipper(MOUNTINFO)])
+    assert result.level == Level.CRITICAL and "may not write" in result.text
+
+
+def test_a_backup_directory_that_is_not_there_is_a_disk_that_is_not_mounted() -> None:
+    assert backup_place.absent(Path("/mnt/disk/autoops"), is_own=False).level == Level.WARNING
+    assert backup_place.absent(Path("/var/lib/autoops/backups"), is_own=True).level == Level.OK
 
 
 # what the kernel does

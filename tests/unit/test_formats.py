@@ -6,12 +6,14 @@ import json
 import re
 import subprocess
 import sys
+import zlib
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from autoops import names
+from autoops.backup.segment_lines import line_of, record_of
 from autoops.core import ledger, patch, schema
 from autoops.core.canonical import apply_patch, canonical, entry_from_json, entry_text, parse
 from autoops.core.digest import Tree, bucket_of, leaf_of, with_member
@@ -72,6 +74,15 @@ def test_the_checkpoint_is_of_the_last_record_and_signed() -> None:
     assert ledger.checkpoint_bytes(line) == b"autoops-checkpoint-v1" + unsigned.encode()
     assert Verifier(bytes.fromhex(KEY)).verify(bytes.fromhex(line["signature"]), ledger.checkpoint_bytes(line))
     assert (line["hash"], line["digest"]) == (json.loads(LEDGER[-1])["hash"], DIGEST)
+
+
+def test_the_segment_line_is_that_of_the_second_record() -> None:
+    (line,) = blocks("segment")
+    record = record_of(line.encode())
+    facts = json.loads(LEDGER[1])
+    assert (record.sequence, record.text, record.hash.hex()) == (2, facts["record"], facts["hash"])
+    assert line_of(record).decode() == f"{line}\n"
+    assert line.startswith(f'{{"crc32":"{zlib.crc32(line.encode()[20:]):08x}",')
 
 
 def test_the_script_agrees_with_the_examples(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from autoops.errors import RootRefused
-from autoops.units import dropins, quoting, systemd
+from autoops.errors import RootRefused, UsageError
+from autoops.units import backups, dropins, quoting, systemd
 from autoops.units.access import Step, Who, steps, ways_out, why_closed
 from autoops.units.dropins import Opening
 
@@ -159,11 +159,38 @@ def test_what_is_written_pleases_systemd_analyze(tmp_path: Path) -> None:
         pytest.skip("systemd-analyze is not installed")
     path = "/home/a b%c\\w:xé".encode()
     texts = dropins.files(Opening("it's 100%", path, writes=True, read_all=True, group="root")).values()
-    for number, text in enumerate((*texts, dropins.files(Opening("x", b"/srv/" + path[6:], writes=True)).popitem()[1])):
+    for number, text in enumerate(
+        (
+            *texts,
+            dropins.files(Opening("x", b"/srv/" + path[6:], writes=True)).popitem()[1],
+            *backups.files(b"/srv/" + path[6:]).values(),
+        )
+    ):
         unit = tmp_path / f"u{number}.service"
         unit.write_text(text.replace("[Service]", "[Service]\nExecStart=/bin/true"))
         run = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
         assert (run.returncode, run.stdout, run.stderr) == (0, "", ""), text
+
+
+# backups elsewhere
+
+
+def test_a_backup_directory_is_writable_for_those_who_keep_backups_and_nothing_in_it_is_run() -> None:
+    found = backups.files(b"/mnt/disk/autoops")
+    assert [path.parent.name.removesuffix(".d") for path in found] == list(backups.UNITS)
+    for text in found.values():
+        lines = [line for line in text.splitlines() if line and not line.startswith(("#", "["))]
+        assert lines == ["ReadWritePaths=-/mnt/disk/autoops", "NoExecPaths=-/mnt/disk/autoops"]
+
+
+def test_a_backup_directory_in_a_home_is_bound_into_hidden_homes() -> None:
+    (text, *_) = backups.files(b"/home/ann/backups").values()
+    assert "ProtectHome=tmpfs\n" in text and "\nBindPaths=-/home/ann/backups\n" in text
+
+
+def test_a_backup_directory_that_no_unit_file_can_carry_is_refused_with_a_reason() -> None:
+    with pytest.raises(UsageError, match=r"backups cannot be kept in /mnt/a\\x0ab: .*unit file"):
+        backups.files(b"/mnt/a\nb")
 
 
 # may the services read it

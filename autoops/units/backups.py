@@ -1,0 +1,38 @@
+"""How far the sandbox of the units that keep backups is opened for a backup directory elsewhere: drop-ins of their units. Pure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from autoops import names
+from autoops.errors import RootRefused, UsageError
+from autoops.units import quoting
+from autoops.units.dropins import DIRECTORY, Lines, drop_in, place_of
+
+UNITS = ("autoops-shipper.service", "autoops-backup.service", "autoops-drill.service")
+_BY = "Written by `autoops backup place`."
+
+
+def files(directory: bytes) -> dict[Path, str]:
+    """Return the drop-ins by file, for an absolute path without links. Raises UsageError when it cannot be written into one."""
+    try:
+        lines = list(_lines(directory))
+    except RootRefused as error:
+        raise UsageError(detail=f"backups cannot be kept in {names.show(directory)}: {error.facts['reason']}") from None
+    about = f"Backups: {names.show(directory)} (real path)."
+    return {file_of(unit): drop_in(f"Lets {unit} write the backup directory.", about, _BY, lines) for unit in UNITS}
+
+
+def file_of(unit: str) -> Path:
+    """Return where the drop-in of a unit is."""
+    return DIRECTORY / f"{unit}.d" / "backups.conf"
+
+
+def _lines(directory: bytes) -> Lines:
+    place = place_of(directory)
+    if place == "home":
+        yield "Home directories are hidden. With tmpfs they still are, but for what is bound into them.", "ProtectHome=tmpfs"
+    setting = "BindPaths" if place else "ReadWritePaths"
+    reason = "All else is read-only. When it is not there, a disk that is not mounted say, the unit starts all the same."
+    yield reason, f"{setting}={quoting.path(directory, bind=bool(place), optional=True)}"
+    yield "What is kept is never run.", f"NoExecPaths={quoting.path(directory, optional=True)}"

@@ -1,0 +1,65 @@
+"""Where backups go: shown, changed, and refused where they would be lost or looked at."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+from running import Suite
+
+
+def configured(suite: Suite) -> str:
+    return str(tomllib.loads(suite.config.read_text()).get("backup", {}).get("directory", ""))
+
+
+def test_backups_go_elsewhere_and_back_and_the_ledger_is_shipped_there(still: Suite, tmp_path: Path) -> None:
+    disk, before = tmp_path / "disk", still.config.read_text()
+    assert str(disk) in still.run("backup", "place", disk, "--dry-run", config=True).out
+    assert not disk.exists() and still.config.read_text() == before
+    said = still.run("backup", "place", disk, config=True).out
+    assert f"backups go to {disk} from now on; what is in {still.state / 'backups'} stays there" in said
+    assert (configured(still), disk.stat().st_mode & 0o777) == (str(disk), 0o700)
+    assert still.run("backup", "place", "--json", config=True).json == {"directory": str(disk), "own": False, "trouble": ""}
+    still.run("backup", "ship", config=True)
+    assert (disk / "ledger" / "000000000001.jsonl").exists()
+    still.run("backup", "place", tmp_path / "other", config=True)
+    still.run("backup", "place", disk, config=True)  # what is there are backups: it may be taken again
+    still.run("backup", "place", "--own", config=True)
+    assert configured(still) == ""
+    assert still.run("backup", "place", config=True).out == f"{still.state / 'backups'}: good\n"
+
+
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [
+        ("tree/backups", "lies in the watched root tree"),
+        ("state/backups2", "lies in the state directory"),
+        ("nothing/here", "is its disk mounted?"),
+        ("file", "is no directory"),
+        ("full", "holds other things"),
+        ("/proc", "is a mount point"),
+        ("link", "lies in the watched root tree"),
+    ],
+)
+def test_a_place_where_backups_would_be_lost_is_refused(still: Suite, where: str, why: str) -> None:
+    (still.base / "file").touch()
+    (still.base / "full").mkdir()
+    (still.base / "full" / "letter.txt").touch()
+    (still.base / "link").symlink_to(still.root)
+    before, there = still.config.read_text(), sorted(os.listdir(still.base))
+    assert why in still.run("backup", "place", still.base / where, config=True, code=2).err
+    assert (still.config.read_text(), sorted(os.listdir(still.base))) == (before, there)
+
+
+def test_what_is_wrong_with_the_place_is_told(still: Suite, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    still.run("backup", "place", disk, config=True)
+    disk.chmod(0o755)
+    assert "others than its owner may look into" in still.run("backup", "place", config=True, code=1).out
+    disk.rmdir()
+    answer = still.run("backup", "place", config=True, code=1)
+    assert "is not there" in answer.out and "mounted" in answer.err
+    found = {one["name"]: one for one in still.run("doctor", "--json", config=True, code=None).json["checks"]}
+    assert found["backup directory"]["level"] == "WARNING"
