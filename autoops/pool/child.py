@@ -90,8 +90,8 @@ class Child:
         spec = self._setup.roots[task.root]
         own_parent, own_name = opening.parts(spec.own) if spec.own else (b"", None)
 
-        def ignored(path: bytes, names: list[tuple[bytes, bool]]) -> Collection[bytes]:
-            left_out = self._ignored(task.root, task.epoch).ignored(path, names)
+        def ignored(path: bytes, names: Collection[bytes], directories: Collection[bytes]) -> set[bytes]:
+            left_out = self._ignored(task.root, task.epoch).ignored(path, names, directories)
             return left_out | {own_name} if own_name and path == own_parent else left_out
 
         listing = list_directory(
