@@ -58,14 +58,15 @@ def list_directory(
         listing.directories = sorted(directories - left_out)
         for name in directories | left_out:
             entries.pop(name, None)
-        to_read = []
-        for name, entry in entries.items():
-            if contents is None and (stamp := known.get(name)) and stamp == _stamp(entry) and name not in skip:
-                listing.same += 1
-            elif name not in skip:
-                to_read.append(name)
+        comparable = {} if contents is not None else known
+        if skip:
+            comparable = {name: stamp for name, stamp in comparable.items() if name not in skip}
+        to_read = [name for name, entry in entries.items() if name not in comparable or comparable[name] != _stamp(entry)]
+        listing.same = len(entries) - len(to_read)
         vanished = []
         for name in sorted(to_read):
+            if name in skip:
+                continue
             progress(name)
             outcome = observe(fd, name, rules)
             match outcome:
