@@ -51,10 +51,15 @@ class Slot:
         return count, name[:length]
 
 
+def packed(message: Any) -> bytes:
+    """Return one message as it is sent."""
+    data = marshal.dumps(message)
+    return LENGTH.pack(len(data)) + data
+
+
 def write_message(out: IO[bytes], message: Any) -> None:
     """Send one message."""
-    data = marshal.dumps(message)
-    out.write(LENGTH.pack(len(data)) + data)
+    out.write(packed(message))
 
 
 def read_message(source: IO[bytes]) -> Any:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from autoops.log import emit
 from autoops.pool import tasks
-from autoops.pool.child import LENGTH, Slot, serve_forked, write_message
+from autoops.pool.child import LENGTH, Slot, packed, serve_forked, write_message
 
 _PIPE_BYTES = 1 << 20  # the most an unprivileged process may ask for; room for what a child finds during one commit
 _SENT_BYTES = _PIPE_BYTES // 2  # tasks on their way to one child stay below this, so that sending never blocks
@@ -106,7 +106,6 @@ class _Running:
         self.sent.append(asked)
         self.sent_bytes += len(asked.data)
         try:
-            self.into.write(LENGTH.pack(len(asked.data)))
             for at in range(0, len(asked.data), _SENT_BYTES):
                 self.into.write(asked.data[at : at + _SENT_BYTES])
         except BrokenPipeError:
@@ -175,7 +174,7 @@ class Pool:
 
     def submit(self, task: tasks.Task, then: Then) -> None:
         """Give a task to the child with the least to do; `then` is called with its answer by a later `pump`."""
-        self._waiting.append(Asked(task, then, marshal.dumps(tasks.message(task))))
+        self._waiting.append(Asked(task, then, packed(tasks.message(task))))
         self._feed()
 
     def _feed(self) -> None:
