@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,13 +16,11 @@ from autoops.cli.output import as_json, say
 from autoops.cli.progress import Progress
 from autoops.config import Config
 from autoops.core.drift import REGISTRY_EDITED
-from autoops.core.signing import Verifier
 from autoops.errors import Paused, UsageError
 from autoops.log import emit
 from autoops.model import JSON, split_key
 from autoops.pool import asking
 from autoops.pool.pool import Pool
-from autoops.reconcile import outside, proofs
 from autoops.reconcile.reconciler import Area, Limits, Reconciler, Told
 from autoops.reconcile.record import rebuild, record, record_proofs, repair
 from autoops.runtime import maintenance
@@ -30,11 +28,11 @@ from autoops.store.backlog import Backlog
 from autoops.store.database import Database
 from autoops.store.findings import Findings, Found
 from autoops.store.operations import Gaps, Heartbeats
+from autoops.store.registry import Registry
 from autoops.walk.hearing import Hearing
 from autoops.walk.scan import Totals
 
 _SHOWN = 1000
-_KINDS_OF = {"proofs": proofs.KINDS, "catalogs": outside.KINDS_OF_CATALOGS, "replicas": outside.KINDS_OF_REPLICAS}
 PARTS = ("files", "proofs", "catalogs", "replicas")
 
 
@@ -69,7 +67,7 @@ def run(ctx: Context, asked: Asked) -> int:
     parts = _parts(asked.only)
     settings = ctx.running_config()
     mend = asked.repair or settings.reconcile.repair
-    outcome = find_out(ctx, settings, asked.path, hashes=asked.hashes, parts=parts)
+    outcome = find_out(ctx, settings, asked.path, hashes=asked.hashes, parts=parts, forks=True)
     repairs = 0 if asked.report else act(ctx, outcome, hashes=asked.hashes, mend=mend)
     if asked.json:
         as_json(_facts(outcome, repairs))
@@ -90,58 +88,69 @@ def _parts(only: Sequence[str]) -> tuple[str, ...]:
 # finding out
 
 
-def find_out(ctx: Context, settings: Config, path: Path | None, *, hashes: bool, parts: Sequence[str]) -> Outcome:
-    """Compare and prove; write nothing. Raises Paused, StorageError."""
+def find_out(
+    ctx: Context, settings: Config, path: Path | None, *, hashes: bool, parts: Sequence[str], forks: bool = False
+) -> Outcome:
+    """Compare and prove; write nothing. forks: this process has no thread and no database open. Raises Paused, StorageError."""
     require_state(ctx.state)
     window = maintenance.read(ctx.state.flag)
     if window is not None:
         raise Paused(flag=ctx.state.flag, why=f": {window}" if str(window) else "")
+    registered = {root.name for root in settings.roots if root.policy != "observe"}  # of the others nothing is registered
+    places = [place for place in ctx.places(settings, path) if place[0] in registered] if "files" in parts else []
     with contextlib.ExitStack() as opened:
+        size = settings.worker.pool_size or os.cpu_count() or 1
+        setup = asking.setup_of(settings, ctx.state.directory)
+        pool = opened.enter_context(contextlib.closing(Pool(setup, size=size, idle_s=60, limit_s=settings.worker.task_timeout_s)))
+        if places:
+            pool.start(forked=forks)
         database = opened.enter_context(ctx.queue_db(writable=False))
         registry = opened.enter_context(contextlib.closing(ctx.registry()))
-        now_s = time.time()
-        proving: dict[str, Callable[[], Iterator[Found]]] = {
-            "proofs": lambda: proofs.prove(registry, ctx.state.checkpoints, Verifier(ctx.public_key())),
-            "catalogs": lambda: outside.catalogs(ctx.state, registry, settings.catalog_tables, Backlog(database), now_s),
-            "replicas": lambda: outside.replicas(registry, settings.replicas, now_s),
-        }
-        proved = {part: list(prove()) for part, prove in proving.items() if part in parts}
+        proved = _proved(ctx, settings, database, registry, [part for part in PARTS if part in parts and part != "files"])
         edited = (
             {subject.decode() for kind, subject, _ in proved["proofs"] if kind == REGISTRY_EDITED} if "proofs" in proved else None
         )
-        areas = list(_areas(ctx, settings, path, database, edited, hashes=hashes)) if "files" in parts else []
+        areas = list(_areas(ctx, settings, places, database, registry, pool, edited, hashes=hashes)) if places else []
     return Outcome(areas, proved)
 
 
+def _proved(ctx: Context, settings: Config, database: Database, registry: Registry, parts: Sequence[str]) -> dict[str, list[Found]]:
+    if not parts:
+        return {}
+    from autoops.cli.proving import prove
+
+    return {part: prove(ctx, settings, database, registry, part) for part in parts}
+
+
 def _areas(
-    ctx: Context, settings: Config, path: Path | None, database: Database, edited: Collection[str] | None, *, hashes: bool
+    ctx: Context,
+    settings: Config,
+    places: Sequence[tuple[str, bytes]],
+    database: Database,
+    registry: Registry,
+    pool: Pool,
+    edited: Collection[str] | None,
+    *,
+    hashes: bool,
 ) -> Iterator[Area]:
-    registered = {root.name for root in settings.roots if root.policy != "observe"}  # of the others nothing is registered
-    places = [place for place in ctx.places(settings, path) if place[0] in registered]
-    if not places:
-        return
     limits = settings.reconcile
-    size = settings.worker.pool_size or os.cpu_count() or 1
-    pool = Pool(asking.setup_of(settings, ctx.state.directory), size=size, idle_s=60, limit_s=settings.worker.task_timeout_s)
-    pool.start()  # they load while we do
-    with contextlib.closing(pool), contextlib.closing(ctx.registry()) as registry:
-        runs = _runs(database)
-        reconciler = Reconciler(
-            registry,
-            Backlog(database),
-            Findings(database),
-            Gaps(database),
-            pool,
-            {root.name: root.path for root in settings.roots},
-            Limits(limits.missing_share, limits.missing_least, limits.findings),
-            runs=runs,
-            edited=edited,
-        )
-        hearing = Hearing(database, ctx.state.cookies) if runs else None
-        progress = Progress()
-        for root, below in places:
-            yield reconciler.compare(root, below, hearing, rehash=hashes, alive=lambda totals: progress.show(_how_far(totals)))
-        progress.end()
+    runs = _runs(database)
+    reconciler = Reconciler(
+        registry,
+        Backlog(database),
+        Findings(database),
+        Gaps(database),
+        pool,
+        {root.name: root.path for root in settings.roots},
+        Limits(limits.missing_share, limits.missing_least, limits.findings),
+        runs=runs,
+        edited=edited,
+    )
+    hearing = Hearing(database, ctx.state.cookies) if runs else None
+    progress = Progress()
+    for root, below in places:
+        yield reconciler.compare(root, below, hearing, rehash=hashes, alive=lambda totals: progress.show(_how_far(totals)))
+    progress.end()
 
 
 def _runs(database: Database) -> bool:
@@ -163,7 +172,9 @@ def act(ctx: Context, outcome: Outcome, *, hashes: bool, mend: bool) -> int:
         findings = Findings(database)
         record(findings, outcome.areas, rehash=hashes, now_s=now_s, run=run)
         for part, found in outcome.proved.items():
-            record_proofs(findings, _KINDS_OF[part], found, now_s=now_s, run=run)
+            from autoops.cli.proving import KINDS_OF
+
+            record_proofs(findings, KINDS_OF[part], found, now_s=now_s, run=run)
         repairs = 0
         if mend:
             queue, backlog = ctx.queue(), Backlog(database)
@@ -184,7 +195,7 @@ def told(outcome: Outcome) -> Iterator[Told]:
         yield from area.told
 
 
-def _proved(outcome: Outcome) -> Iterator[Found]:
+def _not_proved(outcome: Outcome) -> Iterator[Found]:
     for found in outcome.proved.values():
         yield from found
 
@@ -207,7 +218,7 @@ def _say(outcome: Outcome, repairs: int, *, plans: bool) -> None:
             what = one.plan.held or (one.plan.then if plans or not one.plan.repair else f"with --repair {one.plan.then}")
             say(f"    -> {what}")
         shown += 1
-    for kind, subject, detail in _proved(outcome):
+    for kind, subject, detail in _not_proved(outcome):
         said = ", ".join(f"{key} {value}" for key, value in detail.items() if key != "said")
         say(f"{kind}: {names.text(subject)}: {detail.get('said', said)}")
     if shown > _SHOWN:
@@ -224,7 +235,7 @@ def _facts(outcome: Outcome, repairs: int) -> JSON:
         "counts": dict(outcome.counts),
         "files": sum(area.totals.files for area in outcome.areas),
         "findings": [_finding_facts(one) for one in told(outcome)]
-        + [{"kind": kind, "subject": names.text(subject), "detail": detail} for kind, subject, detail in _proved(outcome)],
+        + [{"kind": kind, "subject": names.text(subject), "detail": detail} for kind, subject, detail in _not_proved(outcome)],
         "repairs": repairs,
         "unsettled": sum(area.unsettled for area in outcome.areas),
     }

@@ -89,8 +89,7 @@ class Checker:
 
     def __init__(self, form: type, lines: dict[Where, int]) -> None:
         self.faults: list[Fault] = []
-        self._lines = lines
-        self._homes = _homes(form)
+        self._form, self._lines = form, lines
 
     def table(self, form: Any, data: Any, where: Where) -> Any:
         """Return a `form` (a dataclass) made of one table."""
@@ -179,7 +178,7 @@ class Checker:
 
     def _unknown_hint(self, unknown: str, known: tuple[str, ...]) -> str:
         near = did_you_mean(unknown, known)
-        homes = self._homes.get(unknown, ())
+        homes = _homes(self._form).get(unknown, ())
         return near or (f"; did you mean '{homes[0]}'?" if homes else "; known here: " + ", ".join(known))
 
     def _fault(self, where: Where, what: str) -> None:
@@ -196,8 +195,9 @@ def did_you_mean(word: str, known: tuple[str, ...]) -> str:
 def _homes(form: Any, prefix: str = "") -> dict[str, tuple[str, ...]]:
     """Return in which tables each key is at home: {"settle_s": ("watch.settle_s",)}."""
     found: dict[str, tuple[str, ...]] = {}
+    hints = get_type_hints(form)
     for field in fields(form):
-        hint = get_type_hints(form)[field.name]
+        hint = hints[field.name]
         inner = get_args(hint)[0] if get_origin(hint) is tuple else hint
         if is_dataclass(inner):
             for name, places in _homes(inner, f"{key_of(field)}.").items():

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from autoops.files.patterns import MAX_FAULTS, Fault, Rules
 
@@ -34,28 +34,26 @@ class Ignore:
         self._configured = (Rules(b"", b"", lines, self.faults),)
         self._stacks: dict[bytes, tuple[Rules, ...]] = {}
 
-    def ignored(self, directory: bytes, names: Sequence[tuple[bytes, bool]]) -> set[bytes]:
-        """Return those names (name, is a directory) in a kept directory, b"" being the root, that are ignored."""
+    def ignored(self, directory: bytes, names: Collection[bytes], directories: Collection[bytes]) -> set[bytes]:
+        """Return those names in a kept directory, b"" being the root, that are ignored; `directories`: which are directories."""
         stack = self._stack(directory)
-        joined = b"\0" + b"\0".join([name for name, _ in names]) + b"\0"
         if any(rules.wide and rules.may_apply(directory) for rules in stack):
-            asked = {name for name, _ in names}
+            asked = set(names)
         else:
             asked = set()
+            joined = b"\0" + b"\0".join(names) + b"\0"
             for rules in stack:
                 for needle in rules.needles:
                     if needle in joined:
                         asked.update(_holders(joined, needle))
-        if not asked:
-            return asked
-        return {name for name, is_dir in names if name in asked and _verdict(stack, _join(directory, name), is_dir)}
+        return {name for name in asked if _verdict(stack, _join(directory, name), name in directories)}
 
     def is_ignored(self, path: bytes, is_dir: bool) -> bool:
         """Return whether a path below the root, or a directory it lies in, is ignored."""
         parts = path.split(b"/")
         directory = b""
         for position, name in enumerate(parts, 1):
-            if self.ignored(directory, [(name, is_dir or position < len(parts))]):
+            if self.ignored(directory, (name,), (name,) if is_dir or position < len(parts) else ()):
                 return True
             directory = _join(directory, name)
         return False

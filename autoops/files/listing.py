@@ -17,7 +17,7 @@ _ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors(
 Stamp = tuple[int, int, int, int]  # ctime_ns, mtime_ns, size_bytes, inode
 Stamps = Mapping[bytes, Stamp]  # by name
 Contents = Mapping[bytes, tuple[str, bytes | None]]  # kind and sha256, by name
-Ignored = Callable[[bytes, list[tuple[bytes, bool]]], Collection[bytes]]
+Ignored = Callable[[bytes, Collection[bytes], Collection[bytes]], set[bytes]]  # as Ignore.ignored
 
 
 class Listing:
@@ -53,20 +53,19 @@ def list_directory(
         opening.require_documents(fd)
         with os.scandir(fd) as found:  # names of a directory that was opened by number come as text
             entries = {entry.name.encode(_ENCODING, _ERRORS): entry for entry in found}  # os.fsencode, at a third of its price
-        names = [(name, entries[name].is_dir(follow_symlinks=False)) for name in sorted(entries)]
-        left_out = ignored(path, names)
-        there = set()
-        for name, is_directory in names:
-            if name in left_out:
-                continue
-            if is_directory:
-                listing.directories.append(name)
-                continue
-            there.add(name)
+        directories = {name for name, entry in entries.items() if entry.is_dir(follow_symlinks=False)}
+        left_out = ignored(path, entries, directories)
+        listing.directories = sorted(directories - left_out)
+        for name in directories | left_out:
+            entries.pop(name, None)
+        comparable = {} if contents is not None else known
+        if skip:
+            comparable = {name: stamp for name, stamp in comparable.items() if name not in skip}
+        to_read = [name for name, entry in entries.items() if name not in comparable or comparable[name] != _stamp(entry)]
+        listing.same = len(entries) - len(to_read)
+        vanished = []
+        for name in sorted(to_read):
             if name in skip:
-                continue
-            if contents is None and (stamp := known.get(name)) and stamp == _stamp(entries[name]):
-                listing.same += 1
                 continue
             progress(name)
             outcome = observe(fd, name, rules)
@@ -81,8 +80,10 @@ def list_directory(
                 case Unreadable():
                     listing.unreadable.append(outcome)
                 case None:
-                    there.discard(name)
-    listing.gone = [name for name in known if name not in there]
+                    vanished.append(name)
+    if listing.same < len(known):  # else each of them is there
+        there = entries.keys() - vanished
+        listing.gone = [name for name in known if name not in there]
     return listing
 
 

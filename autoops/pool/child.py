@@ -7,6 +7,7 @@ knows which file it was. It ends when stdin does.
 
 from __future__ import annotations
 
+import gc
 import marshal
 import mmap
 import os
@@ -14,7 +15,7 @@ import struct
 import sys
 from collections.abc import Collection
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from autoops.files import opening
 from autoops.files.ignore import Ignore
@@ -50,10 +51,15 @@ class Slot:
         return count, name[:length]
 
 
+def packed(message: Any) -> bytes:
+    """Return one message as it is sent."""
+    data = marshal.dumps(message)
+    return LENGTH.pack(len(data)) + data
+
+
 def write_message(out: IO[bytes], message: Any) -> None:
     """Send one message."""
-    data = marshal.dumps(message)
-    out.write(LENGTH.pack(len(data)) + data)
+    out.write(packed(message))
 
 
 def read_message(source: IO[bytes]) -> Any:
@@ -90,8 +96,8 @@ class Child:
         spec = self._setup.roots[task.root]
         own_parent, own_name = opening.parts(spec.own) if spec.own else (b"", None)
 
-        def ignored(path: bytes, names: list[tuple[bytes, bool]]) -> Collection[bytes]:
-            left_out = self._ignored(task.root, task.epoch).ignored(path, names)
+        def ignored(path: bytes, names: Collection[bytes], directories: Collection[bytes]) -> set[bytes]:
+            left_out = self._ignored(task.root, task.epoch).ignored(path, names, directories)
             return left_out | {own_name} if own_name and path == own_parent else left_out
 
         listing = list_directory(
@@ -170,17 +176,30 @@ class Child:
             return "error", (type(error).__name__, error.errno or 0, error.strerror or str(error))
 
 
-def main() -> None:
-    """Serve tasks until stdin ends. argv: the descriptor of the shared page."""
-    source, out = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=1 << 16)
+def serve(page: int) -> None:
+    """Serve tasks until stdin ends. page: the descriptor of the shared page."""
+    source, out = os.fdopen(0, "rb", closefd=False), os.fdopen(os.dup(1), "wb", buffering=1 << 16)
     os.dup2(2, 1)  # whatever prints, prints to the log, not between the answers
     setup = tasks.setup_from(read_message(source))
-    child = Child(setup, Slot(int(sys.argv[1])))
+    child = Child(setup, Slot(page))
     while (message := read_message(source)) is not None:
         kind, fields = message
         write_message(out, child.answer(kind, fields))
         out.flush()
 
 
+def serve_forked(page: int) -> NoReturn:
+    """Serve tasks in a copy of the process that asks, and end without what that one does at its end."""
+    os.closerange(3, page)
+    os.closerange(page + 1, os.sysconf("SC_OPEN_MAX"))
+    gc.freeze()  # the other process's objects stay as they are: one that is released could close a descriptor that is ours now
+    try:
+        serve(page)
+    except BaseException:  # noqa: BLE001  # nobody is above us to report it
+        sys.excepthook(*sys.exc_info())
+        os._exit(1)
+    os._exit(0)
+
+
 if __name__ == "__main__":
-    main()
+    serve(int(sys.argv[1]))

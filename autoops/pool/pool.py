@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from autoops.log import emit
 from autoops.pool import tasks
-from autoops.pool.child import LENGTH, Slot, write_message
+from autoops.pool.child import LENGTH, Slot, packed, serve_forked, write_message
 
 _PIPE_BYTES = 1 << 20  # the most an unprivileged process may ask for; room for what a child finds during one commit
 _SENT_BYTES = _PIPE_BYTES // 2  # tasks on their way to one child stay below this, so that sending never blocks
@@ -69,12 +69,19 @@ class Asked(NamedTuple):
 class _Running:
     """One child and the tasks it was given, in order."""
 
-    def __init__(self, setup: tuple[Any, ...]) -> None:
+    def __init__(self, setup: tuple[Any, ...], *, forked: bool) -> None:
         page = os.memfd_create("autoops-slot", os.MFD_CLOEXEC)
         os.ftruncate(page, Slot.SIZE)
         self.slot = Slot(page)
-        command = [sys.executable, "-m", "autoops.pool.child", str(page)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(page,), bufsize=0)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "autoops.pool.child", str(page)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=(page,),
+            bufsize=0,
+            # what is to be called before the program is executed serves and never returns, so nothing is loaded a second time
+            preexec_fn=(lambda: serve_forked(page)) if forked else None,  # noqa: PLW1509  # see Pool.start
+        )
         os.close(page)
         assert self.process.stdin and self.process.stdout
         self.into, self.out = self.process.stdin, self.process.stdout
@@ -99,7 +106,6 @@ class _Running:
         self.sent.append(asked)
         self.sent_bytes += len(asked.data)
         try:
-            self.into.write(LENGTH.pack(len(asked.data)))
             for at in range(0, len(asked.data), _SENT_BYTES):
                 self.into.write(asked.data[at : at + _SENT_BYTES])
         except BrokenPipeError:
@@ -168,7 +174,7 @@ class Pool:
 
     def submit(self, task: tasks.Task, then: Then) -> None:
         """Give a task to the child with the least to do; `then` is called with its answer by a later `pump`."""
-        self._waiting.append(Asked(task, then, marshal.dumps(tasks.message(task))))
+        self._waiting.append(Asked(task, then, packed(tasks.message(task))))
         self._feed()
 
     def _feed(self) -> None:
@@ -182,14 +188,18 @@ class Pool:
                 return
             child.give(self._waiting.popleft())
 
-    def start(self) -> None:
-        """Start every child now, for a scan that will have work for all; else they are started one by one, as tasks come."""
+    def start(self, *, forked: bool = False) -> None:
+        """Start every child now, for a scan that will have work for all; else they are started one by one, as tasks come.
+
+        forked: as copies of this process, which takes 2 ms and not 60; only before it has a thread or opens a database, for
+        SQLite's locks do not survive that (sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
+        """
         self._used_s = time.monotonic()
         while len(self._children) < self._size:
-            self._start()
+            self._start(forked=forked)
 
-    def _start(self) -> _Running:
-        child = _Running(self._setup)
+    def _start(self, *, forked: bool = False) -> _Running:
+        child = _Running(self._setup, forked=forked)
         self._children.append(child)
         if len(self._children) == 1:
             emit("pool_started", size=self._size)

@@ -57,15 +57,15 @@ class Directories(Records):
     def directories_between(self, root: str, after: bytes | None, before: bytes | None) -> list[bytes]:
         """Return the paths of known directories with active entries that lie, in walk order, between two paths (both left out;
         None: from the beginning, to the end): the ones a walk did not meet."""
+        low = "" if after is None else directory_key(after)  # a text comes before every blob (sqlite.org/datatype3.html)
+        high = () if before is None else (directory_key(before),)
         sql = (
-            "SELECT d.key FROM root r JOIN directory d ON d.root = r.id WHERE r.name = ?"
-            " AND (? IS NULL OR d.key > ?) AND (? IS NULL OR d.key < ?)"
-            " AND EXISTS (SELECT 1 FROM entry e WHERE e.directory = d.id AND e.status <> 'retired' AND e.status = 'active')"
+            "SELECT d.key FROM root r JOIN directory d ON d.root = r.id WHERE r.name = ? AND d.key > ?"
+            + (" AND d.key < ?" if high else "")  # as a range of the index: with "? IS NULL OR" all keys before it are read
+            + " AND EXISTS (SELECT 1 FROM entry e WHERE e.directory = d.id AND e.status <> 'retired' AND e.status = 'active')"
             " ORDER BY d.key"
         )
-        low = None if after is None else directory_key(after)
-        high = None if before is None else directory_key(before)
-        return [key.replace(b"\0", b"/") for (key,) in self._reader.query(sql, (root, low, low, high, high))]
+        return [key.replace(b"\0", b"/") for (key,) in self._reader.query(sql, (root, low, *high))]
 
     def directories_of(self, root: str) -> list[bytes]:
         """Return the path of each directory of a root that holds, or held, entries, in walk order."""

@@ -105,6 +105,7 @@ class Scan:
         self._resume = names.to_bytes(cursor) if cursor is not None else None
         self._is_bare = self.registry.head().sequence == 0
         self._stack = [Node(self.top)]  # the next directory in walk order is the last
+        self._asked = 0  # directories that are with the pool
         self._batch: list[tuple[float, list[Sighting]]] = []  # what was found together, with the time at which it was asked for
         self._gathered = 0  # files in it
         self._began_s = time.monotonic()
@@ -171,6 +172,8 @@ class Scan:
 
     def _submit(self) -> None:
         """Keep the pool busy with the directories that the walk will come to next, below those that are answered too."""
+        if self._asked > _WINDOW // 2:
+            return  # busy enough; to look ahead for each single directory would cost more than to read it
         ahead = self._stack[-_WINDOW:]
         for _ in range(_WINDOW):
             if not ahead:
@@ -183,11 +186,13 @@ class Scan:
 
     def _ask(self, node: Node) -> None:
         def then(answer: Answer) -> None:
+            self._asked -= 1
             if self._alive:
                 node.answer = answer
                 if isinstance(answer, Done):
                     node.below = self._below(node.path, tasks.Listed(*answer.result).directories)
 
+        self._asked += 1
         self.pool.submit(tasks.List(self.root, node.path, self._is_bare, self.epoch, self._rehash, node.skip), then)
 
     def _consume(self, node: Node) -> None:

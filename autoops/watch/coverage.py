@@ -88,7 +88,7 @@ class Coverage:
             covered.add(directory)
             below = directory + b"/" if directory else b""
             entries = self._list(directory)
-            ignored = self.scope.ignore.ignored(directory, entries)
+            ignored = self.scope.ignore.ignored(directory, dict(entries), {name for name, is_directory in entries if is_directory})
             for name, is_directory in entries:
                 if name in ignored:
                     if is_directory and below + name in self.directories.wd_of:
@@ -145,7 +145,7 @@ class Coverage:
     def is_ignored(self, path: bytes) -> bool:
         """Return whether a directory, in one that is not, is ignored."""
         directory, _, name = path.rpartition(b"/")
-        return bool(self.scope.ignore.ignored(directory, [(name, True)]))
+        return bool(self.scope.ignore.ignored(directory, (name,), (name,)))
 
     def unwatch(self, wds: list[int]) -> None:
         """Have the kernel forget watches; those it has forgotten already do no harm."""

@@ -246,7 +246,7 @@ class InotifyEmitter(EventEmitter):
             self._scope.ignore.forget(directory)
             self._coverage.scans.add(directory)
             self._coverage.cover(directory)
-        ignored = self._scope.ignore.ignored(directory, [(name, False) for name in found])
+        ignored = self._scope.ignore.ignored(directory, found, ())
         if not ignored:
             return list(found.values())
         hidden.update(former[-1] for name in ignored for former in found[name].moved_from)

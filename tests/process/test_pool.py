@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,3 +75,48 @@ def test_the_pool_ends_when_there_is_nothing_to_do_and_comes_back_with_the_work(
         suite.idle()
         suite.until(lambda: children(suite) == [], "the pool has ended")
     suite.require_disk_registered()
+
+
+FORKING = """
+import json, os, signal, sys
+from autoops.pool.pool import Done, Pool
+from autoops.pool.tasks import List, RootSpec, Setup
+
+setup = Setup({"r": RootSpec(os.fsencode(sys.argv[1]), (), (), None)}, 0.0, 0.0, False, 0, "none", ())
+pool = Pool(setup, size=2, idle_s=60, limit_s=60)
+below = os.open("/dev/null", os.O_RDONLY)  # with a lower number than the child's page
+pool.start(forked=True)
+children = [child.process.pid for child in pool._children]
+
+def look():
+    answers = []
+    for _ in range(4):
+        pool.submit(List("r", b"", True, 1), answers.append)
+    while len(answers) < 4:
+        pool.pump(1)
+    assert all(isinstance(one, Done) and len(one.result[1]) == 1 for one in answers), answers
+
+look()
+print(json.dumps({pid: sorted(os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")) for pid in children}))
+os.kill(children[0], signal.SIGKILL)
+pool._children[0].process.wait()
+look()
+print(json.dumps([child.process.pid for child in pool._children]), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_forked_child_has_nothing_of_its_parent_is_replaced_and_ends_with_it(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("f\n")
+    done = subprocess.run([sys.executable, "-c", FORKING, tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    first, second = map(json.loads, done.stdout.splitlines())
+    for links in first.values():  # tasks, answers, the log as standard output and error; the shared page, opened and mapped
+        assert [link.partition(":")[0] for link in links] == ["/memfd", "/memfd", "pipe", "pipe", "pipe", "pipe"]
+    one, other = ({link for link in links if link.startswith("pipe")} for links in first.values())
+    assert len(one & other) == 1  # the log
+    assert len(second) == 2 and int(next(iter(first))) not in second
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in second) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not [pid for pid in second if Path(f"/proc/{pid}").exists()]
