@@ -51,11 +51,11 @@ def judged(last: Counted | None, now_s: float) -> Result:
     if last is None:
         return Result("verification", Level.OK, "not counted yet; autoops coverage counts")
     figures = (Figure("overdue_files", last.overdue, "", 1, None),)
+    when = f"counted {age(max(0.0, now_s - last.at_s))} ago"
     if last.overdue:
-        said = f"{last.overdue} of {last.files} file(s) were not verified within {last.days} days"
+        said = f"{last.overdue} of {last.files} file(s) were not verified within {last.days} days; {when}"
         remedy = "autoops coverage; autoops scrub; RUNBOOK, 'Scrub and coverage'"
         return Result("verification", Level.WARNING, said, figures, remedy)
-    when = f"counted {age(max(0.0, now_s - last.at_s))} ago"
     return Result("verification", Level.OK, f"{last.files} files, each verified within {last.days} days; {when}", figures)
 
 

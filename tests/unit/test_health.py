@@ -280,7 +280,7 @@ def test_json_has_every_check() -> None:
 def test_a_file_that_is_overdue_is_a_warning() -> None:
     assert verification.judged(Counted(1000, 0.1, 30, 500, 0), 2000).level == Level.OK
     found = verification.judged(Counted(1000, 0.1, 30, 500, 3), 2000)
-    assert found.level == Level.WARNING and found.text == "3 of 500 file(s) were not verified within 30 days"
+    assert found.level == Level.WARNING and found.text == "3 of 500 file(s) were not verified within 30 days; counted 17 min ago"
     assert verification.judged(None, 0).level == Level.OK
 
 
