@@ -77,7 +77,7 @@ EVENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "scrub_finished": ("info", ("reason", "files", "bytes", "left")),
     "patch_refused": ("warning", ("key", "reason")),
     "rolled_back": ("info", ("sequence",)),
-    "catalog_built": ("info", ("name", "done", "reason", "sequence", "entries", "parts_made", "took_s")),
+    "catalog_built": ("info", ("name", "done", "reason", "sequence", "entries", "parts_made", "left_out", "took_s")),
     "catalog_failed": ("error", ("name", "reason")),
     "unit_failed": ("error", ("unit", "result")),
 }
