@@ -477,6 +477,27 @@ def test_in_a_window_and_without_a_state_it_says_so(make_suite: Make, tmp_path: 
     assert "--only must be" in suite.run("reconcile", "--only", "everything", code=2, config=True).err
 
 
+def test_a_directory_that_nobody_knows_is_named_and_one_that_is_gone_is_compared(make_suite: Make) -> None:
+    suite = make_suite()
+    tree_of(suite)
+    (suite.root / "sub" / "below").mkdir()
+    (suite.root / "sub" / "below" / "file").touch()
+    (suite.root / "link").symlink_to("sub")
+    suite.once()
+    shutil.rmtree(suite.root / "sub")
+    for known in ("sub", "sub/below", "../tree/sub"):
+        assert "sub/below/file" in kinds(reconcile(suite, str(suite.root / known), "--report", code=1))
+    for unknown in ("typo", "sub/typo", "kept", "kept/below", "link", "x" * 300):
+        for command in ("reconcile", "scan"):
+            said = suite.run(command, suite.root / unknown, code=2, config=True).err
+            assert f"tree/{unknown} is no directory, and none is registered there" in said
+    assert suite.queue()["queued"] == 0
+    away = suite.root.rename(suite.base / "away")
+    assert reconcile(suite, str(suite.root / "typo"), "--report", code=1)["counts"] == {"root_replaced": 1}
+    away.rename(suite.root)
+    suite.once()
+
+
 def test_people_read_sentences_and_what_follows(make_suite: Make) -> None:
     suite = make_suite()
     tree_of(suite)
