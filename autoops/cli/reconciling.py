@@ -17,6 +17,7 @@ from autoops.cli.output import as_json, say
 from autoops.config import Config
 from autoops.core.drift import REGISTRY_EDITED
 from autoops.core.signing import Verifier
+from autoops.core.spoken import counted
 from autoops.errors import Paused, UsageError
 from autoops.log import emit
 from autoops.model import JSON, split_key
@@ -44,6 +45,13 @@ class Outcome(NamedTuple):
 
     areas: list[Area]
     proved: dict[str, list[Found]]  # by part: what the registry, its catalogs and its replicas are not
+    looked_at: dict[str, int]  # what was compared, and how much of it
+    observed: list[str]  # roots that were not: nothing of them is registered
+
+    @property
+    def unsettled(self) -> int:
+        """How many files could not be judged: somebody is writing them."""
+        return sum(area.unsettled for area in self.areas)
 
     @property
     def counts(self) -> Counter[str]:
@@ -77,7 +85,7 @@ def run(ctx: Context, asked: Asked) -> int:
     else:
         _say(outcome, repairs, plans=mend)
         if asked.report and asked.repair:
-            say(f"would be enqueued: {sum(bool(one.plan.repair) for one in told(outcome)):,} repairs of files")
+            say(f"would be enqueued: {counted(sum(bool(one.plan.repair) for one in told(outcome)), 'repair')} of files")
     return 1 if outcome.counts else 0
 
 
@@ -110,17 +118,29 @@ def find_out(ctx: Context, settings: Config, path: Path | None, *, hashes: bool,
         edited = (
             {subject.decode() for kind, subject, _ in proved["proofs"] if kind == REGISTRY_EDITED} if "proofs" in proved else None
         )
-        areas = list(_areas(ctx, settings, path, database, edited, hashes=hashes)) if "files" in parts else []
-    return Outcome(areas, proved)
+        wanted = ctx.places(settings, path) if "files" in parts else []
+        observed = {root.name for root in settings.roots if root.policy == "observe"}
+        places = [place for place in wanted if place[0] not in observed]
+        areas = list(_areas(ctx, settings, places, database, edited, hashes=hashes)) if places else []
+        sizes = {
+            "files": sum(area.totals.files for area in areas),
+            "commits": registry.head().sequence,
+            "catalogs": len(settings.catalog_tables),
+            "replicas": len(settings.replicas),
+        }
+    looked_at = {what: size for part, (what, size) in zip(PARTS, sizes.items(), strict=True) if part in parts}
+    return Outcome(areas, proved, looked_at, [root for root, _ in wanted if root in observed])
 
 
 def _areas(
-    ctx: Context, settings: Config, path: Path | None, database: Database, edited: Collection[str] | None, *, hashes: bool
+    ctx: Context,
+    settings: Config,
+    places: Sequence[tuple[str, bytes]],
+    database: Database,
+    edited: Collection[str] | None,
+    *,
+    hashes: bool,
 ) -> Iterator[Area]:
-    registered = {root.name for root in settings.roots if root.policy != "observe"}  # of the others nothing is registered
-    places = [place for place in ctx.places(settings, path) if place[0] in registered]
-    if not places:
-        return
     limits = settings.reconcile
     size = settings.worker.pool_size or os.cpu_count() or 1
     pool = Pool(asking.setup_of(settings, ctx.state.directory), size=size, idle_s=60, limit_s=settings.worker.task_timeout_s)
@@ -227,21 +247,28 @@ def _say(outcome: Outcome, repairs: int, *, plans: bool) -> None:
         say(f"{kind}: {names.text(subject)}: {detail.get('said', said)}")
     if shown > _SHOWN:
         say(f"... and {shown - _SHOWN} more (--json shows all)")
-    files = sum(area.totals.files for area in outcome.areas)
-    unsettled = sum(area.unsettled for area in outcome.areas)
-    summary = ", ".join(f"{count:,} {kind}" for kind, count in sorted(outcome.counts.items()))
-    being_written = f"; {unsettled:,} are being written" if unsettled else ""
-    say(f"{files:,} files: {summary or 'all agree'}{being_written}" + (f"; {repairs:,} repairs enqueued" if repairs else ""))
+    say(summary(outcome, repairs))
+
+
+def summary(outcome: Outcome, repairs: int) -> str:
+    """Return what was looked at, and what came of it, in a line."""
+    looked_at = ", ".join(counted(size, what.removesuffix("s")) for what, size in outcome.looked_at.items())
+    told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(outcome.counts.items()))
+    more = [f"{outcome.unsettled:,} being written"] if outcome.unsettled else []
+    more += [f"{counted(repairs, 'repair')} enqueued"] if repairs else []
+    more += [f"not compared, only observed: {', '.join(map(names.show, outcome.observed))}"] if outcome.observed else []
+    return "; ".join([f"{looked_at}: {told or 'all agree'}", *more])
 
 
 def _facts(outcome: Outcome, repairs: int) -> JSON:
     return {
         "counts": dict(outcome.counts),
-        "files": sum(area.totals.files for area in outcome.areas),
+        "looked_at": outcome.looked_at,
         "findings": [_finding_facts(one) for one in told(outcome)]
         + [{"kind": kind, "subject": names.text(subject), "detail": detail} for kind, subject, detail in _proved(outcome)],
         "repairs": repairs,
-        "unsettled": sum(area.unsettled for area in outcome.areas),
+        "observed": outcome.observed,
+        "unsettled": outcome.unsettled,
     }
 
 

@@ -511,6 +511,24 @@ def test_people_read_sentences_and_what_follows(make_suite: Make) -> None:
     suite.once()
 
 
+def test_the_last_line_names_what_was_looked_at(make_suite: Make) -> None:
+    suite = make_suite(roots=[{"name": "tree"}, {"name": "seen", "policy": "observe"}])
+    (suite.root / "one").touch()
+    suite.once()
+
+    def last(*options: str, code: int = 0) -> str:
+        return suite.run("reconcile", *options, config=True, code=code).out.splitlines()[-1]
+
+    commits = suite.run("status", "--json").json["sequence"]
+    assert last() == f"1 file, {commits} commits, 0 catalogs, 0 replicas: all agree; not compared, only observed: seen"
+    assert last("--only", "proofs") == f"{commits} commits: all agree"
+    assert last("--only", "catalogs", "--only", "replicas") == "0 catalogs, 0 replicas: all agree"
+    (suite.root / "two").touch()
+    assert last(str(suite.root), "--only", "files", code=1) == "2 files: 1 unregistered; 1 repair enqueued"
+    assert reconcile(suite, "--only", "files", "--report", code=1)["looked_at"] == {"files": 2}
+    suite.once()
+
+
 def test_findings_are_listed_shown_acknowledged_closed_and_exported(make_suite: Make) -> None:
     suite = make_suite(tables={"reconcile": {"repair": False}})
     tree_of(suite)
