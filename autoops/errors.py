@@ -99,6 +99,12 @@ class NotWritten(Refused):
     hint = "run it as root, or as the owner of that file"
 
 
+class HoldsNothing(Refused):
+    """Refused: finding {number} ({kind}) holds nothing back, so there is nothing to release."""
+
+    hint = "{holding} do; what mends this one: autoops findings show {number}"
+
+
 class PreconditionFailed(Refused):
     """Refused: {what} is not as the patch wants it: wanted {wanted}, found {found}. Nothing was changed."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -14,8 +14,9 @@ from autoops import names
 from autoops.cli.options import DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, stream, table
 from autoops.core.canonical import canonical
+from autoops.core.drift import HOLDING
 from autoops.core.ledger import utc
-from autoops.errors import FindingUnknown
+from autoops.errors import FindingUnknown, HoldsNothing
 from autoops.model import JSON
 from autoops.store.database import Database
 from autoops.store.findings import Finding, Findings
@@ -107,8 +108,12 @@ def acknowledge(numbers: NumbersArgument, state: StateOption = None, dry_run: Dr
 
 @findings_app.command("release")
 def release(numbers: NumbersArgument, state: StateOption = None, dry_run: DryRunOption = False) -> None:
-    """Let be done what findings hold back: a mass of missing files, a quarantined repair, what was rolled back."""
-    _change(state, numbers, "released", lambda findings, who, now_s: findings.release(numbers, who, now_s), dry_run=dry_run)
+    """Let be done what findings hold back: a mass of missing files, a quarantined repair, what was rolled back. 4: nothing is."""
+
+    def act(findings: Findings, who: str, now_s: int) -> int:
+        return findings.release(numbers, who, now_s)
+
+    _change(state, numbers, "released", act, HOLDING, dry_run=dry_run)
 
 
 @findings_app.command("close")
@@ -136,13 +141,25 @@ def _exported(database: Database) -> Iterator[str]:
         yield canonical(_facts(found) | {"history": history})
 
 
-def _change(state: StateOption, numbers: list[int], what: str, act: Callable[[Findings, str, int], int], *, dry_run: bool) -> None:
+def _change(
+    state: StateOption,
+    numbers: list[int],
+    what: str,
+    act: Callable[[Findings, str, int], int],
+    kinds: Sequence[str] = (),
+    *,
+    dry_run: bool,
+) -> None:
+    """Change all of these findings, or none. kinds: only these can be; (): any."""
     ctx = context(state)
     with ctx.queue_db(writable=not dry_run) as database:
         findings = Findings(database)
-        unknown = [number for number in numbers if (found := findings.get(number)) is None or found.closed_s is not None]
-        if unknown:
-            raise FindingUnknown(what=unknown[0])
+        for number in numbers:
+            found = findings.get(number)
+            if found is None or found.closed_s is not None:
+                raise FindingUnknown(what=number)
+            if kinds and found.kind not in kinds:
+                raise HoldsNothing(number=number, kind=found.kind, holding=", ".join(kinds))
         if dry_run:
             say(f"would be {what}: {', '.join(map(str, numbers))}")
             return

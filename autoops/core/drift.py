@@ -17,7 +17,9 @@ from autoops.core.view import same_file
 from autoops.model import JSON, Change, Entry, Observation
 
 # kinds that worker and reconciler both know: what one of them finds, the other one minds
-MASS_MISSING, ROOT_REPLACED, ROLLED_BACK, REGISTRY_EDITED = "mass_missing", "root_replaced", "rolled_back", "registry_edited"
+MASS_MISSING, MASS_RETIRED, ROOT_REPLACED = "mass_missing", "mass_retired", "root_replaced"
+ROLLED_BACK, REGISTRY_EDITED, QUARANTINED = "rolled_back", "registry_edited", "quarantined"
+HOLDING = (MASS_MISSING, MASS_RETIRED, QUARANTINED, ROLLED_BACK)  # something is not done while these stand, until they are released
 
 Repair = Literal["look", "build", ""]  # a job that looks at the path again; a job that builds a catalog; none
 

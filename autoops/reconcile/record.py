@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from autoops.core.drift import MASS_MISSING, OF_FILES, ROOT_REPLACED, fingerprint
+from autoops.core.drift import MASS_MISSING, OF_FILES, QUARANTINED, ROOT_REPLACED, fingerprint
 from autoops.model import PRIORITY_CATALOG, PRIORITY_RETRY, PRIORITY_SCAN, Work, path_key
-from autoops.reconcile.reconciler import QUARANTINED, Area
+from autoops.reconcile.reconciler import Area
 from autoops.store.backlog import Backlog
 from autoops.store.findings import Findings, Found
 
-_CLOSED_BY_STAT = ("unregistered", "missing", "modified", "metadata", "moved", "replaced", "wrong_kind", "quarantined")
+_CLOSED_BY_STAT = ("unregistered", "missing", "modified", "metadata", "moved", "replaced", "wrong_kind", QUARANTINED)
 
 Enqueue = Callable[[Sequence[Work]], object]
 

@@ -548,6 +548,10 @@ def test_findings_are_listed_shown_acknowledged_closed_and_exported(make_suite: 
     shown = run("show", number, "--json").json
     assert [step["what"] for step in shown["history"]] == ["opened", "acknowledged"] and shown["acknowledged_by"]
     assert "winner: the disk" in run("show", number).out and "acknowledged" in run("list").out
+    for options in ((), ("--dry-run",)):
+        refused = run("release", number, *options, code=4).err
+        assert f"finding {number} (unregistered) holds nothing back" in refused and f"findings show {number}" in refused
+    assert suite.findings()[0]["released_s"] is None
     run("close", number)
     assert suite.findings() == [] and "unregistered" in run("list", "--closed").out
     assert "No finding that stands" in run("close", number, code=1).err and "4711" in run("show", 4711, code=1).err
