@@ -212,7 +212,7 @@ def show_status(state: StateOption = None, config: ConfigOption = None, json: Js
         (name, one.state, f"{one.made.entries:,}" if one.made else "", one.made.made_at if one.made else "", _more(one))
         for name, one in states.items()
     ]
-    table([("name", "state", "entries", "made", ""), *rows])
+    table([("name", "state", "entries", "made", "remarks"), *rows])
 
 
 def _state_of(ctx: Context, registry: Registry, one: CatalogConfig) -> _State:

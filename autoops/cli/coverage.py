@@ -82,7 +82,7 @@ def _show(facts: JSON) -> None:
         (part["root"], part["reason"], spoken(part["seconds"]), part["times"], "goes on" if part["still"] else "over")
         for part in sorted(facts["unwatched"], key=lambda part: -part["seconds"])
     ]
-    _table(("root", "reason", "for", "times", ""), rows)
+    _table(("root", "reason", "for", "times", "now"), rows)
     if facts["begun_s"] and facts["begun_s"] > facts["since_s"]:
         say(f"nothing was registered before {utc(facts['begun_s'])}")
     if facts["known_since_s"]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from autoops import clock, names
 from autoops.cli.context import Context, is_terminal, require_state
+from autoops.cli.finding_text import in_a_line
 from autoops.cli.output import as_json, say
 from autoops.config import Config
 from autoops.core.drift import REGISTRY_EDITED
@@ -227,11 +228,8 @@ def _proved(outcome: Outcome) -> Iterator[Found]:
 def sentence(one: Told) -> str:
     """Return a finding for a person."""
     root, path = split_key(one.subject)
-    said = [str(one.detail["blame"]["said"])] if "blame" in one.detail else []
-    said += [str(one.detail["reason"])] if "reason" in one.detail else []
-    said += [f"{one.detail['absent']} of {one.detail['of']} files are gone"] if "absent" in one.detail else []
     where = f"{root}/{names.text(path)}" if path else root
-    return f"{one.kind}: {where}" + (f" ({'; '.join(said)})" if said else "")
+    return f"{one.kind}: {where} ({in_a_line(one.kind, one.detail)})"
 
 
 def _say(outcome: Outcome, repairs: int, *, plans: bool) -> None:
@@ -243,8 +241,7 @@ def _say(outcome: Outcome, repairs: int, *, plans: bool) -> None:
             say(f"    -> {what}")
         shown += 1
     for kind, subject, detail in _proved(outcome):
-        said = ", ".join(f"{key} {value}" for key, value in detail.items() if key != "said")
-        say(f"{kind}: {names.text(subject)}: {detail.get('said', said)}")
+        say(f"{kind}: {names.text(subject)} ({in_a_line(kind, detail)})")
     if shown > _SHOWN:
         say(f"... and {shown - _SHOWN} more (--json shows all)")
     say(summary(outcome, repairs))

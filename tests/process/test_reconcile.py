@@ -547,7 +547,7 @@ def test_findings_are_listed_shown_acknowledged_closed_and_exported(make_suite: 
     run("ack", number)
     shown = run("show", number, "--json").json
     assert [step["what"] for step in shown["history"]] == ["opened", "acknowledged"] and shown["acknowledged_by"]
-    assert "winner: the disk" in run("show", number).out and "acknowledged" in run("list").out
+    assert "who is right: the disk" in run("show", number).out and "acknowledged" in run("list").out
     for options in ((), ("--dry-run",)):
         refused = run("release", number, *options, code=4).err
         assert f"finding {number} (unregistered) holds nothing back" in refused and f"findings show {number}" in refused
