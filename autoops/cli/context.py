@@ -34,6 +34,12 @@ from autoops.store.registry import Registry
 
 SYSTEM_STATE = Path("/var/lib/autoops")  # where the package keeps it
 
+_STATES = "$STATE_DIRECTORY, ./.autoops, /var/lib/autoops, ~/.local/state/autoops"
+STATE_HELP = f"The state directory. Default: the first that there is of {_STATES}."
+_FILE_HELP = "The configuration. Default: /etc/autoops/autoops.toml if it exists, else"
+CONFIG_HELP = f"{_FILE_HELP} what the worker of this state ran with last."
+OWN_CONFIG_HELP = f"{_FILE_HELP} each key's own default."
+
 _CREDENTIAL = "ledger-key"
 _MOST_WORKERS = 256
 

@@ -10,7 +10,16 @@ import typer
 
 from autoops.cli import services
 from autoops.cli.context import make_ready
-from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, RootOption, StateOption, context
+from autoops.cli.options import (
+    ConfigOption,
+    DryRunOption,
+    JsonOption,
+    NewStateOption,
+    OwnConfigOption,
+    RootOption,
+    StateOption,
+    context,
+)
 from autoops.cli.output import as_json, say, warn
 from autoops.model import JSON, PRIORITY_OPERATOR, Work, path_key
 from autoops.work.lock import WorkerLock
@@ -23,8 +32,8 @@ PathsOption = Annotated[
 
 def up(
     root: RootOption = None,
-    state: StateOption = None,
-    config: ConfigOption = None,
+    state: NewStateOption = None,
+    config: OwnConfigOption = None,
     once: Annotated[bool, typer.Option("--once", help="Bring the registry up to the disk, then end; watch nothing.")] = False,
     register_only: Annotated[bool, typer.Option("--register-only", help="With --once: leave out descriptors and classes.")] = False,
 ) -> None:
@@ -52,7 +61,7 @@ def start_watcher(
     paths: PathsOption = None,
     root: RootOption = None,
     state: StateOption = None,
-    config: ConfigOption = None,
+    config: OwnConfigOption = None,
 ) -> None:
     """Watch for changes and enqueue them, until Ctrl+C or SIGTERM. The same as autoops-watcher."""
     say("Starting watcher...")
@@ -60,12 +69,12 @@ def start_watcher(
     raise typer.Exit(services.run_watcher(context(state, config, [*(paths or ()), *(root or ()), *(more or ())])))
 
 
-def start_worker(root: RootOption = None, state: StateOption = None, config: ConfigOption = None) -> None:
+def start_worker(root: RootOption = None, state: StateOption = None, config: OwnConfigOption = None) -> None:
     """Carry out jobs and write the registry, until Ctrl+C or SIGTERM. The same as autoops-worker."""
     raise typer.Exit(services.run_worker(context(state, config, root)))
 
 
-def start_tailer(root: RootOption = None, state: StateOption = None, config: ConfigOption = None) -> None:
+def start_tailer(root: RootOption = None, state: StateOption = None, config: OwnConfigOption = None) -> None:
     """Follow the checkpoints, until Ctrl+C or SIGTERM. The same as autoops-tailer."""
     raise typer.Exit(services.run_tailer(context(state, config, root)))
 

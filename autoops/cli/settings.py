@@ -9,7 +9,7 @@ import typer
 
 from autoops import config as configuration
 from autoops.cli import keys
-from autoops.cli.options import ConfigOption, DryRunOption, RootOption, StateOption, context
+from autoops.cli.options import DryRunOption, OwnConfigOption, RootOption, StateOption, context
 from autoops.cli.output import say
 from autoops.core.ledger import utc
 from autoops.errors import CheckFailed
@@ -20,7 +20,7 @@ keys_app = typer.Typer(help="The key that signs the ledger.", no_args_is_help=Tr
 
 @config_app.command()
 def check(
-    config: ConfigOption = None,
+    config: OwnConfigOption = None,
     state: StateOption = None,
     root: RootOption = None,
 ) -> None:
@@ -33,7 +33,7 @@ def check(
 
 
 @config_app.command("show")
-def show_config(config: ConfigOption = None, root: RootOption = None) -> None:
+def show_config(config: OwnConfigOption = None, root: RootOption = None) -> None:
     """Show the configuration as it is in force, defaults and all, as TOML."""
     print(configuration.as_toml(context(None, config, root).config()), end="")
 
