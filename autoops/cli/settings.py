@@ -12,6 +12,7 @@ from autoops.cli import keys
 from autoops.cli.options import DryRunOption, OwnConfigOption, RootOption, StateOption, context
 from autoops.cli.output import say
 from autoops.core.ledger import utc
+from autoops.core.spoken import counted
 from autoops.errors import CheckFailed
 
 config_app = typer.Typer(help="The configuration: check it, show it.", no_args_is_help=True)
@@ -29,7 +30,14 @@ def check(
     settings = ctx.config()
     if settings.roots:
         ctx.checked_config()
-    say(f"the configuration is good: {len(settings.roots)} root(s), {len(settings.classes)} classification rule(s)")
+    counts = {
+        "root": settings.roots,
+        "classification rule": settings.classes,
+        "catalog": settings.catalog_tables,
+        "replica": settings.replicas,
+        "foreign checkpoint": settings.checkpoints,
+    }
+    say("the configuration is good: " + ", ".join(counted(len(tables), noun) for noun, tables in counts.items()))
 
 
 @config_app.command("show")
