@@ -16,6 +16,7 @@ from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOpt
 from autoops.cli.output import as_json, say, table, warn
 from autoops.config import CatalogConfig
 from autoops.core.catalog import Metadata, spoken
+from autoops.core.spoken import counted
 from autoops.errors import CatalogFailed, CatalogUnknown, Paused, UsageError
 from autoops.model import JSON
 from autoops.prove import catalog_lines
@@ -96,8 +97,8 @@ class _Terminal:
 
 def _sentence(outcome: Outcome, *, dry_run: bool) -> str:
     left_out = spoken(outcome.left_out)
-    about = f"{outcome.entries:,} entries, commit {outcome.sequence:,}" + (f"; {left_out}" if left_out else "")
-    parts = f"{outcome.parts_made:,} of {outcome.parts:,} parts"
+    about = f"{counted(outcome.entries, 'entry')}, commit {outcome.sequence:,}" + (f"; {left_out}" if left_out else "")
+    parts = f"{outcome.parts_made:,} of {counted(outcome.parts, 'part')}"
     match outcome.done:
         case "fresh":
             return f"{outcome.name}: nothing to do; {about}"
@@ -228,7 +229,7 @@ def _state_of(ctx: Context, registry: Registry, one: CatalogConfig) -> _State:
 
 def _more(one: _State) -> str:
     commits = one.detail.get("commits", 0)
-    behind = f"{commits} commit(s) behind: " if commits else ""
+    behind = f"{counted(commits, 'commit')} behind: " if commits else ""
     where = f" ({one.detail['file']})" if "file" in one.detail else ""
     wrong = f"{behind}{one.detail['reason']}{where}" if one.detail and one.state != "never built" else ""
     return "; ".join(filter(None, (wrong, spoken(one.made.left_out) if one.made else "")))

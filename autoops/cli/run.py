@@ -21,6 +21,7 @@ from autoops.cli.options import (
     context,
 )
 from autoops.cli.output import as_json, say, warn
+from autoops.core.spoken import counted
 from autoops.model import JSON, PRIORITY_OPERATOR, Work, path_key
 from autoops.work.lock import WorkerLock
 
@@ -116,7 +117,7 @@ def scan(
     works = [Work("scan", path_key(name, below), PRIORITY_OPERATOR, facts) for name, below in places]
     ctx.queue().enqueue(works)
     ctx.wake_worker()
-    say(f"enqueued {len(works)} scan(s); autoops wait-idle waits for the end")
+    say(f"enqueued {counted(len(works), 'scan')}; autoops wait-idle waits for the end")
 
 
 def wait_idle(
@@ -143,7 +144,7 @@ def wait_idle(
     if not seen:
         warn(f"autoops: the watcher did not answer within {timeout:g} s")
     else:
-        warn(f"autoops: after {timeout:g} s there are still {left} jobs to do (autoops queue list)")
+        warn(f"autoops: after {timeout:g} s still to be done: {counted(left, 'job')} (autoops queue list)")
     raise typer.Exit(1)
 
 

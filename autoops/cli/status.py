@@ -14,6 +14,7 @@ from autoops.cli.options import JsonOption as Json
 from autoops.cli.options import StateOption, context
 from autoops.cli.output import as_json, say
 from autoops.core.ledger import utc
+from autoops.core.spoken import counted
 from autoops.errors import CannotTell
 from autoops.health import registry as validation
 from autoops.health import report, verification
@@ -125,7 +126,8 @@ def lines(facts: JSON) -> list[str]:
         "entries: " + ", ".join(f"{count} {name}" for name, count in facts["entries"].items()),
         f"commit {facts['sequence']}, registry hash {str(facts['digest'])[:16]}..., {facts['to_describe']} to describe",
         "queue: " + ", ".join(f"{count} {name}" for name, count in facts["queue"].items()),
-        f"not watched: {facts['gaps']} place(s) (autoops coverage); findings: {_findings(facts['findings'])} (autoops findings)",
+        f"not watched: {counted(facts['gaps'], 'place')} (autoops coverage);"
+        f" findings: {_findings(facts['findings'])} (autoops findings)",
         f"maintenance: {_maintenance_line(facts['maintenance'])}",
     ]
     health = facts["health"]

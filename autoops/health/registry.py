@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops.core.ledger import Head
+from autoops.core.spoken import counted
 from autoops.files import durable
 from autoops.health.limits import VALIDATION_LONGEST_S, VALIDATION_REST
 from autoops.health.result import Figure, Level, Result
@@ -66,7 +67,7 @@ def judged(last: Verdict, head: Head, now_s: float) -> Result:
     when = f"validated {age(max(0.0, now_s - last.at_s))} ago at commit {last.sequence}"
     if last.faults:
         remedy = "autoops validate-registry; RUNBOOK, 'verify or validate-registry fails'"
-        return Result("registry", Level.CRITICAL, f"{last.faults} fault(s): {last.first} ({when})", figures, remedy)
+        return Result("registry", Level.CRITICAL, f"{counted(last.faults, 'fault')}: {last.first} ({when})", figures, remedy)
     return Result("registry", Level.OK, f"hash {head.digest.hex()[:16]}, commit {head.sequence}, {when}", figures)
 
 
