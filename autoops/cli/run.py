@@ -126,7 +126,7 @@ def wait_idle(
     stage: Annotated[str, typer.Option("--stage", help="register: do not wait for descriptors; all.")] = "all",
     json: JsonOption = False,
 ) -> None:
-    """Wait until everything seen so far has been committed: 0, and 1 when the time is over first."""
+    """Wait until everything seen so far has been committed: 0; 1 when the time is over first, or something cannot be committed."""
     from autoops.cli.waiting import Waiting
 
     waiting = Waiting(context(state))
@@ -135,13 +135,17 @@ def wait_idle(
     try:
         seen = waiting.for_events(deadline)
         left = waiting.for_jobs(deadline, kinds) if seen else -1
+        refused = waiting.refused()
     finally:
         waiting.close()
     if json:
-        as_json({"events_seen": seen, "jobs_left": max(left, 0), "idle": left == 0})
-    if left == 0:
+        as_json({"events_seen": seen, "idle": left == 0, "jobs_left": max(left, 0), "refused": refused})
+    if left == 0 and not refused:
         return
-    if not seen:
+    if left == 0:
+        edited = counted(refused, "entry")
+        warn(f"autoops: nothing is left to do, but nothing is committed over {edited} changed past the ledger (autoops findings)")
+    elif not seen:
         warn(f"autoops: the watcher did not answer within {timeout:g} s")
     else:
         warn(f"autoops: after {timeout:g} s still to be done: {counted(left, 'job')} (autoops queue list)")

@@ -434,12 +434,14 @@ def test_the_worker_does_not_commit_over_a_row_that_was_edited(suite: Suite) -> 
     assert "past the ledger" in suite.run("submit", "-", "--wait", stdin=json.dumps(patch), code=4).err
     assert suite.run("status", "--json").json["sequence"] == sequence
     (suite.root / "kept").write_text("the others go on\n")
-    suite.idle()
+    assert "nothing is committed over 1 entry changed past the ledger" in suite.idle(code=1).err
+    assert suite.run("wait-idle", "--json", code=1).json == {"events_seen": True, "idle": True, "jobs_left": 0, "refused": 1}
     assert suite.run("status", "--json").json["sequence"] > sequence
     edit(suite, f"UPDATE entry SET described = replace(described, 'forged', 'document') WHERE id = {int(entry_id)}")
     assert reconcile(suite, "--repair", code=1)["repairs"] == 1, "what was refused meanwhile is made up for by one run"
     suite.until(lambda: reconcile(suite)["counts"] == {}, "put back, it is registered")
     assert suite.findings() == []
+    suite.idle()
 
 
 def test_a_checkpoint_that_was_changed_is_found_by_its_line(still: Suite) -> None:
