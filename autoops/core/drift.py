@@ -52,7 +52,8 @@ RULES: dict[str, Rule] = {
     "replica_unreachable": Rule("nobody", "", "a person makes it answer"),
     "replica_differs": Rule("nobody", "", "a person finds out which host is behind"),
 }
-OF_FILES = ("unregistered", "missing", "modified", "metadata", "moved", "replaced", "wrong_kind", "duplicate_id", "corrupt")
+SETTLED_BY_A_LOOK = ("unregistered", "missing", "modified", "metadata", "moved", "replaced", "wrong_kind", QUARANTINED)
+OF_FILES = (*SETTLED_BY_A_LOOK[:-1], "duplicate_id", "corrupt")
 
 
 class Difference(NamedTuple):

@@ -101,8 +101,28 @@ def test_the_same_while_the_worker_runs_and_the_watcher_is_deaf(make_suite: Make
     said = reconcile(suite, "--repair", code=1)
     assert kinds(said) == wanted
     assert {found["detail"]["blame"]["by"] for found in said["findings"]} == {"unknown"}, "a worker runs, and no gap is known"
+    suite.until(lambda: suite.findings() == [], "the worker closes what it has mended, without a second run")
+    for one in suite.run("findings", "list", "--closed", "--json").json:
+        history = suite.run("findings", "show", one["id"], "--json").json["history"]
+        assert [step["what"] for step in history] == ["opened", "repaired", "closed"]
     suite.until(lambda: reconcile(suite)["findings"] == [], "a second run finds nothing")
     suite.require_disk_registered()
+
+
+def test_a_scan_closes_what_it_registers_and_what_is_not_committed_stands(make_suite: Make) -> None:
+    suite = make_suite(tables={**ONE_BY_ONE, "reconcile": {"repair": False}})
+    tree_of(suite)
+    suite.once()
+    suite.start("worker")
+    wanted = drift(suite)
+    assert kinds(reconcile(suite, code=1)) == wanted and len(suite.findings()) == len(wanted)
+    entry_id = suite.entry("edited")["id"]
+    edit(suite, f"UPDATE entry SET described = replace(described, 'document', 'forged') WHERE id = {int(entry_id)}")
+    suite.run("scan", config=True)
+    suite.until(lambda: stand(suite) == {"modified": 1, "registry_edited": 1}, "only the edited entry's file is not settled")
+    edit(suite, f"UPDATE entry SET described = replace(described, 'forged', 'document') WHERE id = {int(entry_id)}")
+    suite.until(lambda: reconcile(suite, "--repair")["counts"] == {}, "put right, it is mended")
+    assert suite.findings() == []
 
 
 def test_what_is_only_on_its_way_is_no_finding(suite: Suite) -> None:
