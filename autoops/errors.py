@@ -8,6 +8,7 @@ Exit codes: 0 good, 1 disagreement or failed check, 2 usage, 3 cannot tell, 4 re
 
 from __future__ import annotations
 
+import errno
 import string
 from typing import ClassVar
 
@@ -30,7 +31,13 @@ class AutoopsError(Exception):
 
 
 def _fill(template: str, facts: dict[str, object]) -> str:
-    return string.Formatter().vformat(template, (), facts)
+    """Return a template with its facts; one that ends with a full stop brings that of the template along."""
+    filled = ""
+    for literal, name, spec, _ in string.Formatter().parse(template):
+        is_doubled = filled.endswith(".") and (literal == "." or literal.startswith(". "))
+        filled += literal[1:] if is_doubled else literal
+        filled += format(facts[name], spec or "") if name is not None else ""
+    return filled
 
 
 class UsageError(AutoopsError):
@@ -96,7 +103,29 @@ class Refused(AutoopsError):
 class NotWritten(Refused):
     """Refused: {file} cannot be written: {why}."""
 
-    hint = "run it as root, or as the owner of that file"
+    hint = "{remedy}"
+
+    @classmethod
+    def because(cls, file: object, error: OSError) -> NotWritten:
+        """Return the error for what the system said."""
+        remedy = _REMEDIES.get(error.errno or 0, "run it as root, or as the owner of that file and its directory")
+        return cls(file=file, why=error.strerror, remedy=remedy)
+
+
+_REMEDIES = {
+    errno.ENOENT: "make its directory first, or name another file",
+    errno.ENOTDIR: "make its directory first, or name another file",
+    errno.EISDIR: "that is a directory: name a file in it",
+    errno.ENOSPC: "make room there, or name another file",
+    errno.EDQUOT: "make room there, or name another file",
+    errno.EROFS: "name a file on a file system that may be written",
+}
+
+
+class HoldsNothing(Refused):
+    """Refused: finding {number} ({kind}) holds nothing back, so there is nothing to release."""
+
+    hint = "{holding} do; what mends this one: autoops findings show {number}"
 
 
 class PreconditionFailed(Refused):

@@ -22,7 +22,7 @@ from autoops.catalog.generation import Generation, clear, locked
 from autoops.catalog.parts import Written, write_file, write_range
 from autoops.catalog.plan import Plan, look
 from autoops.config import CatalogConfig
-from autoops.core.catalog import METADATA, Metadata, Range, metadata_text, range_of, slice_digest
+from autoops.core.catalog import METADATA, LeftOut, Metadata, Range, metadata_text, range_of, slice_digest
 from autoops.core.ledger import utc
 from autoops.errors import StorageFull, StorageReadOnly
 from autoops.log import emit
@@ -57,6 +57,7 @@ class Outcome(NamedTuple):
     entries: int
     parts: int
     parts_made: int
+    left_out: LeftOut
     took_s: float = 0.0
 
 
@@ -107,7 +108,7 @@ class _Build:
                 write_file(generation.directory / METADATA, [metadata_text(made)])
                 generation.publish()
         done = "built" if plan.reason else "updated" if parts_made else "renewed"
-        return Outcome(made.name, done, plan.reason, made.sequence, made.entries, len(made.parts), parts_made)
+        return Outcome(made.name, done, plan.reason, made.sequence, made.entries, len(made.parts), parts_made, made.left_out)
 
     def _take_snapshot(self) -> None:
         self._held.close()
@@ -122,7 +123,8 @@ class _Build:
         done = "fresh" if plan.is_fresh else "built" if plan.reason else "updated" if plan.parts else "renewed"
         total = len(plan.old.parts) if plan.old else 0
         entries = plan.old.entries if plan.old and plan.is_fresh else self._slices.count(self._slice)
-        return Outcome(self._table.name, done, plan.reason, self._head.sequence, entries, total, len(plan.parts))
+        left_out = plan.old.left_out if plan.old and plan.is_fresh else {}
+        return Outcome(self._table.name, done, plan.reason, self._head.sequence, entries, total, len(plan.parts), left_out)
 
     def _write(self, generation: Generation, plan: Plan) -> tuple[list[Written], int]:
         """Return all parts of the new generation in order, those made anew and the others, and how many were made."""
@@ -182,6 +184,7 @@ class _Build:
             entries=sum(part.entries for part in complete.parts),
             parts=complete.parts,
             files=complete.files,
+            left_out=complete.left_out,
         )
 
 

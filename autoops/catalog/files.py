@@ -14,7 +14,7 @@ from autoops.catalog.cut import Cut
 from autoops.catalog.generation import Generation
 from autoops.catalog.parts import Written, write_file
 from autoops.config import CatalogConfig
-from autoops.core.catalog import Made, Metadata, Part, Slice, file_name
+from autoops.core.catalog import LeftOut, Made, Metadata, Part, Slice, file_name
 from autoops.store.slices import Slices
 
 _ALIVE_LINES = 10_000
@@ -36,6 +36,7 @@ class Complete(NamedTuple):
 
     parts: tuple[Part, ...]
     files: dict[str, Made]
+    left_out: LeftOut
 
 
 def complete(
@@ -46,11 +47,11 @@ def complete(
         return _cut(generation, source.table.name, source.cut, written)
     parts = tuple(one.part for one in written)
     if old is None or parts != old.parts:
-        return Complete(parts, _whole(generation, source, alive))
+        return Complete(parts, *_whole(generation, source, alive))
     for name in old.files:
         there = os.fsdecode(names.to_bytes(name))
         generation.take_over(there, there)
-    return Complete(parts, dict(old.files))
+    return Complete(parts, dict(old.files), old.left_out)
 
 
 def _cut(generation: Generation, catalog: str, cut: Cut, written: list[Written]) -> Complete:
@@ -69,23 +70,23 @@ def _cut(generation: Generation, catalog: str, cut: Cut, written: list[Written])
         empty.unlink()
     for name, text in cut.front(catalog, parts).items():
         files[name] = write_file(generation.directory / name, [text])
-    return Complete(tuple(parts), files)
+    return Complete(tuple(parts), files, {})
 
 
-def _whole(generation: Generation, source: Source, alive: Callable[[], None]) -> dict[str, Made]:
+def _whole(generation: Generation, source: Source, alive: Callable[[], None]) -> tuple[dict[str, Made], LeftOut]:
     table = source.table
     if table.format == "command":
         lines = (f"{line.text}\n".encode() for line in source.slices.lines(source.slice))
         made = command.make(table, lines, generation.directory, alive)
-        return {name: measured(generation.directory / os.fsdecode(names.to_bytes(name))) for name in made}
+        return {name: measured(generation.directory / os.fsdecode(names.to_bytes(name))) for name in made}, {}
     files: dict[str, Made] = {}
 
     def write(name: str, lines: Iterable[str]) -> None:
         files[name] = write_file(generation.directory / name, _while_alive(lines, alive))
 
     asked = whole.Asked(table.name, source.slice, source.slices, source.page_entries, source.made_at)
-    whole.FORMATS[table.format](asked, write)
-    return files
+    left_out = whole.FORMATS[table.format](asked, write)
+    return files, dict(left_out)
 
 
 def _while_alive(lines: Iterable[str], alive: Callable[[], None]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from autoops import names
 from autoops.catalog.build import Settings, build
 from autoops.config import CatalogConfig, Config
+from autoops.core.spoken import counted
 from autoops.errors import AnotherBuilder, AutoopsError, CatalogFailed, StorageError
 from autoops.log import emit
 from autoops.model import Job, JobKind
@@ -53,7 +54,7 @@ class Jobs:
             emit("catalog_failed", name=table.name, reason=str(error), hint=error.advice)
             self._queue.fail(job, str(error))
         else:
-            self.status = f"{outcome.name}: {outcome.entries:,} entries, commit {outcome.sequence:,}"
+            self.status = f"{outcome.name}: {counted(outcome.entries, 'entry')}, commit {outcome.sequence:,}"
             self._queue.complete([job])
 
     def build_all(self, *, verify: bool) -> None:

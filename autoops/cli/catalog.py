@@ -15,7 +15,8 @@ from autoops.cli.context import Context, require_state, workers_of
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, table, warn
 from autoops.config import CatalogConfig
-from autoops.core.catalog import Metadata
+from autoops.core.catalog import Metadata, spoken
+from autoops.core.spoken import counted
 from autoops.errors import CatalogFailed, CatalogUnknown, Paused, UsageError
 from autoops.model import JSON
 from autoops.prove import catalog_lines
@@ -95,8 +96,9 @@ class _Terminal:
 
 
 def _sentence(outcome: Outcome, *, dry_run: bool) -> str:
-    about = f"{outcome.entries:,} entries, commit {outcome.sequence:,}"
-    parts = f"{outcome.parts_made:,} of {outcome.parts:,} parts"
+    left_out = spoken(outcome.left_out)
+    about = f"{counted(outcome.entries, 'entry')}, commit {outcome.sequence:,}" + (f"; {left_out}" if left_out else "")
+    parts = f"{outcome.parts_made:,} of {counted(outcome.parts, 'part')}"
     match outcome.done:
         case "fresh":
             return f"{outcome.name}: nothing to do; {about}"
@@ -211,7 +213,7 @@ def show_status(state: StateOption = None, config: ConfigOption = None, json: Js
         (name, one.state, f"{one.made.entries:,}" if one.made else "", one.made.made_at if one.made else "", _more(one))
         for name, one in states.items()
     ]
-    table([("name", "state", "entries", "made", ""), *rows])
+    table([("name", "state", "entries", "made", "remarks"), *rows])
 
 
 def _state_of(ctx: Context, registry: Registry, one: CatalogConfig) -> _State:
@@ -227,9 +229,10 @@ def _state_of(ctx: Context, registry: Registry, one: CatalogConfig) -> _State:
 
 def _more(one: _State) -> str:
     commits = one.detail.get("commits", 0)
-    behind = f"{commits} commit(s) behind: " if commits else ""
+    behind = f"{counted(commits, 'commit')} behind: " if commits else ""
     where = f" ({one.detail['file']})" if "file" in one.detail else ""
-    return f"{behind}{one.detail['reason']}{where}" if one.detail and one.state != "never built" else ""
+    wrong = f"{behind}{one.detail['reason']}{where}" if one.detail and one.state != "never built" else ""
+    return "; ".join(filter(None, (wrong, spoken(one.made.left_out) if one.made else "")))
 
 
 def _facts(one: _State) -> JSON:
@@ -238,7 +241,7 @@ def _facts(one: _State) -> JSON:
     if made:
         size_bytes = sum(file.size_bytes for file in made.files.values())
         facts |= {"digest": made.digest, "entries": made.entries, "files": len(made.files), "made_at": made.made_at}
-        facts |= {"sequence": made.sequence, "size_bytes": size_bytes}
+        facts |= {"left_out": made.left_out, "sequence": made.sequence, "size_bytes": size_bytes}
     return facts
 
 

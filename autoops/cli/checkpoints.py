@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +14,9 @@ from autoops import clock
 from autoops.cli.options import JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, table
 from autoops.core.signing import Verifier
+from autoops.core.spoken import counted
 from autoops.errors import CannotTell
+from autoops.files.following import Position
 from autoops.model import JSON
 from autoops.prove import verify as proofs
 from autoops.state import State
@@ -42,7 +45,7 @@ def status(state: StateOption = None, json: JsonOption = False) -> None:
         return
     last = facts["last"]
     say(f"tailer: {'running' if facts['running'] else 'not running'}")
-    say(f"read: {facts['position']['lines']} lines, {facts['position']['offset']} of {facts['size_bytes']} bytes")
+    say(f"read: {_progress(facts)}")
     age = f", {last['age_s']:.0f} s ago" if last["age_s"] is not None else ""
     say(f"last line: commit {last['sequence']}, digest {last['digest'][:16] or 'none'}{age}")
     say(f"faults: {facts['faults']}" + (f", the first: {facts['fault']}" if facts["fault"] else ""))
@@ -53,17 +56,37 @@ def status(state: StateOption = None, json: JsonOption = False) -> None:
         table([("seconds", "times", "p50", "p95", "p99"), *rows])
 
 
+def _progress(facts: JSON) -> str:
+    lines, size_bytes = counted(facts["position"]["lines"], "line"), facts["size_bytes"]
+    match facts["file"]:
+        case "absent":
+            of = f"{lines} of a file that is gone" if facts["position"]["lines"] else "nothing: there is no file"
+            return f"{of}; the next commit begins one"
+        case "another":
+            return f"nothing yet of the {counted(size_bytes, 'byte')} that are there; {lines} of the file before it"
+    return f"{lines}, {facts['position']['offset']:,} of {counted(size_bytes, 'byte')}"
+
+
+def _stands(path: Path, read: Position) -> tuple[str, int]:
+    """Return whether the file at the name is the one that was read ("this"), "another" or "absent"; and its size in bytes."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return "absent", 0
+    is_this = read.inode in (0, found.st_ino) and found.st_size >= read.offset
+    return "this" if is_this else "another", found.st_size
+
+
 def _facts(state: State, database: Database, now_s: float) -> JSON:
     kept = memory.load(state.tail)
     beat = next((beat for beat in Heartbeats(database).list() if beat.process == "tailer"), None)
     at_s = written_at(kept.at)
     found = Findings(database).counts()
     taken = {name: Samples(database).percentiles(name) for name in (notes.LATENCY, notes.DETECTION)}
-    size_bytes = 0
-    with contextlib.suppress(OSError):
-        size_bytes = state.checkpoints.lstat().st_size
+    stands, size_bytes = _stands(state.checkpoints, kept.position)
     return {
         **memory.facts(kept),
+        "file": stands,
         "findings": {kind: found[kind] for kind in _KINDS if kind in found},
         "last": {"age_s": None if at_s is None else now_s - at_s, "at": kept.at, "digest": kept.digest, "sequence": kept.sequence},
         "running": beat is not None and clock.is_alive(beat.boot_id, beat.pid, beat.start),
@@ -93,7 +116,7 @@ def verify(
     else:
         for fault in shown:
             say(fault.detail)
-        say(f"Checkpoints: {'PASSED' if not total else f'FAILED ({total} fault(s))'}")
+        say(f"Checkpoints: FAILED ({counted(total, 'fault')})" if total else "Checkpoints: PASSED")
     raise typer.Exit(0 if not total else 1)
 
 

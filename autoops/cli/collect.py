@@ -105,7 +105,7 @@ def write(path: Path, found: Iterator[Part], at_s: int) -> list[tuple[str, str]]
     except FileExistsError:
         raise Refused(detail=f"{names.show(os.fsencode(path))} exists already; name another file with --out") from None
     except OSError as error:
-        raise NotWritten(file=path, why=error.strerror) from None
+        raise NotWritten.because(path, error) from None
     faults = []
     try:
         with os.fdopen(fd, "wb") as target, tarfile.open(fileobj=target, mode="w:gz") as archive:
@@ -115,7 +115,7 @@ def write(path: Path, found: Iterator[Part], at_s: int) -> list[tuple[str, str]]
                 _add(archive, name, redact(text), at_s)
     except OSError as error:
         path.unlink()
-        raise NotWritten(file=path, why=error.strerror) from None
+        raise NotWritten.because(path, error) from None
     return faults
 
 

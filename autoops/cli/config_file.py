@@ -51,7 +51,7 @@ def write(files: Mapping[Path, str]) -> None:
             mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
             durable.write(path, text.encode(), mode=mode)
         except OSError as error:
-            raise NotWritten(file=path, why=error.strerror) from None
+            raise NotWritten.because(path, error) from None
 
 
 def unlink(path: Path) -> None:
@@ -61,7 +61,7 @@ def unlink(path: Path) -> None:
         if not any(path.parent.iterdir()):
             path.parent.rmdir()
     except OSError as error:
-        raise NotWritten(file=path, why=error.strerror) from None
+        raise NotWritten.because(path, error) from None
 
 
 def take_effect(file: File, units: tuple[str, ...] = systemd.DAEMONS) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from autoops.errors import (
     StorageOutdated,
     UsageError,
 )
+from autoops.files import opening
 from autoops.runtime.wake import Waker
 from autoops.state import State
 from autoops.store.database import Database, migrate
@@ -32,6 +34,12 @@ from autoops.store.registry import Registry
 
 SYSTEM_STATE = Path("/var/lib/autoops")  # where the package keeps it
 SYSTEM_KEY = Path("/etc/autoops/ledger.key")  # and its key, which only root can read
+
+_STATES = "$STATE_DIRECTORY, ./.autoops, /var/lib/autoops, ~/.local/state/autoops"
+STATE_HELP = f"The state directory. Default: the first that there is of {_STATES}."
+_FILE_HELP = "The configuration. Default: /etc/autoops/autoops.toml if it exists, else"
+CONFIG_HELP = f"{_FILE_HELP} what the worker of this state ran with last."
+OWN_CONFIG_HELP = f"{_FILE_HELP} each key's own default."
 
 _CREDENTIAL = "ledger-key"
 _MOST_WORKERS = 256
@@ -79,13 +87,25 @@ class Context(NamedTuple):
         return _with_roots(self.running_config())
 
     def places(self, config: Config, path: Path | None) -> list[tuple[str, bytes]]:
-        """Return (root name, directory below it) of every root, or of one directory. Raises UsageError."""
+        """Return (root name, directory below it) of every root, or of one directory.
+
+        Raises UsageError: it lies in no root, or there is no such directory, neither on the disk nor in the registry.
+        """
         if path is None:
             return [(root.name, b"") for root in config.roots]
-        found = config.locate(os.fsencode(path.absolute()))
+        found = config.locate(os.fsencode(os.path.abspath(path)))
+        shown = names.show(os.fsencode(path))
         if found is None:
-            raise UsageError(detail=f"{names.show(os.fsencode(path))} lies in no root")
+            raise UsageError(detail=f"{shown} lies in no root")
+        top = {root.name: root.path for root in config.roots}[found[0]]
+        if found[1] and opening.is_absent(top, found[1]) and not self._is_known(*found):
+            wanted = f"give a directory below {names.show(top)}"
+            raise UsageError(detail=f"{shown} is no directory, and none is registered there; {wanted}")
         return [found]
+
+    def _is_known(self, root: str, path: bytes) -> bool:
+        with contextlib.closing(self.registry()) as registry:
+            return registry.knows_directory(root, path)
 
     def wake_worker(self) -> None:
         """Ring the worker's bell, if there is one."""

@@ -17,6 +17,7 @@ from autoops.cli.queue import seconds
 from autoops.core.coverage import AGES
 from autoops.core.ledger import utc
 from autoops.core.picture import spoken, svg
+from autoops.core.spoken import counted
 from autoops.errors import NotWritten, UsageError
 from autoops.files import durable
 from autoops.model import JSON
@@ -67,22 +68,22 @@ def _draw(facts: JSON, file: Path | None) -> None:
     try:
         durable.write(file.absolute(), drawn.encode(), mode=0o644)
     except OSError as error:
-        raise NotWritten(file=names.show(str(file)), why=error.strerror) from error
+        raise NotWritten.because(names.show(str(file)), error) from None
 
 
 def _show(facts: JSON) -> None:
     gaps = facts["now"]
-    say(f"not watched now: {len(gaps)} place(s)" if gaps else "everything is watched")
+    say(f"not watched now: {counted(len(gaps), 'place')}" if gaps else "everything is watched")
     _table(("since", "root", "path", "why"), [_gap_row(gap) for gap in gaps])
     for gone in facts["unconfigured"]:
-        say(f"not watched any more: {gone['root']}, with {gone['files']:,} entries: it is no root of the configuration")
+        say(f"not watched any more: {gone['root']}, with {counted(gone['files'], 'entry')}: it is no root of the configuration")
     say()
     say(f"not watched since {facts['since']}, times that overlap counted once:{'' if facts['unwatched'] else ' nothing'}")
     rows = [
         (part["root"], part["reason"], spoken(part["seconds"]), part["times"], "goes on" if part["still"] else "over")
         for part in sorted(facts["unwatched"], key=lambda part: -part["seconds"])
     ]
-    _table(("root", "reason", "for", "times", ""), rows)
+    _table(("root", "reason", "for", "times", "now"), rows)
     if facts["begun_s"] and facts["begun_s"] > facts["since_s"]:
         say(f"nothing was registered before {utc(facts['begun_s'])}")
     if facts["known_since_s"]:
@@ -112,7 +113,7 @@ def _excluded(facts: JSON) -> Iterator[str]:
     for root in facts["roots"]:
         some = ", ".join(root["patterns"][:_PATTERNS]) + (", ..." if len(root["patterns"]) > _PATTERNS else "")
         files = f", and what is in {' and '.join(root['ignore_files'])}" if root["ignore_files"] else ""
-        alike.setdefault(f"{len(root['patterns'])} patterns ({some}){files}", []).append(root["root"])
+        alike.setdefault(f"{counted(len(root['patterns']), 'pattern')} ({some}){files}", []).append(root["root"])
     for said, roots in list(alike.items())[:_SHOWN]:
         more = f" and {len(roots) - _SHOWN} more" if len(roots) > _SHOWN else ""
         yield f"left out of {', '.join(roots[:_SHOWN])}{more}: {said}"
@@ -127,7 +128,7 @@ def _verification(told: JSON) -> str:
     unread = f", {told['unread_files']:,} never read" if told["unread_files"] else ""
     slow = told["bytes_per_s_needed"] > told["bytes_per_s"]
     budget = "; the budget does not suffice: see [scrub] bytes_per_s and window" if slow and told["enabled"] else ""
-    return f"verified within {told['days']} days: {told['files']:,} files, {overdue}{unread}{off}{budget}"
+    return f"verified within {counted(told['days'], 'day')}: {counted(told['files'], 'file')}, {overdue}{unread}{off}{budget}"
 
 
 def _age_row(root: JSON) -> Sequence[object]:

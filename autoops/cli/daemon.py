@@ -12,7 +12,7 @@ from pathlib import Path
 
 from autoops import __version__
 from autoops.cli import services
-from autoops.cli.context import Context, absolute, default_state, workers_of
+from autoops.cli.context import CONFIG_HELP, OWN_CONFIG_HELP, STATE_HELP, Context, absolute, default_state, workers_of
 from autoops.cli.failing import run
 from autoops.state import State
 
@@ -27,8 +27,8 @@ _SERVICES: dict[str, tuple[str, Callable[[Context], int]]] = {
 def _parser(name: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"autoops-{name}", description=description, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"autoops {__version__}")
-    parser.add_argument("--state", type=Path, metavar="DIR", help="the state directory")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration; default: /etc/autoops/autoops.toml")
+    parser.add_argument("--state", type=Path, metavar="DIR", help=STATE_HELP)
+    parser.add_argument("--config", type=Path, metavar="FILE", help=CONFIG_HELP if name == "catalog" else OWN_CONFIG_HELP)
     return parser
 
 

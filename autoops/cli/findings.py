@@ -5,17 +5,20 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated
 
 import typer
 
 from autoops import names
+from autoops.cli.finding_text import in_a_line, in_lines
 from autoops.cli.options import DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, stream, table
 from autoops.core.canonical import canonical
+from autoops.core.drift import HOLDING
 from autoops.core.ledger import utc
-from autoops.errors import FindingUnknown
+from autoops.core.spoken import counted
+from autoops.errors import FindingUnknown, HoldsNothing
 from autoops.model import JSON
 from autoops.store.database import Database
 from autoops.store.findings import Finding, Findings
@@ -63,19 +66,16 @@ def list_findings(
     if not found:
         say("no findings")
         return
-    rows = [(one.id, utc(one.first_seen_s), one.kind, _mark(one), subject_text(one), _short(one.detail)) for one in found]
-    table([("number", "since", "kind", "", "about", "detail"), *rows])
+    rows = [
+        (one.id, utc(one.first_seen_s), one.kind, _state(one), subject_text(one), in_a_line(one.kind, one.detail)) for one in found
+    ]
+    table([("number", "since", "kind", "state", "about", "what"), *rows])
 
 
-def _mark(one: Finding) -> str:
-    return "released" if one.released_s is not None else "acknowledged" if one.acknowledged_s is not None else ""
-
-
-def _short(detail: JSON) -> str:
-    """Return the part of a detail that says most in a line."""
-    if "blame" in detail:
-        return str(detail["blame"]["said"])
-    return ", ".join(f"{key} {value if isinstance(value, str) else canonical(value)}" for key, value in detail.items())
+def _state(one: Finding) -> str:
+    if one.closed_s is not None:
+        return "closed"
+    return "released" if one.released_s is not None else "acknowledged" if one.acknowledged_s is not None else "stands"
 
 
 @findings_app.command("show")
@@ -91,9 +91,9 @@ def show(number: Annotated[int, typer.Argument(help="Its number.")], state: Stat
         return
     say(f"{found.kind}: {subject_text(found)}")
     stands = "stands" if found.closed_s is None else f"closed {utc(found.closed_s)}"
-    say(f"{stands}; first seen {utc(found.first_seen_s)}, last seen {utc(found.last_seen_s)}, {found.times} times")
-    for key, value in found.detail.items():
-        say(f"  {key}: {value if isinstance(value, str) else canonical(value)}")
+    say(f"{stands}; first seen {utc(found.first_seen_s)}, last seen {utc(found.last_seen_s)}, {counted(found.times, 'time')}")
+    for line in in_lines(found.kind, number, found.detail):
+        say(f"  {line}")
     for step in history:
         what = "repair enqueued" if step.what == "repaired" else step.what
         say(f"  {utc(step.at_s)}  {what}" + (f" ({step.who})" if step.who else ""))
@@ -108,7 +108,11 @@ def acknowledge(numbers: NumbersArgument, state: StateOption = None, dry_run: Dr
 @findings_app.command("release")
 def release(numbers: NumbersArgument, state: StateOption = None, dry_run: DryRunOption = False) -> None:
     """Let be done what findings hold back: a mass of missing files, a quarantined repair, what was rolled back."""
-    _change(state, numbers, "released", lambda findings, who, now_s: findings.release(numbers, who, now_s), dry_run=dry_run)
+
+    def act(findings: Findings, who: str, now_s: int) -> int:
+        return findings.release(numbers, who, now_s)
+
+    _change(state, numbers, "released", act, HOLDING, dry_run=dry_run)
 
 
 @findings_app.command("close")
@@ -136,13 +140,25 @@ def _exported(database: Database) -> Iterator[str]:
         yield canonical(_facts(found) | {"history": history})
 
 
-def _change(state: StateOption, numbers: list[int], what: str, act: Callable[[Findings, str, int], int], *, dry_run: bool) -> None:
+def _change(
+    state: StateOption,
+    numbers: list[int],
+    what: str,
+    act: Callable[[Findings, str, int], int],
+    kinds: Sequence[str] = (),
+    *,
+    dry_run: bool,
+) -> None:
+    """Change all of these findings, or none. kinds: only these can be; (): any."""
     ctx = context(state)
     with ctx.queue_db(writable=not dry_run) as database:
         findings = Findings(database)
-        unknown = [number for number in numbers if (found := findings.get(number)) is None or found.closed_s is not None]
-        if unknown:
-            raise FindingUnknown(what=unknown[0])
+        for number in numbers:
+            found = findings.get(number)
+            if found is None or found.closed_s is not None:
+                raise FindingUnknown(what=number)
+            if kinds and found.kind not in kinds:
+                raise HoldsNothing(number=number, kind=found.kind, holding=", ".join(kinds))
         if dry_run:
             say(f"would be {what}: {', '.join(map(str, numbers))}")
             return

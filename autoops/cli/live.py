@@ -23,6 +23,7 @@ from autoops.cli.context import Context, is_terminal
 from autoops.cli.output import say
 from autoops.core.canonical import parse
 from autoops.core.ledger import Head
+from autoops.core.spoken import counted
 from autoops.errors import AutoopsError, CheckFailed
 from autoops.runtime.signals import Signals
 from autoops.store.backlog import Backlog
@@ -214,7 +215,7 @@ def _headline(picture: Picture) -> str:
     queue = ", ".join(f"{count:,} {state}" for state, count in picture.queue.items() if count and state != "completed")
     rate = f" ({picture.rate:,.0f}/s)" if picture.rate >= 1 else ""
     return (
-        f"{picture.entries:,} files registered{rate}, {picture.to_describe:,} to describe; queue: {queue or 'empty'};"
+        f"{counted(picture.entries, 'file')} registered{rate}, {picture.to_describe:,} to describe; queue: {queue or 'empty'};"
         f" commit {picture.head.sequence:,}, digest {picture.head.digest.hex()[:16]}"
         + (f"; {picture.halted}" if picture.halted else "")
     )
@@ -227,7 +228,7 @@ def _drawn(context: Context, logs: Path, picture: Picture) -> Group:
     lines = [_headline(picture)]
     lines += [f"{name}: {names.show(status)}" for name, status in picture.doing.items()]
     if picture.gaps:
-        lines.append(f"not watched: {picture.gaps} place(s), see autoops coverage")
+        lines.append(f"not watched: {counted(picture.gaps, 'place')}, see autoops coverage")
     lines += ["", "latest:", *(f"  {names.show(line)}" for line in picture.latest)]
     where = names.show(os.fsencode(context.state.directory))
     lines += ["", f"look further: autoops status|list|explain PATH|verify --state {where}; logs in {names.show(os.fsencode(logs))}"]

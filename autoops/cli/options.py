@@ -7,25 +7,22 @@ from typing import Annotated
 
 import typer
 
-from autoops.cli.context import Context, absolute, default_state
+from autoops.cli.context import CONFIG_HELP, OWN_CONFIG_HELP, STATE_HELP, Context, absolute, default_state
 from autoops.state import State
 
 # readable=False: typer leaves the looking to us; our own errors say what to do
-StateOption = Annotated[
+StateOption = Annotated[Path | None, typer.Option("--state", metavar="DIR", readable=False, help=STATE_HELP)]
+NewStateOption = Annotated[
     Path | None,
     typer.Option(
         "--state",
         metavar="DIR",
         readable=False,
-        help="The state directory. Default: $STATE_DIRECTORY, ./.autoops, /var/lib/autoops, ~/.local/state/autoops.",
+        help="The state directory, made if it is not there. Default: ./.autoops, where other commands find it by themselves.",
     ),
 ]
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", metavar="FILE", readable=False, help="The configuration. Default: /etc/autoops/autoops.toml if it exists."
-    ),
-]
+ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", readable=False, help=CONFIG_HELP)]
+OwnConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", readable=False, help=OWN_CONFIG_HELP)]
 RootOption = Annotated[
     list[Path] | None,
     typer.Option("--root", metavar="DIR", readable=False, help="A tree to watch, instead of the configured ones; repeatable."),

@@ -10,7 +10,9 @@ import typer
 from autoops import names
 from autoops.cli.options import DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, table
+from autoops.core.spoken import counted
 from autoops.errors import UsageError
+from autoops.health.services import age
 from autoops.model import split_key
 from autoops.store.backlog import Backlog, Listed
 
@@ -51,8 +53,17 @@ def list_jobs(
     if json:
         as_json([{**job._asdict(), "key": _about(job)} for job in jobs])
         return
-    rows = [(job.id, job.kind, job.state, job.attempts, f"{job.due_in_s:.0f} s", _about(job), job.reason) for job in jobs]
-    table([("job", "kind", "state", "tries", "due in", "about", "reason"), *rows])
+    rows = [(job.id, job.kind, job.state, job.attempts, _due(job), _about(job), job.reason) for job in jobs]
+    table([("job", "kind", "state", "tries", "due", "about", "reason"), *rows])
+
+
+def _due(job: Listed) -> str:
+    """Return when a job is due; of one that is not waiting, what it does instead."""
+    if job.state == "running":
+        return "runs"
+    if job.state == "dead_letter":
+        return f"given up {age(-job.due_in_s)} ago"
+    return f"in {age(job.due_in_s)}" if job.due_in_s > 0 else f"since {age(-job.due_in_s)}"
 
 
 @queue_app.command()
@@ -74,12 +85,12 @@ def _change(verb: str, ids: list[int] | None, state: object, in_state: JobState 
     if dry_run:
         with ctx.queue_db(writable=False) as database:
             jobs = [job for job in Backlog(database).list(in_state, limit=1_000_000) if not ids or job.id in ids]
-        say(f"would {verb} {len([job for job in jobs if job.state != 'running'])} job(s)")
+        say(f"would {verb} {counted(sum(job.state != 'running' for job in jobs), 'job')}")
         return
     queue = ctx.queue()
     count = queue.retry(ids or (), in_state) if verb == "retry" else queue.purge(ids or (), in_state)
     ctx.wake_worker()
-    say(f"{verb}: {count} job(s)")
+    say(f"{verb}: {counted(count, 'job')}")
 
 
 @queue_app.command()
@@ -93,7 +104,7 @@ def rescue(
     ctx = context(state)
     count = ctx.queue().rescue(seconds(older_than) if older_than else None)
     ctx.wake_worker()
-    say(f"rescue: {count} job(s)")
+    say(f"rescue: {counted(count, 'job')}")
 
 
 def seconds(text: str) -> float:

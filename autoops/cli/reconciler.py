@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from autoops import __version__, log
-from autoops.cli.context import Context, absolute, default_state
+from autoops.cli.context import CONFIG_HELP, STATE_HELP, Context, absolute, default_state
 from autoops.cli.failing import run as run_to_the_end
 from autoops.cli.reconciling import PARTS, Asked, run
 from autoops.state import State
@@ -23,8 +23,8 @@ def _asked(arguments: list[str]) -> tuple[Context, Asked]:
     parser.add_argument("--hash", action="store_true", help="read every file, not only those that look changed")
     parser.add_argument("--only", action="append", default=[], metavar="PART", help=f"one of {', '.join(PARTS)}; repeatable")
     parser.add_argument("--json", action="store_true", help="write JSON")
-    parser.add_argument("--state", type=Path, metavar="DIR", help="the state directory")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration; default: /etc/autoops/autoops.toml")
+    parser.add_argument("--state", type=Path, metavar="DIR", help=STATE_HELP)
+    parser.add_argument("--config", type=Path, metavar="FILE", help=CONFIG_HELP)
     parser.add_argument("--root", type=Path, metavar="DIR", action="append", default=[], help="a tree to watch; repeatable")
     given = parser.parse_args(arguments)
     state = State((given.state or default_state()).absolute())

@@ -12,10 +12,12 @@ from typing import NamedTuple
 
 from autoops import clock, names
 from autoops.cli.context import Context, require_state
+from autoops.cli.finding_text import in_a_line
 from autoops.cli.output import as_json, say
 from autoops.cli.progress import Progress
 from autoops.config import Config
 from autoops.core.drift import REGISTRY_EDITED
+from autoops.core.spoken import counted
 from autoops.errors import Paused, UsageError
 from autoops.log import emit
 from autoops.model import JSON, split_key
@@ -41,6 +43,13 @@ class Outcome(NamedTuple):
 
     areas: list[Area]
     proved: dict[str, list[Found]]  # by part: what the registry, its catalogs and its replicas are not
+    looked_at: dict[str, int]  # what was compared, and how much of it
+    observed: list[str]  # roots that were not: nothing of them is registered
+
+    @property
+    def unsettled(self) -> int:
+        """How many files could not be judged: somebody is writing them."""
+        return sum(area.unsettled for area in self.areas)
 
     @property
     def counts(self) -> Counter[str]:
@@ -74,7 +83,7 @@ def run(ctx: Context, asked: Asked) -> int:
     else:
         _say(outcome, repairs, plans=mend)
         if asked.report and asked.repair:
-            say(f"would be enqueued: {sum(bool(one.plan.repair) for one in told(outcome)):,} repairs of files")
+            say(f"would be enqueued: {counted(sum(bool(one.plan.repair) for one in told(outcome)), 'repair')} of files")
     return 1 if outcome.counts else 0
 
 
@@ -96,8 +105,9 @@ def find_out(
     window = maintenance.read(ctx.state.flag)
     if window is not None:
         raise Paused(flag=ctx.state.flag, why=f": {window}" if str(window) else "")
-    registered = {root.name for root in settings.roots if root.policy != "observe"}  # of the others nothing is registered
-    places = [place for place in ctx.places(settings, path) if place[0] in registered] if "files" in parts else []
+    wanted = ctx.places(settings, path) if "files" in parts else []
+    observed = {root.name for root in settings.roots if root.policy == "observe"}  # of those nothing is registered
+    places = [place for place in wanted if place[0] not in observed]
     with contextlib.ExitStack() as opened:
         size = settings.worker.pool_size or os.cpu_count() or 1
         setup = asking.setup_of(settings, ctx.state.directory)
@@ -111,7 +121,14 @@ def find_out(
             {subject.decode() for kind, subject, _ in proved["proofs"] if kind == REGISTRY_EDITED} if "proofs" in proved else None
         )
         areas = list(_areas(ctx, settings, places, database, registry, pool, edited, hashes=hashes)) if places else []
-    return Outcome(areas, proved)
+        sizes = {
+            "files": sum(area.totals.files for area in areas),
+            "commits": registry.head().sequence,
+            "catalogs": len(settings.catalog_tables),
+            "replicas": len(settings.replicas),
+        }
+    looked_at = {what: size for part, (what, size) in zip(PARTS, sizes.items(), strict=True) if part in parts}
+    return Outcome(areas, proved, looked_at, [root for root, _ in wanted if root in observed])
 
 
 def _proved(ctx: Context, settings: Config, database: Database, registry: Registry, parts: Sequence[str]) -> dict[str, list[Found]]:
@@ -203,11 +220,8 @@ def _not_proved(outcome: Outcome) -> Iterator[Found]:
 def sentence(one: Told) -> str:
     """Return a finding for a person."""
     root, path = split_key(one.subject)
-    said = [str(one.detail["blame"]["said"])] if "blame" in one.detail else []
-    said += [str(one.detail["reason"])] if "reason" in one.detail else []
-    said += [f"{one.detail['absent']} of {one.detail['of']} files are gone"] if "absent" in one.detail else []
     where = f"{root}/{names.text(path)}" if path else root
-    return f"{one.kind}: {where}" + (f" ({'; '.join(said)})" if said else "")
+    return f"{one.kind}: {where} ({in_a_line(one.kind, one.detail)})"
 
 
 def _say(outcome: Outcome, repairs: int, *, plans: bool) -> None:
@@ -219,25 +233,31 @@ def _say(outcome: Outcome, repairs: int, *, plans: bool) -> None:
             say(f"    -> {what}")
         shown += 1
     for kind, subject, detail in _not_proved(outcome):
-        said = ", ".join(f"{key} {value}" for key, value in detail.items() if key != "said")
-        say(f"{kind}: {names.text(subject)}: {detail.get('said', said)}")
+        say(f"{kind}: {names.text(subject)} ({in_a_line(kind, detail)})")
     if shown > _SHOWN:
         say(f"... and {shown - _SHOWN} more (--json shows all)")
-    files = sum(area.totals.files for area in outcome.areas)
-    unsettled = sum(area.unsettled for area in outcome.areas)
-    summary = ", ".join(f"{count:,} {kind}" for kind, count in sorted(outcome.counts.items()))
-    being_written = f"; {unsettled:,} are being written" if unsettled else ""
-    say(f"{files:,} files: {summary or 'all agree'}{being_written}" + (f"; {repairs:,} repairs enqueued" if repairs else ""))
+    say(summary(outcome, repairs))
+
+
+def summary(outcome: Outcome, repairs: int) -> str:
+    """Return what was looked at, and what came of it, in a line."""
+    looked_at = ", ".join(counted(size, what.removesuffix("s")) for what, size in outcome.looked_at.items())
+    told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(outcome.counts.items()))
+    more = [f"{outcome.unsettled:,} being written"] if outcome.unsettled else []
+    more += [f"{counted(repairs, 'repair')} enqueued"] if repairs else []
+    more += [f"not compared, only observed: {', '.join(map(names.show, outcome.observed))}"] if outcome.observed else []
+    return "; ".join([f"{looked_at}: {told or 'all agree'}", *more])
 
 
 def _facts(outcome: Outcome, repairs: int) -> JSON:
     return {
         "counts": dict(outcome.counts),
-        "files": sum(area.totals.files for area in outcome.areas),
+        "looked_at": outcome.looked_at,
         "findings": [_finding_facts(one) for one in told(outcome)]
         + [{"kind": kind, "subject": names.text(subject), "detail": detail} for kind, subject, detail in _not_proved(outcome)],
         "repairs": repairs,
-        "unsettled": sum(area.unsettled for area in outcome.areas),
+        "observed": outcome.observed,
+        "unsettled": outcome.unsettled,
     }
 
 

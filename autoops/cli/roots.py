@@ -30,6 +30,10 @@ from autoops.units.dropins import Opening
 
 root_app = typer.Typer(help="The watched trees: list, add, remove.", no_args_is_help=True)
 
+ChangedOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", readable=False, help="The file to change. Default: /etc/autoops/autoops.toml."),
+]
 _KEPT = "what is registered of it stays registered; its files are looked at no more"
 
 
@@ -92,7 +96,7 @@ def add(
         bool, typer.Option("--read-all", help="Let the services read every file, whatever its permissions (a capability).")
     ] = False,
     group: Annotated[str, typer.Option("--group", metavar="G", help="Make the services a member of this group.")] = "",
-    config: ConfigOption = None,
+    config: ChangedOption = None,
     state: StateOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
@@ -193,7 +197,7 @@ def _trouble(opening: Opening) -> str:
 @root_app.command()
 def remove(
     what: Annotated[str, typer.Argument(metavar="NAME|DIR", help="Its name, or its path.")],
-    config: ConfigOption = None,
+    config: ChangedOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
     """Watch a tree no more: take it out of the configuration, and close the services' sandbox again."""

@@ -10,8 +10,18 @@ import typer
 
 from autoops.cli import services
 from autoops.cli.context import make_ready
-from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, RootOption, StateOption, context
+from autoops.cli.options import (
+    ConfigOption,
+    DryRunOption,
+    JsonOption,
+    NewStateOption,
+    OwnConfigOption,
+    RootOption,
+    StateOption,
+    context,
+)
 from autoops.cli.output import as_json, say, warn
+from autoops.core.spoken import counted
 from autoops.model import JSON, PRIORITY_OPERATOR, Work, path_key
 from autoops.work.lock import WorkerLock
 
@@ -23,8 +33,8 @@ PathsOption = Annotated[
 
 def up(
     root: RootOption = None,
-    state: StateOption = None,
-    config: ConfigOption = None,
+    state: NewStateOption = None,
+    config: OwnConfigOption = None,
     once: Annotated[bool, typer.Option("--once", help="Bring the registry up to the disk, then end; watch nothing.")] = False,
     register_only: Annotated[bool, typer.Option("--register-only", help="With --once: leave out descriptors and classes.")] = False,
 ) -> None:
@@ -52,7 +62,7 @@ def start_watcher(
     paths: PathsOption = None,
     root: RootOption = None,
     state: StateOption = None,
-    config: ConfigOption = None,
+    config: OwnConfigOption = None,
 ) -> None:
     """Watch for changes and enqueue them, until Ctrl+C or SIGTERM. The same as autoops-watcher."""
     say("Starting watcher...")
@@ -60,12 +70,12 @@ def start_watcher(
     raise typer.Exit(services.run_watcher(context(state, config, [*(paths or ()), *(root or ()), *(more or ())])))
 
 
-def start_worker(root: RootOption = None, state: StateOption = None, config: ConfigOption = None) -> None:
+def start_worker(root: RootOption = None, state: StateOption = None, config: OwnConfigOption = None) -> None:
     """Carry out jobs and write the registry, until Ctrl+C or SIGTERM. The same as autoops-worker."""
     raise typer.Exit(services.run_worker(context(state, config, root)))
 
 
-def start_tailer(root: RootOption = None, state: StateOption = None, config: ConfigOption = None) -> None:
+def start_tailer(root: RootOption = None, state: StateOption = None, config: OwnConfigOption = None) -> None:
     """Follow the checkpoints, until Ctrl+C or SIGTERM. The same as autoops-tailer."""
     raise typer.Exit(services.run_tailer(context(state, config, root)))
 
@@ -112,7 +122,7 @@ def scan(
     works = [Work("scan", path_key(name, below), PRIORITY_OPERATOR, facts) for name, below in places]
     ctx.queue().enqueue(works)
     ctx.wake_worker()
-    say(f"enqueued {len(works)} scan(s); autoops wait-idle waits for the end")
+    say(f"enqueued {counted(len(works), 'scan')}; autoops wait-idle waits for the end")
 
 
 def wait_idle(
@@ -121,7 +131,7 @@ def wait_idle(
     stage: Annotated[str, typer.Option("--stage", help="register: do not wait for descriptors; all.")] = "all",
     json: JsonOption = False,
 ) -> None:
-    """Wait until everything seen so far has been committed: 0, and 1 when the time is over first."""
+    """Wait until everything seen so far has been committed: 0; 1 when the time is over first, or something cannot be committed."""
     from autoops.cli.waiting import Waiting
 
     waiting = Waiting(context(state))
@@ -130,16 +140,20 @@ def wait_idle(
     try:
         seen = waiting.for_events(deadline)
         left = waiting.for_jobs(deadline, kinds) if seen else -1
+        refused = waiting.refused()
     finally:
         waiting.close()
     if json:
-        as_json({"events_seen": seen, "jobs_left": max(left, 0), "idle": left == 0})
-    if left == 0:
+        as_json({"events_seen": seen, "idle": left == 0, "jobs_left": max(left, 0), "refused": refused})
+    if left == 0 and not refused:
         return
-    if not seen:
+    if left == 0:
+        edited = counted(refused, "entry")
+        warn(f"autoops: nothing is left to do, but nothing is committed over {edited} changed past the ledger (autoops findings)")
+    elif not seen:
         warn(f"autoops: the watcher did not answer within {timeout:g} s")
     else:
-        warn(f"autoops: after {timeout:g} s there are still {left} jobs to do (autoops queue list)")
+        warn(f"autoops: after {timeout:g} s still to be done: {counted(left, 'job')} (autoops queue list)")
     raise typer.Exit(1)
 
 

@@ -17,6 +17,7 @@ from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOpt
 from autoops.cli.output import as_json, say
 from autoops.config import ScrubConfig
 from autoops.core.ledger import utc
+from autoops.core.spoken import counted
 from autoops.errors import CannotGoOn, CannotTell, Paused
 from autoops.log import emit
 from autoops.model import JSON
@@ -92,8 +93,8 @@ def _rehearse(registry: Registry, run: Run, *, json: bool) -> None:
         as_json({**run.stock._asdict(), "share": run.goal.share, "bytes_per_s_needed": int(needed), "oldest": shown})
         return
     stock = run.stock
-    say(f"{stock.files:,} files, {_size(stock.size_bytes)}; each is to be verified within {run.config.days} days")
-    say(f"to be verified in any case: {stock.due_files:,} files, {_size(stock.due_bytes)}")
+    say(f"{counted(stock.files, 'file')}, {_size(stock.size_bytes)}; each is to be verified within {run.config.days} days")
+    say(f"to be verified in any case: {counted(stock.due_files, 'file')}, {_size(stock.due_bytes)}")
     say(f"a night's share: {_size(run.goal.share)} (for each file {_size(budget.FILE_BYTES)} more than its size)")
     say(f"needed: {_size(needed)}/s; given: {_size(run.config.bytes_per_s)}/s {_when(run.config)}")
     for file in oldest:
@@ -189,7 +190,7 @@ def _teller(run: Run, *, quiet: bool) -> Callable[[Progress], None]:
         nonlocal told_s
         if is_terminal() and not quiet and time.monotonic() - told_s >= 1.0:
             told_s = time.monotonic()
-            say(f"{done.files:,} files, {_size(done.size_bytes)} given to the worker; {done.verified:,} verified")
+            say(f"{counted(done.files, 'file')}, {_size(done.size_bytes)} given to the worker; {done.verified:,} verified")
 
     return tell
 
@@ -215,14 +216,15 @@ def _report(run: Run, why: Why, done: Progress, left: Stock, *, json: bool) -> N
 
 def lines(run: Run, why: Why, facts: JSON) -> list[str]:
     """Return the report of a run, line by line."""
-    told = [f"verified: {facts['verified']:,} files, {_size(facts['verified_bytes'])}; {why.reason}"]
+    told = [f"verified: {counted(facts['verified'], 'file')}, {_size(facts['verified_bytes'])}; {why.reason}"]
     unverified = facts["files"] - facts["verified"]
     if unverified or facts["skipped"]:
         skipped = f"{facts['skipped']:,} known to be unreadable, not mounted or given up"
         told.append(f"not verified: {unverified:,} that were tried, {skipped} (autoops findings, autoops coverage)")
     if facts["left"] and not why.is_done:
         told.append(
-            f"the budget does not suffice: {facts['left']:,} files, {_size(facts['left_bytes'])}, that had to be verified are left;"
+            f"the budget does not suffice: {counted(facts['left'], 'file')}, {_size(facts['left_bytes'])}, of what had to be"
+            " verified are left;"
             f" all of it needs {_size(budget.rate_needed(run.stock.size_bytes, run.config.days, run.config.hours))}/s"
             f" {_when(run.config)}, and {_size(run.config.bytes_per_s)}/s are given ([scrub] bytes_per_s, window, days)"
         )

@@ -9,9 +9,10 @@ import typer
 
 from autoops import config as configuration
 from autoops.cli import keys
-from autoops.cli.options import ConfigOption, DryRunOption, RootOption, StateOption, context
+from autoops.cli.options import DryRunOption, OwnConfigOption, RootOption, StateOption, context
 from autoops.cli.output import say
 from autoops.core.ledger import utc
+from autoops.core.spoken import counted
 from autoops.errors import CheckFailed
 
 config_app = typer.Typer(help="The configuration: check it, show it.", no_args_is_help=True)
@@ -20,7 +21,7 @@ keys_app = typer.Typer(help="The key that signs the ledger.", no_args_is_help=Tr
 
 @config_app.command()
 def check(
-    config: ConfigOption = None,
+    config: OwnConfigOption = None,
     state: StateOption = None,
     root: RootOption = None,
 ) -> None:
@@ -29,11 +30,18 @@ def check(
     settings = ctx.config()
     if settings.roots:
         ctx.checked_config()
-    say(f"the configuration is good: {len(settings.roots)} root(s), {len(settings.classes)} classification rule(s)")
+    counts = {
+        "root": settings.roots,
+        "classification rule": settings.classes,
+        "catalog": settings.catalog_tables,
+        "replica": settings.replicas,
+        "foreign checkpoint": settings.checkpoints,
+    }
+    say("the configuration is good: " + ", ".join(counted(len(tables), noun) for noun, tables in counts.items()))
 
 
 @config_app.command("show")
-def show_config(config: ConfigOption = None, root: RootOption = None) -> None:
+def show_config(config: OwnConfigOption = None, root: RootOption = None) -> None:
     """Show the configuration as it is in force, defaults and all, as TOML."""
     print(configuration.as_toml(context(None, config, root).config()), end="")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Sequence
 
 import typer
@@ -13,9 +14,12 @@ from autoops.cli.options import JsonOption as Json
 from autoops.cli.options import StateOption, context
 from autoops.cli.output import as_json, say
 from autoops.core.ledger import utc
+from autoops.core.spoken import counted
 from autoops.errors import CannotTell
-from autoops.health import report
+from autoops.health import registry as validation
+from autoops.health import report, verification
 from autoops.health.run import examined
+from autoops.health.services import age
 from autoops.health.sources import Settings, Sources
 from autoops.model import JSON
 from autoops.runtime.maintenance import Maintenance
@@ -59,6 +63,7 @@ def _facts(sources: Sources) -> JSON:
         "health": {
             "level": report.level_of(results).name,
             "problems": {result.name: result.text for result in report.problems(results)},
+            "remembered": _remembered(sources, time.time()),
         },
         "maintenance": _window(sources.window),
         "processes": _processes(sources),
@@ -68,6 +73,13 @@ def _facts(sources: Sources) -> JSON:
         "to_describe": registry.pending_count(),
         "units": {one["Id"]: one.get("ActiveState", "") for one in units if not one["Id"].endswith(".timer")},
     }
+
+
+def _remembered(sources: Sources, now_s: float) -> JSON:
+    """Return when the checks that are too long to be made here were made last, by `autoops health`: by check, null for never."""
+    state = sources.state
+    last = {"registry": validation.recall(state.verdict), "verification": verification.recall(state.verification)}
+    return {name: {"age_s": max(0.0, now_s - one.at_s), "at": utc(one.at_s)} if one else None for name, one in last.items()}
 
 
 def _processes(sources: Sources) -> JSON:
@@ -114,12 +126,18 @@ def lines(facts: JSON) -> list[str]:
         "entries: " + ", ".join(f"{count} {name}" for name, count in facts["entries"].items()),
         f"commit {facts['sequence']}, registry hash {str(facts['digest'])[:16]}..., {facts['to_describe']} to describe",
         "queue: " + ", ".join(f"{count} {name}" for name, count in facts["queue"].items()),
-        f"not watched: {facts['gaps']} place(s) (autoops coverage); findings: {_findings(facts['findings'])} (autoops findings)",
+        f"not watched: {counted(facts['gaps'], 'place')} (autoops coverage);"
+        f" findings: {_findings(facts['findings'])} (autoops findings)",
         f"maintenance: {_maintenance_line(facts['maintenance'])}",
     ]
     health = facts["health"]
+    when = ", ".join(f"{name}: {_ago(last)}" for name, last in health["remembered"].items())
     problems = "".join(f"\n  {name}: {text}" for name, text in health["problems"].items())
-    return [*told, *f"health: {health['level']}{problems}".split("\n")]
+    return [*told, *f"health: {health['level']} (checked now, but for {when}){problems}".split("\n")]
+
+
+def _ago(last: JSON | None) -> str:
+    return f"{age(last['age_s'])} ago" if last else "never"
 
 
 def _timer_line(timer: JSON) -> str:

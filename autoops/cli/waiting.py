@@ -10,9 +10,11 @@ from collections.abc import Sequence
 
 from autoops import clock
 from autoops.cli.context import Context, require_state
+from autoops.core.drift import REGISTRY_EDITED
 from autoops.errors import CannotGoOn, CannotTell, Paused
 from autoops.runtime import maintenance
 from autoops.store.backlog import Backlog
+from autoops.store.findings import Findings
 from autoops.store.operations import Heartbeats
 from autoops.walk.hearing import Hearing
 
@@ -69,6 +71,10 @@ class Waiting:
         if "describe" not in kinds or not self._describes:
             return 0
         return self._registry.pending_count()
+
+    def refused(self) -> int:
+        """Return over how many entries nothing is committed, because they were changed past the ledger: no waiting helps there."""
+        return Findings(self._database).counts().get(REGISTRY_EDITED, 0)
 
     def close(self) -> None:
         """Close the databases."""

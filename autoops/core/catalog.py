@@ -25,6 +25,7 @@ FORMAT = 1
 METADATA = "metadata.json"
 LOWEST = "0" * 16
 MAX_METADATA_BYTES = 256 << 20
+LeftOut = Mapping[str, int]  # why, and how many entries of a slice are in none of its files therefore
 _HEX = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[0-9]{16}")
 
@@ -74,6 +75,7 @@ class Metadata(NamedTuple):
     entries: int
     parts: tuple[Part, ...]
     files: Mapping[str, Made]  # by name, all but metadata.json itself
+    left_out: LeftOut
 
 
 class Range(NamedTuple):
@@ -88,6 +90,11 @@ class Touch(NamedTuple):
 
     is_new: bool
     fields: frozenset[str]  # that were set
+
+
+def spoken(left_out: LeftOut) -> str:
+    """Return what a catalog leaves out in words, "" when nothing."""
+    return "left out: " + ", ".join(f"{count} ({why})" for why, count in sorted(left_out.items())) if left_out else ""
 
 
 # digests
@@ -184,6 +191,7 @@ def metadata_of(raw: bytes) -> Metadata:
         raise ValueError("a field of it is no text")
     _require(_is_count(made.sequence) and _is_count(made.entries), "a count of it is none")
     _require(all(_is_hash(text) for text in (made.digest, made.registry_digest)), "a digest of it is none")
+    _require(isinstance(made.left_out, dict) and all(map(_is_count, made.left_out.values())), "what it leaves out is no count")
     firsts = [part.first for part in parts]
     _require(bool(parts) and firsts == sorted(set(firsts)), "its parts are not in order")
     return made

@@ -17,7 +17,9 @@ from autoops.core.view import same_file
 from autoops.model import JSON, Change, Entry, Observation
 
 # kinds that worker and reconciler both know: what one of them finds, the other one minds
-MASS_MISSING, ROOT_REPLACED, ROLLED_BACK, REGISTRY_EDITED = "mass_missing", "root_replaced", "rolled_back", "registry_edited"
+MASS_MISSING, MASS_RETIRED, ROOT_REPLACED = "mass_missing", "mass_retired", "root_replaced"
+ROLLED_BACK, REGISTRY_EDITED, QUARANTINED = "rolled_back", "registry_edited", "quarantined"
+HOLDING = (MASS_MISSING, MASS_RETIRED, QUARANTINED, ROLLED_BACK)  # something is not done while these stand, until they are released
 LEDGER_FORKED, LEDGER_UNSHIPPED = "ledger_forked", "ledger_unshipped"
 DRILL_FAILED = "drill_failed"
 
@@ -55,7 +57,8 @@ RULES: dict[str, Rule] = {
     "replica_unreachable": Rule("nobody", "", "a person makes it answer"),
     "replica_differs": Rule("nobody", "", "a person finds out which host is behind"),
 }
-OF_FILES = ("unregistered", "missing", "modified", "metadata", "moved", "replaced", "wrong_kind", "duplicate_id", "corrupt")
+SETTLED_BY_A_LOOK = ("unregistered", "missing", "modified", "metadata", "moved", "replaced", "wrong_kind", QUARANTINED)
+OF_FILES = (*SETTLED_BY_A_LOOK[:-1], "duplicate_id", "corrupt")
 
 
 class Difference(NamedTuple):

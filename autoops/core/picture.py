@@ -12,6 +12,7 @@ from typing import Any
 from autoops import names
 from autoops.core.coverage import AGES, DAY_S
 from autoops.core.ledger import utc
+from autoops.core.spoken import counted
 from autoops.model import JSON
 
 WIDTH = 960
@@ -78,11 +79,13 @@ def _document(body: Sequence[str], height: int) -> str:
 
 def _heading(report: JSON, more: int) -> list[str]:
     told = report["verification"]
-    files = f"{told['files']:,} files; {told['overdue_files']:,} not verified within {told['days']} days"
+    files = f"{counted(told['files'], 'file')}; {told['overdue_files']:,} not verified within {told['days']} days"
     last = f"; {more} more roots are not shown" if more else ""
     return [
         _text(10, 26, "autoops coverage", "title"),
-        _text(10, 46, f"{report['since']} to {report['at']}; {len(report['now'])} place(s) not watched now; {files}{last}"),
+        _text(
+            10, 46, f"{report['since']} to {report['at']}; {counted(len(report['now']), 'place')} not watched now; {files}{last}"
+        ),
     ]
 
 
@@ -95,7 +98,7 @@ def _timeline(report: JSON, root: str, y: int) -> Iterator[str]:
         yield _bar(_LEFT, y, width, "", _BEFORE, "before")
     for part in report["unwatched"]:
         if part["root"] == root:
-            said = f"{part['reason']}: {spoken(part['seconds'])} in {part['times']} time(s)"
+            said = f"{part['reason']}: {spoken(part['seconds'])} in {counted(part['times'], 'time')}"
             for begin, end in _pixels(part["spans"], since_s, at_s):
                 yield _bar(begin, y, end - begin, _colour(part["reason"]), said)
 
@@ -132,10 +135,10 @@ def _ages(root: JSON, y: int) -> Iterator[str]:
     for colour, part in zip(_AGES, root["ages"], strict=True):
         width = (_SPAN - 170) * part["files"] / total
         if width:
-            yield _bar(x, y, width, colour, f"{part['age']} ago: {part['files']:,} files")
+            yield _bar(x, y, width, colour, f"{part['age']} ago: {counted(part['files'], 'file')}")
         x += width
     overdue = f", {root['overdue_files']:,} overdue" if root["overdue_files"] else ""
-    yield _text(_LEFT + _SPAN - 160, y + 12, f"{total:,} files{overdue}")
+    yield _text(_LEFT + _SPAN - 160, y + 12, f"{counted(total, 'file')}{overdue}")
 
 
 def _legend(items: Sequence[tuple[str, str]], y: int) -> Iterator[str]:

@@ -156,7 +156,8 @@ def is_absent(root: bytes, path: bytes) -> bool:
         with directory(root, path):
             return False
     except OSError as error:
-        return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) and os.path.isdir(root)
+        absent = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+        return error.errno in absent and os.path.isdir(root)
 
 
 def unread(root: bytes, path: bytes) -> Observation | None:

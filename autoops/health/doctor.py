@@ -14,18 +14,18 @@ from pathlib import Path
 
 from autoops import __version__
 from autoops.core.signing import Signer
+from autoops.core.spoken import counted
 from autoops.errors import CannotTell, StorageError
 from autoops.health import backup_place, host, place, sandbox
 from autoops.health.result import Level, Result
 from autoops.health.run import Check, guarded
-from autoops.health.sources import Settings, Sources
+from autoops.health.sources import SYSTEM_STATE, Settings, Sources
 from autoops.state import State
 from autoops.store.filesystem import mount_kind
 from autoops.store.operations import Gaps
 from autoops.store.version import sqlite_version
 from autoops.units import systemd
 
-SYSTEM_STATE = Path("/var/lib/autoops")
 _KEY_BYTES = 32
 
 
@@ -139,7 +139,9 @@ def check_registry(sources: Sources) -> Result:
 def _integrity(name: str, faults: list[str]) -> Result:
     if not faults:
         return Result(name, Level.OK, "SQLite's quick check finds nothing")
-    return Result(name, Level.CRITICAL, f"{len(faults)} fault(s): {faults[0]}", remedy="RUNBOOK, 'The database is damaged'")
+    return Result(
+        name, Level.CRITICAL, f"{counted(len(faults), 'fault')}: {faults[0]}", remedy="RUNBOOK, 'The database is damaged'"
+    )
 
 
 def check_keys(sources: Sources) -> Result:

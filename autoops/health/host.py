@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from autoops.core.spoken import counted
 from autoops.health.limits import WATCHES_WARNING
 from autoops.health.result import Figure, Level, Result
 from autoops.health.services import age
@@ -119,7 +120,7 @@ def inotify(found: Limits, unwatched: int) -> Result:
         f"echo fs.inotify.max_user_watches={wanted} >/etc/sysctl.d/90-autoops.conf"
     )
     if unwatched:
-        said = f"{unwatched} place(s) are not watched, for max_user_watches ({found.watches:,}) is used up"
+        said = f"{counted(unwatched, 'place')} not watched, for max_user_watches ({found.watches:,}) is used up"
         return Result("inotify", Level.CRITICAL, said, remedy=remedy)
     if found.used is None:
         said = f"max_user_watches {found.watches:,}; how many are used is not to be seen (no watcher, or another user's)"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops.core.ledger import Head
+from autoops.core.spoken import counted
 from autoops.files import durable
 from autoops.health.limits import VALIDATION_LONGEST_S, VALIDATION_REST
 from autoops.health.result import Figure, Level, Result
@@ -63,10 +64,10 @@ def check(registry: Registry, database: Path, memory: Path, validate: Validate, 
 def judged(last: Verdict, head: Head, now_s: float) -> Result:
     """Return the result that a verdict stands for."""
     figures = (Figure("commits", head.sequence, "c"), Figure("validation_faults", last.faults, "", None, 1))
-    when = f"validated {age(now_s - last.at_s)} ago at commit {last.sequence}"
+    when = f"validated {age(max(0.0, now_s - last.at_s))} ago at commit {last.sequence}"
     if last.faults:
         remedy = "autoops validate-registry; RUNBOOK, 'verify or validate-registry fails'"
-        return Result("registry", Level.CRITICAL, f"{last.faults} fault(s): {last.first}", figures, remedy)
+        return Result("registry", Level.CRITICAL, f"{counted(last.faults, 'fault')}: {last.first} ({when})", figures, remedy)
     return Result("registry", Level.OK, f"hash {head.digest.hex()[:16]}, commit {head.sequence}, {when}", figures)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from autoops.backup.last import recall
 from autoops.config import DrillConfig, ScrubConfig
+from autoops.core.spoken import counted
 from autoops.errors import AutoopsError, CannotTell, ConfigError, StorageBusy, StorageError
 from autoops.health import backups, place, registry, services, verification
 from autoops.health.result import Level, Result
@@ -40,7 +41,7 @@ def check_daemon(name: str, sources: Sources) -> Result:
     beat, alive = sources.beats.get(name, (None, None))
     silent = silent_s(beat) if beat else None
     heartbeat_s = config.service.heartbeat_s if config else _BY_DEFAULT_HEARTBEAT_S
-    return services.daemon(name, beat, alive, silent, heartbeat_s)
+    return services.daemon(name, beat, alive, silent, heartbeat_s, is_unit=sources.is_of_units)
 
 
 def check_tailer(sources: Sources) -> Result:
@@ -176,7 +177,7 @@ def check_configuration(sources: Sources) -> Result:
     if isinstance(config, ConfigError):
         faults = "; ".join(str(config).splitlines()[1:])
         return Result("configuration", Level.WARNING, f"faulty: {faults}", remedy="autoops config check")
-    return Result("configuration", Level.OK, f"{len(config.roots)} root(s)")
+    return Result("configuration", Level.OK, f"{counted(len(config.roots), 'root')}")
 
 
 def check_maintenance(sources: Sources) -> Result:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from autoops.core.drift import LEDGER_FORKED, MASS_MISSING, REGISTRY_EDITED, ROOT_REPLACED
+from autoops.core.drift import DRILL_FAILED, LEDGER_FORKED, MASS_MISSING, REGISTRY_EDITED, ROOT_REPLACED
+from autoops.core.spoken import counted
 from autoops.health.limits import (
     BEHIND_S_CRITICAL,
     BEHIND_S_WARNING,
@@ -38,17 +39,20 @@ _GRAVE = (
     "ledger_broken",
     "checkpoint_mismatch",
     LEDGER_FORKED,
+    DRILL_FAILED,
 )
 _NAMED = 3  # so many are named in a sentence
 
 
-def daemon(name: str, beat: Heartbeat | None, lives: bool | None, silent_s: float | None, heartbeat_s: float) -> Result:
+def daemon(
+    name: str, beat: Heartbeat | None, lives: bool | None, silent_s: float | None, heartbeat_s: float, *, is_unit: bool
+) -> Result:
     """Judge one daemon by its last sign of life.
 
     lives: whether the very process lives, None when it is hidden from us; silent_s: how long ago it gave the sign, None when that
-    was before this boot.
+    was before this boot; is_unit: whether systemd runs it.
     """
-    remedy = f"systemctl status autoops-{name}, or autoops logs {name}"
+    remedy = f"systemctl status autoops-{name}, or autoops logs {name}" if is_unit else f"autoops logs {name}; autoops up starts it"
     if beat is None or silent_s is None or lives is False:
         when = (
             f"its last sign of life was {age(silent_s)} ago" if silent_s is not None else "it gave no sign of life since the boot"
@@ -116,7 +120,9 @@ def coverage(gaps: Sequence[Gap]) -> Result:
     level = Level.CRITICAL if whole else Level.WARNING
     where = f", among them all of {_some(whole)}" if whole else ""
     reasons = _some(sorted({gap.reason for gap in missing}))
-    return Result("coverage", level, f"{len(missing)} place(s) not watched ({reasons}){where}", figures, "autoops coverage")
+    return Result(
+        "coverage", level, f"{counted(len(missing), 'place')} not watched ({reasons}){where}", figures, "autoops coverage"
+    )
 
 
 def findings(counts: Mapping[str, int]) -> Result:
@@ -138,7 +144,7 @@ def units(shown: Sequence[Shown]) -> Result:
     bad = [one for one in shown if one.get("ActiveState") == "failed" and one["Id"] != HEALTH_UNIT]
     failed = [f"{one['Id']} ({one.get('Result', '?')})" for one in bad]
     if not failed:
-        return Result("units", Level.OK, f"{len(shown)} units, none failed", (Figure("failed_units", 0, "", None, 1),))
+        return Result("units", Level.OK, f"{counted(len(shown), 'unit')}, none failed", (Figure("failed_units", 0, "", None, 1),))
     remedy = "systemctl status 'autoops-*'; autoops logs; then systemctl restart or reset-failed"
     return Result("units", Level.CRITICAL, f"failed: {_some(failed)}", (Figure("failed_units", len(failed), "", None, 1),), remedy)
 

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from autoops import clock
@@ -24,6 +25,7 @@ from autoops.store.queue import SCHEMA as QUEUE
 from autoops.store.registry import Registry
 from autoops.units import systemd
 
+SYSTEM_STATE = Path("/var/lib/autoops")
 BUSY_S = 2.0  # a check must answer, not wait
 _PROPERTIES = (
     "ActiveState", "SubState", "Result", "ExecMainStartTimestampMonotonic", "NextElapseUSecRealtime", "LastTriggerUSec",
@@ -88,6 +90,11 @@ class Sources:
     def config(self) -> Config | None:
         """The configuration, None when it is faulty, which has a check of its own."""
         return None if isinstance(self.loaded_config, ConfigError) else self.loaded_config
+
+    @property
+    def is_of_units(self) -> bool:
+        """Whether systemd runs the services of this state."""
+        return self.state.directory == SYSTEM_STATE and systemd.is_booted()
 
     @functools.cached_property
     def units(self) -> list[systemd.Shown]:

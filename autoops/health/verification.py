@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops.core.coverage import overdue_before
+from autoops.core.spoken import counted
 from autoops.files import durable
 from autoops.health.limits import VALIDATION_LONGEST_S, VALIDATION_REST
 from autoops.health.result import Figure, Level, Result
@@ -51,12 +52,14 @@ def judged(last: Counted | None, now_s: float) -> Result:
     if last is None:
         return Result("verification", Level.OK, "not counted yet; autoops coverage counts")
     figures = (Figure("overdue_files", last.overdue, "", 1, None),)
+    when = f"counted {age(max(0.0, now_s - last.at_s))} ago"
     if last.overdue:
-        said = f"{last.overdue} of {last.files} file(s) were not verified within {last.days} days"
+        said = f"{last.overdue:,} of {counted(last.files, 'file')} not verified within {last.days} days; {when}"
         remedy = "autoops coverage; autoops scrub; RUNBOOK, 'Scrub and coverage'"
         return Result("verification", Level.WARNING, said, figures, remedy)
-    when = f"counted {age(max(0.0, now_s - last.at_s))} ago"
-    return Result("verification", Level.OK, f"{last.files} files, each verified within {last.days} days; {when}", figures)
+    return Result(
+        "verification", Level.OK, f"{counted(last.files, 'file')}, each verified within {last.days} days; {when}", figures
+    )
 
 
 def recall(memory: Path) -> Counted | None:

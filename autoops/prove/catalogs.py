@@ -40,6 +40,7 @@ from autoops.core.catalog import (
     touches,
 )
 from autoops.core.digest import leaf_of
+from autoops.core.spoken import counted
 from autoops.model import JSON
 from autoops.state import State
 from autoops.store.records import digest_after, patches_of
@@ -170,7 +171,7 @@ def behind(registry: Registry, made: Metadata, table: CatalogConfig) -> Behind:
     if made.sequence > head.sequence or _digest_at(registry, made.sequence) != made.registry_digest:
         return Behind(all=f"the registry has no such commit {made.sequence}: it is another one, or an older copy of it")
     if head.sequence - made.sequence > _MOST_COMMITS:
-        return Behind(head.sequence - made.sequence, all=f"{head.sequence - made.sequence} commits came after it")
+        return Behind(head.sequence - made.sequence, all=f"{counted(head.sequence - made.sequence, 'commit')} came after it")
     return _touched(registry, made, slice_of(table), head.sequence)
 
 

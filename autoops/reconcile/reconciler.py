@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from autoops import names
-from autoops.core.drift import MASS_MISSING, REGISTRY_EDITED, ROLLED_BACK, ROOT_REPLACED, RULES, Difference
+from autoops.core.drift import MASS_MISSING, QUARANTINED, REGISTRY_EDITED, ROLLED_BACK, ROOT_REPLACED, RULES, Difference
 from autoops.model import JSON, path_key
 from autoops.pool.pool import Pool
 from autoops.reconcile import confirm
@@ -28,7 +28,6 @@ from autoops.walk.hearing import Hearing
 from autoops.walk.scan import Totals
 
 _SETTLE_S = 30.0
-QUARANTINED = "quarantined"
 
 
 class Limits(NamedTuple):

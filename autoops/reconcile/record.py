@@ -8,20 +8,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from autoops.core.drift import MASS_MISSING, OF_FILES, ROOT_REPLACED, fingerprint
+from autoops.core.drift import MASS_MISSING, OF_FILES, QUARANTINED, ROOT_REPLACED, SETTLED_BY_A_LOOK, fingerprint
 from autoops.model import PRIORITY_CATALOG, PRIORITY_RETRY, PRIORITY_SCAN, Work, path_key
-from autoops.reconcile.reconciler import QUARANTINED, Area
+from autoops.reconcile.reconciler import Area
 from autoops.store.backlog import Backlog
 from autoops.store.findings import Findings, Found
-
-_CLOSED_BY_STAT = ("unregistered", "missing", "modified", "metadata", "moved", "replaced", "wrong_kind", "quarantined")
 
 Enqueue = Callable[[Sequence[Work]], object]
 
 
 def record(findings: Findings, areas: Sequence[Area], *, rehash: bool, now_s: int, run: int) -> None:
     """Record what was found, and close what was looked for and is no more."""
-    closed = (*_CLOSED_BY_STAT, "corrupt") if rehash else _CLOSED_BY_STAT
+    closed = (*SETTLED_BY_A_LOOK, "corrupt") if rehash else SETTLED_BY_A_LOOK
     for area in areas:
         found: list[Found] = [(one.kind, one.subject, one.detail) for one in area.told]
         found += [

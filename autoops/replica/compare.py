@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from autoops.core.spoken import counted
 from autoops.model import JSON
 from autoops.prove.descent import Difference, descend
 from autoops.replica.side import Ledger, Mark, Whole
@@ -29,9 +30,9 @@ class Relation(NamedTuple):
     def __str__(self) -> str:
         match self.standing:
             case "behind":
-                return f"behind by {self.commits} commit(s), since {self.lacks_since}"
+                return f"behind by {counted(self.commits, 'commit')}, since {self.lacks_since}"
             case "ahead":
-                return f"ahead by {self.commits} commit(s)"
+                return f"ahead by {counted(self.commits, 'commit')}"
             case "diverged":
                 return f"diverged at commit {self.at}"
         return {"equal": "at the same commit", "unknown": "without a ledger to compare"}[self.standing]

@@ -41,6 +41,8 @@ class Exported(WithTree):
             entry_id, text = self._entry(line, f"line {number}")
             yield entry_id, leaf_of(text), place
             place += len(line)
+        if not number:  # what an export that failed leaves, too
+            raise _unfit(self._name, "nothing; an export of no entries cannot be told from one that failed")
 
     def _entry(self, line: bytes, where: str) -> tuple[str, str]:
         try:

@@ -31,7 +31,7 @@ def serve(registry: Registry, source: int, sink: int, idle_s: float = IDLE_S) ->
     """Answer until the pipe is closed. Raises CheckFailed for what is no question, CannotTell when nobody asks, StorageError."""
     _write(sink, wire.GREETING)
     try:
-        ask, facts = _question(source, idle_s)
+        ask, facts = _first_question(source, idle_s)
         if ask != "hello":
             raise wire.Garbled(f"{ask[:20]!r} before hello")
         with of_registry(registry, quick=facts.get("quick") is True) as side:
@@ -95,6 +95,14 @@ def _is_id(one: object) -> bool:
 
 def _good(content: bytes) -> bytes:
     return wire.frame(wire.GOOD + content, wire.MAX_ANSWER_BYTES)
+
+
+def _first_question(source: int, idle_s: float) -> tuple[str, JSON]:
+    try:
+        return _question(source, idle_s)
+    except Ended:
+        remedy = "nothing has to run it by hand: autoops replica verify ssh://HOST/PATH, on the other host, does"
+        raise CannotTell(detail="what is asked: standard input ended before any question", remedy=remedy) from None
 
 
 def _question(source: int, idle_s: float) -> tuple[str, JSON]:

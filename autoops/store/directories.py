@@ -41,6 +41,15 @@ class Directories(Records):
         row = self._reader.one(sql, (root, directory_key(path)))
         return row[0] if row else None
 
+    def knows_directory(self, root: str, path: bytes) -> bool:
+        """Tell whether there are, or were, entries in a directory or below it."""
+        sql = (
+            "SELECT 1 FROM root r JOIN directory d ON d.root = r.id WHERE r.name = ?"
+            " AND (d.key = ? OR d.key > ? AND d.key < ?) LIMIT 1"
+        )
+        key = directory_key(path)
+        return self._reader.one(sql, (root, key, key + b"\0", key + b"\1")) is not None
+
     def stamps_in(self, root: str, path: bytes) -> Stamps:
         """Return what the active entries of one directory are known by, without reading them."""
         sql = f"SELECT e.name, e.ctime_ns, e.mtime_ns, e.size_bytes, e.inode {_IN_DIRECTORY}"

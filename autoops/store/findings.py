@@ -148,6 +148,15 @@ class Findings:
         )
         return [Step(*row) for row in rows]
 
+    def standing(self, kinds: Collection[str], subjects: Iterable[bytes]) -> list[tuple[str, bytes]]:
+        """Return which (kind, subject) of these stand. One look-up when none of these kinds does."""
+        wanted = (json.dumps(sorted(kinds)),)
+        among = "closed_s IS NULL AND kind IN (SELECT value FROM json_each(?1))"
+        if self._db.one(f"SELECT 1 FROM finding WHERE {among} LIMIT 1", wanted) is None:
+            return []
+        sql = f"SELECT kind, subject FROM finding WHERE {among} AND subject = ?2"
+        return [(kind, subject) for one in subjects for kind, subject in self._db.query(sql, (*wanted, one))]
+
     def list(self, kind: str | None = None, *, closed: bool = False, limit: int = 1000) -> list[Finding]:
         """Return findings that stand (or, with `closed`, that do not), the latest seen first."""
         rows = self._db.query(

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 
 from autoops import names
 from autoops.config import CheckpointConfig, RefreshConfig
+from autoops.core.spoken import counted
 from autoops.files.inotify import FileWatch
 from autoops.log import emit
 from autoops.model import JSON
@@ -178,7 +179,7 @@ class Foreign:
         left = self._work.unfinished(self._horizon)
         if left and time.monotonic() < self._until_s:
             return
-        self._how_refreshed = f"{left} job(s) of the scan were not done in time" if left else "scanned"
+        self._how_refreshed = f"not done in time: {counted(left, 'job')} of the scan" if left else "scanned"
         if self._work.refresh.command:
             self.stage = "commanding"
             self._start(list(self._work.refresh.command), self._work.refresh.wait_s)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from autoops.config import CheckpointConfig, RefreshConfig
 from autoops.core.signing import Verifier
+from autoops.core.spoken import counted
 from autoops.errors import AutoopsError, UsageError
 from autoops.files.inotify import FileWatch
 from autoops.log import emit
@@ -108,8 +109,8 @@ class Tailer:
     def status(self) -> str:
         """Say how far it is, and what stands."""
         memory = self._own.memory
-        said = f"{memory.position.lines} checkpoint lines read, the last of commit {memory.sequence}"
-        said += f", {self._notes.standing()} finding(s)" if self._notes.standing() else ""
+        said = f"{counted(memory.position.lines, 'checkpoint line')} read, the last of commit {memory.sequence}"
+        said += f", {counted(self._notes.standing(), 'finding')}" if self._notes.standing() else ""
         said += f"; {len(self._foreign)} of others" if self._foreign else ""
         return f"{said}; checkpoints.jsonl: {self._own.trouble}" if self._own.trouble else said
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from autoops import clock, log
+from autoops.core.spoken import counted
 from autoops.files import mounts
 from autoops.files.ignore import Ignore
 from autoops.model import JSON
@@ -91,7 +92,7 @@ class Watcher:
             return "no root is configured: autoops root add DIR"
         directories = sum(root.directories for root in self._roots)
         gaps = sum(root.gaps for root in self._roots)
-        return f"{len(self._roots)} roots, {directories:,} directories watched, {gaps} gaps"
+        return f"{counted(len(self._roots), 'root')}, {counted(directories, 'directory')} watched, {counted(gaps, 'gap')}"
 
     def reload(self) -> None:
         """Take over roots and settings; only what changed is watched anew."""

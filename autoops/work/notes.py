@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from typing import Literal, get_args
 
+from autoops.core.drift import SETTLED_BY_A_LOOK
 from autoops.log import emit
 from autoops.model import JSON, path_key, split_key
 from autoops.store.findings import Findings
@@ -50,6 +51,14 @@ class Notes:
             self._standing.discard((kind, key))
             self._closed.append((kind, key))
             emit("finding_closed", kind=kind, path=path)
+
+    def settle(self, places: Iterable[tuple[str, bytes]]) -> None:
+        """Close what the reconciler found about paths (root, path) on which registry and disk agree now. Raises StorageError."""
+        settled = self._findings.standing(SETTLED_BY_A_LOOK, (path_key(*place) for place in places))
+        self._findings.close(settled, int(self._now_s()))
+        self._standing -= set(settled)
+        for kind, key in settled:
+            emit("finding_closed", kind=kind, path=split_key(key)[1])
 
     def keep_roots(self, roots: Container[str]) -> None:
         """Close what is about other roots than these: nobody looks at those any more."""

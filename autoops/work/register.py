@@ -7,7 +7,7 @@ rows in the dry-run report and nothing else. Reads the registry and the watched 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import cast
 
 from autoops.config import RootConfig
@@ -89,8 +89,8 @@ class Register:
         self.notes.flush()
         self._rehearse(verdicts, rehearsed)
         self._note_same(verdicts)
-        if changes:
-            self.commit_sound(changes, Why("worker", source, reason))
+        committed = self.commit_sound(changes, Why("worker", source, reason)) if changes else []
+        self.notes.settle(_settled(verdicts, committed))
         missing = sum(1 for change in changes if change.after.status == "missing")
         return Effects(len(changes) + len(rehearsed), missing)
 
@@ -262,6 +262,13 @@ class Register:
                 self.notes.open("unreadable", one.root, one.path, {"reason": one.unreadable})
             elif any_stand:
                 self.notes.close("unreadable", one.root, one.path)
+
+
+def _settled(verdicts: Sequence[Verdict], committed: Sequence[Change]) -> Iterator[Place]:
+    """Yield the places of what was looked at and needed no change, or got it; and those that a document has left."""
+    same = {one.sighting.place for one in verdicts if one.change is None and not one.deferred and not one.sighting.unreadable}
+    entries = [entry for change in committed for entry in (change.before, change.after) if entry]
+    yield from same | {(entry.root, entry.path) for entry in entries}
 
 
 def _content(seen: Observation) -> object:

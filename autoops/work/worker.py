@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from autoops import names
 from autoops.config import Config, as_toml
 from autoops.core.signing import Signer, Verifier
+from autoops.core.spoken import counted
 from autoops.files import durable
 from autoops.log import emit
 from autoops.model import JSON, PRIORITY_DESCRIBE, Job, JobKind, Work, split_key
@@ -210,12 +211,12 @@ class Worker:
             return "the registry is closed"
         doing = "idle"
         if scan := self._scans.running:
-            doing = f"scanning {scan.root}: {scan.totals.files:,} files, {scan.totals.directories:,} directories"
+            doing = f"scanning {scan.root}: {counted(scan.totals.files, 'file')}, {counted(scan.totals.directories, 'directory')}"
         elif self._stage_two.is_busy:
             doing = f"describing ({self._stage_two.total:,} done)"
         elif self._paths.held:
-            doing = f"looking at {len(self._paths.held):,} files"
-        return f"{doing}; {self._registry.total:,} entries, commit {self._registry.ledger_head.sequence:,}"
+            doing = f"looking at {counted(len(self._paths.held), 'file')}"
+        return f"{doing}; {counted(self._registry.total, 'entry')}, commit {self._registry.ledger_head.sequence:,}"
 
     # work
 

@@ -220,10 +220,26 @@ def test_status_tells_fresh_stale_wrong_and_never_built(catalogued: Suite) -> No
     catalogued.once()
     found = status(catalogued)["all"]
     assert found["state"] == "stale" and found["detail"]["commits"] >= 1 and found["detail"]["parts"] == 1
-    assert "commit(s) behind: its entries were changed" in catalogued.run("catalog", "status", config=True).out
+    assert "behind: its entries were changed" in catalogued.run("catalog", "status", config=True).out
     (catalogued.state / "catalogs" / "all" / "all-00002.jsonl").unlink()
     assert status(catalogued)["all"]["state"] == "wrong"
     assert "it is missing (all-00002.jsonl)" in catalogued.run("catalog", "status", config=True).out
+
+
+def test_what_a_bag_leaves_out_is_told_when_it_is_built_and_in_its_status(make_suite: Make) -> None:
+    suite = make_suite()
+    declare(suite, {"name": "bag", "format": "bagit", "root": "tree"})
+    (suite.root / "plain").write_text("x\n")
+    (suite.root / "link").symlink_to("plain")
+    Path(os.fsdecode(os.fsencode(suite.root) + b"/caf\xe9")).write_text("y\n")
+    suite.once()
+    said = "left out: 1 (name is not UTF-8), 1 (no plain file)"
+    for _ in range(2):
+        assert said in suite.run("catalog", "build", "bag", config=True).out
+    assert said in suite.run("catalog", "status", config=True).out
+    assert status(suite)["bag"]["left_out"] == {"name is not UTF-8": 1, "no plain file": 1}
+    manifest = (suite.state / "catalogs/bag/manifest-sha256.txt").read_text()
+    assert [line.split("  ")[1] for line in manifest.splitlines()] == ["data/plain"]
 
 
 def test_verify_finds_what_was_changed_and_names_the_line(catalogued: Suite) -> None:

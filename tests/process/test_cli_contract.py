@@ -322,6 +322,18 @@ def test_start_watcher_takes_paths_and_ends_with_ctrl_c(tmp_path: Path, start: S
     assert code == 0 and "Traceback" not in rest
 
 
+def test_a_good_configuration_is_counted_table_by_table(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    config = tmp_path / "autoops.toml"
+    config.write_text(
+        f'[[root]]\npath = "{tmp_path}/docs"\n[[catalog]]\nname = "a"\n[[catalog]]\nname = "b"\n'
+        f'[[replica]]\nname = "c"\nwhere = "{tmp_path}/copy.db"\n'
+    )
+    run = subprocess.run([*program(), "config", "check", "--config", config], env=environment(), capture_output=True, text=True)
+    counts = "1 root, 0 classification rules, 2 catalogs, 1 replica, 0 foreign checkpoints"
+    assert (run.returncode, run.stdout) == (0, f"the configuration is good: {counts}\n")
+
+
 def test_a_service_without_a_state_says_what_to_run(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     for name in ("start-worker", "start-watcher", "start-tailer", "start-shipper"):

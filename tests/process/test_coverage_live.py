@@ -62,7 +62,7 @@ def test_a_watcher_that_does_not_run_is_downtime_now_and_afterwards_for_every_ro
     (gap,) = coverage(suite)["now"]
     assert (gap["root"], gap["reason"], gap["detail"]) == ("", "downtime", "the watcher does not run")
     text = suite.run("coverage", config=True).out
-    assert text.startswith("not watched now: 1 place(s)\n") and "the watcher does not run" in text and "goes on" in text
+    assert text.startswith("not watched now: 1 place\n") and "the watcher does not run" in text and "goes on" in text
     suite.start("watcher")
     suite.until(lambda: coverage(suite)["now"] == [], "it is watched again")
     parts = unwatched(suite, "downtime")
@@ -189,5 +189,6 @@ def test_the_picture_goes_to_standard_output_and_nothing_else_does(hostile: Suit
 
 def test_a_picture_that_cannot_be_written_is_an_error_that_says_so(hostile: Suite) -> None:
     answer = hostile.run("coverage", "--svg", hostile.base / "no" / "such.svg", config=True, code=4)
-    assert "such.svg" in answer.err and "No such file" in answer.err
+    assert "such.svg" in answer.err and "No such file" in answer.err and "hint: make its directory first" in answer.err
+    assert "hint: that is a directory" in hostile.run("coverage", "--svg", hostile.base, config=True, code=4).err
     assert "is not a time" in hostile.run("coverage", "--since", "yesterday", config=True, code=2).err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 from collections.abc import Callable
@@ -174,6 +175,8 @@ def test_a_dead_letter_is_a_warning(still: Suite) -> None:
     still.run("submit", "-", stdin='{"changes": {"2020010100000001": {"tags": ["x"]}}, "revs": {"2020010100000001": 1}}')
     still.once()
     assert levels(still)["queue"] == "WARNING"
+    listed = still.run("queue", "list").out
+    assert re.search(r"patch +dead_letter +\d+ +given up \d+ s ago ", listed) and "in -" not in listed
     still.run("queue", "purge", "--in-state", "dead_letter")
     assert levels(still)["queue"] == "OK"
 

@@ -101,8 +101,28 @@ def test_the_same_while_the_worker_runs_and_the_watcher_is_deaf(make_suite: Make
     said = reconcile(suite, "--repair", code=1)
     assert kinds(said) == wanted
     assert {found["detail"]["blame"]["by"] for found in said["findings"]} == {"unknown"}, "a worker runs, and no gap is known"
+    suite.until(lambda: suite.findings() == [], "the worker closes what it has mended, without a second run")
+    for one in suite.run("findings", "list", "--closed", "--json").json:
+        history = suite.run("findings", "show", one["id"], "--json").json["history"]
+        assert [step["what"] for step in history] == ["opened", "repaired", "closed"]
     suite.until(lambda: reconcile(suite)["findings"] == [], "a second run finds nothing")
     suite.require_disk_registered()
+
+
+def test_a_scan_closes_what_it_registers_and_what_is_not_committed_stands(make_suite: Make) -> None:
+    suite = make_suite(tables={**ONE_BY_ONE, "reconcile": {"repair": False}})
+    tree_of(suite)
+    suite.once()
+    suite.start("worker")
+    wanted = drift(suite)
+    assert kinds(reconcile(suite, code=1)) == wanted and len(suite.findings()) == len(wanted)
+    entry_id = suite.entry("edited")["id"]
+    edit(suite, f"UPDATE entry SET described = replace(described, 'document', 'forged') WHERE id = {int(entry_id)}")
+    suite.run("scan", config=True)
+    suite.until(lambda: stand(suite) == {"modified": 1, "registry_edited": 1}, "only the edited entry's file is not settled")
+    edit(suite, f"UPDATE entry SET described = replace(described, 'forged', 'document') WHERE id = {int(entry_id)}")
+    suite.until(lambda: reconcile(suite, "--repair")["counts"] == {}, "put right, it is mended")
+    assert suite.findings() == []
 
 
 def test_what_is_only_on_its_way_is_no_finding(suite: Suite) -> None:
@@ -434,12 +454,14 @@ def test_the_worker_does_not_commit_over_a_row_that_was_edited(suite: Suite) -> 
     assert "past the ledger" in suite.run("submit", "-", "--wait", stdin=json.dumps(patch), code=4).err
     assert suite.run("status", "--json").json["sequence"] == sequence
     (suite.root / "kept").write_text("the others go on\n")
-    suite.idle()
+    assert "nothing is committed over 1 entry changed past the ledger" in suite.idle(code=1).err
+    assert suite.run("wait-idle", "--json", code=1).json == {"events_seen": True, "idle": True, "jobs_left": 0, "refused": 1}
     assert suite.run("status", "--json").json["sequence"] > sequence
     edit(suite, f"UPDATE entry SET described = replace(described, 'forged', 'document') WHERE id = {int(entry_id)}")
     assert reconcile(suite, "--repair", code=1)["repairs"] == 1, "what was refused meanwhile is made up for by one run"
     suite.until(lambda: reconcile(suite)["counts"] == {}, "put back, it is registered")
     assert suite.findings() == []
+    suite.idle()
 
 
 def test_a_checkpoint_that_was_changed_is_found_by_its_line(still: Suite) -> None:
@@ -477,6 +499,27 @@ def test_in_a_window_and_without_a_state_it_says_so(make_suite: Make, tmp_path: 
     assert "--only must be" in suite.run("reconcile", "--only", "everything", code=2, config=True).err
 
 
+def test_a_directory_that_nobody_knows_is_named_and_one_that_is_gone_is_compared(make_suite: Make) -> None:
+    suite = make_suite()
+    tree_of(suite)
+    (suite.root / "sub" / "below").mkdir()
+    (suite.root / "sub" / "below" / "file").touch()
+    (suite.root / "link").symlink_to("sub")
+    suite.once()
+    shutil.rmtree(suite.root / "sub")
+    for known in ("sub", "sub/below", "../tree/sub"):
+        assert "sub/below/file" in kinds(reconcile(suite, str(suite.root / known), "--report", code=1))
+    for unknown in ("typo", "sub/typo", "kept", "kept/below", "link", "x" * 300):
+        for command in ("reconcile", "scan"):
+            said = suite.run(command, suite.root / unknown, code=2, config=True).err
+            assert f"tree/{unknown} is no directory, and none is registered there" in said
+    assert suite.queue()["queued"] == 0
+    away = suite.root.rename(suite.base / "away")
+    assert reconcile(suite, str(suite.root / "typo"), "--report", code=1)["counts"] == {"root_replaced": 1}
+    away.rename(suite.root)
+    suite.once()
+
+
 def test_people_read_sentences_and_what_follows(make_suite: Make) -> None:
     suite = make_suite()
     tree_of(suite)
@@ -487,6 +530,24 @@ def test_people_read_sentences_and_what_follows(make_suite: Make) -> None:
     command = [sys.executable, str(PROJECT / "bin" / "autoops-reconciler"), "--report", "--state", str(suite.state)]
     ran = subprocess.run([*command, "--config", str(suite.config)], env=environment(), capture_output=True, text=True)
     assert (ran.returncode, ran.stdout) == (1, said)
+    suite.once()
+
+
+def test_the_last_line_names_what_was_looked_at(make_suite: Make) -> None:
+    suite = make_suite(roots=[{"name": "tree"}, {"name": "seen", "policy": "observe"}])
+    (suite.root / "one").touch()
+    suite.once()
+
+    def last(*options: str, code: int = 0) -> str:
+        return suite.run("reconcile", *options, config=True, code=code).out.splitlines()[-1]
+
+    commits = suite.run("status", "--json").json["sequence"]
+    assert last() == f"1 file, {commits} commits, 0 catalogs, 0 replicas: all agree; not compared, only observed: seen"
+    assert last("--only", "proofs") == f"{commits} commits: all agree"
+    assert last("--only", "catalogs", "--only", "replicas") == "0 catalogs, 0 replicas: all agree"
+    (suite.root / "two").touch()
+    assert last(str(suite.root), "--only", "files", code=1) == "2 files: 1 unregistered; 1 repair enqueued"
+    assert reconcile(suite, "--only", "files", "--report", code=1)["looked_at"] == {"files": 2}
     suite.once()
 
 
@@ -508,7 +569,11 @@ def test_findings_are_listed_shown_acknowledged_closed_and_exported(make_suite: 
     run("ack", number)
     shown = run("show", number, "--json").json
     assert [step["what"] for step in shown["history"]] == ["opened", "acknowledged"] and shown["acknowledged_by"]
-    assert "winner: the disk" in run("show", number).out and "acknowledged" in run("list").out
+    assert "who is right: the disk" in run("show", number).out and "acknowledged" in run("list").out
+    for options in ((), ("--dry-run",)):
+        refused = run("release", number, *options, code=4).err
+        assert f"finding {number} (unregistered) holds nothing back" in refused and f"findings show {number}" in refused
+    assert suite.findings()[0]["released_s"] is None
     run("close", number)
     assert suite.findings() == [] and "unregistered" in run("list", "--closed").out
     assert "No finding that stands" in run("close", number, code=1).err and "4711" in run("show", 4711, code=1).err

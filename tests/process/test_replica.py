@@ -111,6 +111,11 @@ def test_a_copy_that_cannot_be_written_is_read_and_nothing_is_made_beside_it(fir
         copy.parent.chmod(0o700)
 
 
+def test_serving_nobody_ends_with_3(first: Suite) -> None:
+    answer = first.run("replica", "serve", code=3, stdin="")
+    assert "standard input ended before any question" in answer.err and answer.out == "autoops-replica 1\n"
+
+
 def test_what_cannot_be_compared_ends_with_3_and_says_why(first: Suite, copy: Path, tmp_path: Path) -> None:
     def said(what: object, stdin: str | None = None) -> str:
         return first.run("replica", "verify", what, code=3, stdin=stdin).err
@@ -124,6 +129,9 @@ def test_what_cannot_be_compared_ends_with_3_and_says_why(first: Suite, copy: Pa
     assert "does not exist" in said(tmp_path)
     (tmp_path / "no.jsonl").write_text('{"id":"2026010100000001"}\nrubbish\n')
     assert "line 2 is no entry" in said(tmp_path / "no.jsonl")
+    assert "holds: nothing; an export of no entries cannot be told from one that failed" in said("-", stdin="")
+    (tmp_path / "empty.jsonl").touch()
+    assert "empty.jsonl holds: nothing" in said(tmp_path / "empty.jsonl")
     assert "is in it twice" in said("-", stdin='{"id":"2026010100000001"}\n' * 2)
     assert "line 1 is no entry" in said("-", stdin="x" * 300_000)
     os.mkfifo(tmp_path / "fifo")
@@ -259,8 +267,8 @@ def ask(suite: Suite, *frames: bytes) -> Answer:
 
 def test_what_serves_answers_questions_only_and_writes_nothing(first: Suite) -> None:
     before = {path: stat.S_IMODE(path.stat().st_mode) for path in first.state.rglob("*")}
-    assert ask(first).code == 0
     hello = b'{"ask":"hello"}'
+    assert ask(first, hello).code == 0, "who has asked something may go when he likes"
     for wrong in (
         b"rubbish",
         b"[]",

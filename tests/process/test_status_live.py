@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 
 import pytest
 from running import Suite
 
 from autoops.cli.status import lines
+from autoops.core.ledger import utc
 
 Make = Callable[..., Suite]
 
@@ -26,14 +29,28 @@ def test_one_screen_says_what_runs_waits_and_is_wrong(shared: Suite) -> None:
         "maintenance",
         "health",
     ]
-    assert out[-1] == "health: OK" and out[-2] == "maintenance: no window is open"
+    assert out[-1].startswith("health: OK (checked now, but for registry: ") and out[-2] == "maintenance: no window is open"
 
 
 def test_json_keeps_what_it_had_and_has_more(shared: Suite) -> None:
     found = shared.run("status", "--json").json
     before = {"described_total", "digest", "entries", "findings", "gaps", "processes", "queue", "sequence", "to_describe"}
     assert found.keys() == before | {"health", "maintenance", "timers", "units"}
-    assert found["processes"]["worker"]["alive"] is True and found["health"] == {"level": "OK", "problems": {}}
+    assert found["processes"]["worker"]["alive"] is True and (found["health"]["level"], found["health"]["problems"]) == ("OK", {})
+
+
+def test_what_status_does_not_check_itself_is_told_with_its_age(still: Suite) -> None:
+    def told() -> str:
+        return next(line for line in still.run("status").out.splitlines() if line.startswith("health: "))
+
+    assert told().endswith("(checked now, but for registry: never, verification: never)")
+    still.run("health", code=None)
+    two_hours_ago = time.time() - 7300
+    verdict = json.loads((still.state / "queue/health.json").read_text()) | {"at_s": two_hours_ago}
+    (still.state / "queue/health.json").write_text(json.dumps(verdict))
+    assert "registry: 2 h ago, verification: " in told() and "never" not in told()
+    remembered = still.run("status", "--json").json["health"]["remembered"]
+    assert remembered["registry"]["at"] == utc(two_hours_ago) and 7300 <= remembered["registry"]["age_s"] < 7400
 
 
 def test_a_window_is_told_with_its_reason(make_suite: Make) -> None:
@@ -76,7 +93,11 @@ def test_timers_and_units_are_lines_of_their_own() -> None:
         "gaps": 0,
         "findings": {"unreadable": 2},
         "maintenance": {"open": False},
-        "health": {"level": "WARNING", "problems": {"findings": "2 unreadable"}},
+        "health": {
+            "level": "WARNING",
+            "problems": {"findings": "2 unreadable"},
+            "remembered": {"registry": {"age_s": 7300.0, "at": "2026-05-01T10:00:00.000Z"}, "verification": None},
+        },
     }
     told = lines(facts)
     assert told[:3] == [
@@ -84,5 +105,8 @@ def test_timers_and_units_are_lines_of_their_own() -> None:
         "timer: autoops-health next 2026-05-01T12:05:00.000Z, last never",
         "timer: autoops-verify no next run (inactive), last 2026-05-01T03:00:00.000Z",
     ]
-    assert told[-2:] == ["health: WARNING", "  findings: 2 unreadable"]
+    assert told[-2:] == [
+        "health: WARNING (checked now, but for registry: 2 h ago, verification: never)",
+        "  findings: 2 unreadable",
+    ]
     assert any("findings: 2: 2 unreadable" in line for line in told)

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from running import Suite, environment, program
 
+from autoops.core.spoken import counted
+
 OTHER = "ab" * 32
 
 
@@ -103,7 +105,7 @@ def test_a_hostile_line_is_found_and_stops_nothing(tailed: Suite, line: bytes) -
     change(tailed, "after\n")
     tailed.until(lambda: caught_up(tailed), "the next line is checked")
     assert mismatch(tailed)["faults"] == 1
-    assert tailed.run("checkpoints", "verify", code=1).out.endswith("FAILED (1 fault(s))\n")
+    assert tailed.run("checkpoints", "verify", code=1).out.endswith("FAILED (1 fault)\n")
     assert status(tailed)["samples"]["drift_detection_s"]["total"] == 1
     good = [one for one in lines_of(tailed).read_bytes().splitlines(keepends=True) if one.rstrip(b"\n") != line]
     mend(tailed, b"".join(good))
@@ -151,6 +153,27 @@ def test_rotation_truncation_and_disappearance_are_survived(tailed: Suite) -> No
     change(tailed, "gone\n")
     tailed.until(lambda: caught_up(tailed), "another file came")
     assert tailed.findings() == [] and tailed.processes["tailer"].poll() is None
+
+
+def test_the_status_tells_the_file_that_was_read_from_the_one_that_stands_there(tailed: Suite) -> None:
+    tailed.until(lambda: caught_up(tailed), "all is read")
+    tailed.stop("tailer")
+    path = lines_of(tailed)
+    size_bytes, lines = path.stat().st_size, len(path.read_bytes().splitlines())
+    read = counted(lines, "line")
+
+    def told() -> str:
+        return next(line for line in tailed.run("checkpoints", "status").out.splitlines() if line.startswith("read: "))
+
+    assert told() == f"read: {read}, {size_bytes:,} of {size_bytes:,} bytes"
+    path.rename(path.with_name("checkpoints-1.jsonl"))
+    assert told() == f"read: {read} of a file that is gone; the next commit begins one"
+    change(tailed, "rotated\n")
+    there = path.stat().st_size
+    assert told() == f"read: nothing yet of the {there:,} bytes that are there; {read} of the file before it"
+    tailed.start("tailer")
+    tailed.until(lambda: caught_up(tailed), "it goes on with the new file")
+    assert told() == f"read: {counted(len(path.read_bytes().splitlines()), 'line')}, {there:,} of {there:,} bytes"
 
 
 def test_a_line_is_not_read_before_it_is_whole(tailed: Suite) -> None:

@@ -187,14 +187,18 @@ def test_a_bag_has_good_tag_sums_and_a_payload_line_for_every_file(house: House)
         created(b"a b"),
         created(b"%", observation=seen(size_bytes=30)),
         created(b"fifo", observation=seen(kind="fifo", sha256=None)),
+        created(b"caf\xe9"),
     )
-    house.build("b", "bagit", root="docs")
+    left_out = {"no plain file": 1, "name is not UTF-8": 1}
+    assert house.build("b", "bagit", root="docs").left_out == house.build("b", "bagit", root="docs").left_out == left_out
+    assert house.made("b").left_out == left_out
     directory = house.state.catalogs / "b"
     for line in (directory / "tagmanifest-sha256.txt").read_text().splitlines():
         hashed, name = line.split("  ")
         assert hashlib.sha256((directory / name).read_bytes()).hexdigest() == hashed
     assert (directory / "manifest-sha256.txt").read_text() == f"{'11' * 32}  data/a b\n{'11' * 32}  data/%25\n"
-    assert "Payload-Oxum: 42.2\n" in (directory / "bag-info.txt").read_text()
+    info = (directory / "bag-info.txt").read_text()
+    assert "Payload-Oxum: 42.2\nLeft-Out: 1 (name is not UTF-8)\nLeft-Out: 1 (no plain file)\n" in info
 
 
 def test_a_bag_of_all_roots_has_a_directory_for_each_and_refuses_one_that_leads_out(house: House) -> None:

@@ -49,6 +49,17 @@ def test_a_finding_seen_again_is_counted_and_one_that_returns_begins_anew(db: Da
     assert steps(findings, back.id) == ["100 opened", "300 closed", "500 opened"]
 
 
+def test_what_stands_of_some_kinds_about_some_subjects_is_told(db: Database) -> None:
+    findings = Findings(db)
+    subjects = [b"a\xff", b"b", b"c"]
+    asked = iter(subjects)
+    findings.open([("unreadable", b"b", {})], 100)
+    assert findings.standing(("missing", "modified"), asked) == [] and next(asked) == subjects[0], "nobody was asked about"
+    findings.open([("missing", b"a\xff", {}), ("modified", b"b", {}), ("missing", b"d", {}), ("modified", b"c", {})], 100)
+    findings.close([("modified", b"c")], 200)
+    assert findings.standing(("missing", "modified"), subjects) == [("missing", b"a\xff"), ("modified", b"b")]
+
+
 def test_only_the_newest_closed_findings_stay_and_every_open_one(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "KEPT", 3)
     findings = Findings(db)

@@ -27,6 +27,10 @@ NOW = datetime.datetime(2026, 5, 1, 12, tzinfo=datetime.UTC)
 # daemons
 
 
+def daemon(lives: bool | None, silent_s: float | None, heartbeat_s: float = 30.0, *, is_unit: bool = True) -> Result:
+    return services.daemon("worker", BEAT, lives, silent_s, heartbeat_s, is_unit=is_unit)
+
+
 @pytest.mark.parametrize(
     ("lives", "silent_s", "level"),
     [
@@ -42,16 +46,22 @@ NOW = datetime.datetime(2026, 5, 1, 12, tzinfo=datetime.UTC)
 def test_a_daemon_is_judged_by_its_process_and_by_how_long_it_is_silent(
     lives: bool | None, silent_s: float | None, level: Level
 ) -> None:
-    assert services.daemon("worker", BEAT, lives, silent_s, 30.0).level == level
+    assert daemon(lives, silent_s).level == level
 
 
 def test_a_daemon_that_never_was_is_missed_only_where_there_is_a_root() -> None:
-    assert services.daemon("worker", None, None, None, 30.0).level == Level.CRITICAL
+    assert services.daemon("worker", None, None, None, 30.0, is_unit=True).level == Level.CRITICAL
+
+
+def test_what_to_do_about_a_daemon_is_what_can_be_done_on_this_host() -> None:
+    assert "systemctl status autoops-worker" in daemon(False, 1.0).remedy
+    bare = daemon(False, 1.0, is_unit=False).remedy
+    assert "systemctl" not in bare and "autoops logs worker" in bare and "autoops up" in bare
 
 
 def test_a_longer_heartbeat_gives_more_time() -> None:
-    assert services.daemon("worker", BEAT, True, 400.0, 200.0).level == Level.OK
-    assert services.daemon("worker", BEAT, True, 2000.0, 200.0).level == Level.CRITICAL
+    assert daemon(True, 400.0, 200.0).level == Level.OK
+    assert daemon(True, 2000.0, 200.0).level == Level.CRITICAL
 
 
 # shipping
@@ -304,7 +314,7 @@ def test_json_has_every_check() -> None:
 def test_a_file_that_is_overdue_is_a_warning() -> None:
     assert verification.judged(Counted(1000, 0.1, 30, 500, 0), 2000).level == Level.OK
     found = verification.judged(Counted(1000, 0.1, 30, 500, 3), 2000)
-    assert found.level == Level.WARNING and found.text == "3 of 500 file(s) were not verified within 30 days"
+    assert found.level == Level.WARNING and found.text == "3 of 500 files not verified within 30 days; counted 17 min ago"
     assert verification.judged(None, 0).level == Level.OK
 
 

@@ -1,0 +1,59 @@
+"""The runbook has an entry for whatever the program may tell of, and is in order."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args
+
+from autoops.core.drift import HOLDING, OF_FILES, RULES
+from autoops.health.services import UNIT_FAILED
+from autoops.reconcile import outside, proofs
+from autoops.tail import notes as tailer
+from autoops.work import notes as worker
+
+TEXT = (Path(__file__).parents[2] / "RUNBOOK.md").read_text()
+HEADINGS = re.findall(r"^#{2,4} (.*)$", TEXT, flags=re.MULTILINE)
+ENTRIES = {found[1]: found[2] for found in re.finditer(r"^### ([^\n]*)\n(.*?)(?=^##|\Z)", TEXT, flags=re.MULTILINE | re.DOTALL)}
+KINDS = {
+    *(*RULES, *OF_FILES, *HOLDING, *get_args(worker.Kind), UNIT_FAILED),
+    *(*proofs.KINDS, *outside.KINDS_OF_CATALOGS, *outside.KINDS_OF_REPLICAS, tailer.CHECKPOINT, *tailer.FOREIGN),
+}
+GAPS = {"alias", "downtime", "overflow", "unmounted", "unreadable", "unwatchable", "watch-limit"}
+
+
+def about(what: str) -> dict[str, str]:
+    """Return the entries about findings or gaps, by kind."""
+    return {
+        kind: text
+        for heading, text in ENTRIES.items()
+        if (found := re.match(rf"{what}s?: (.*)", heading))
+        for kind in found[1].split(", ")
+    }
+
+
+def test_every_kind_of_finding_and_gap_has_one_entry_and_no_other_has() -> None:
+    assert about("Finding").keys() == KINDS
+    assert about("Gap").keys() == GAPS
+
+
+def test_an_entry_says_meaning_impact_diagnosis_and_mitigation() -> None:
+    for heading, text in ENTRIES.items():
+        if re.match("(Finding|Gap)s?: ", heading):
+            told = re.findall(r"^- \*\*(\w+)\.\*\* \S", text, flags=re.MULTILINE)
+            assert told == ["Meaning", "Impact", "Diagnosis", "Mitigation"], heading
+
+
+def test_no_heading_comes_twice_and_each_stands_alone() -> None:
+    kinds = [kind for heading in ENTRIES for kind in heading.partition(": ")[2].split(", ") if heading.startswith("Finding")]
+    assert len(HEADINGS) == len(set(HEADINGS)) and len(kinds) == len(set(kinds))
+    assert re.search(r"[^\n]\n#{2,4} ", TEXT) is None, "an empty line before it"
+
+
+def test_what_a_message_sends_to_is_there() -> None:
+    """`RUNBOOK, 'The database is damaged'` in an error or a hint is the beginning of a heading, or the name of a kind."""
+    known = [*(heading.strip(chr(34)) for heading in HEADINGS), *about("Finding"), *about("Gap")]
+    sources = Path(worker.__file__).parents[1].rglob("*.py")
+    wanted = {name for path in sources for name in re.findall(r"RUNBOOK, '([^'{]+)'", path.read_text())}
+    assert len(wanted) > 5
+    assert [name for name in sorted(wanted) if not any(heading.startswith(name) for heading in known)] == []
