@@ -257,7 +257,7 @@ class ReplicaConfig:
 
     name: str = key("", check=_not_empty, required=True)
     where: str = key("", check=_place, required=True)
-    quick: bool = key(False)
+    rows: bool = key(True)
     behind_s: float = key(604800.0, low=0, high=10 * YEAR_S)
     ssh: str = key("ssh", check=_not_empty)
     timeout_s: float = key(300.0, low=0.1, high=86400)
