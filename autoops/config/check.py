@@ -11,6 +11,7 @@ import os
 import re
 import tomllib
 from dataclasses import Field, fields, is_dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from autoops import names
@@ -90,7 +91,11 @@ class Checker:
     def __init__(self, form: type, lines: dict[Where, int]) -> None:
         self.faults: list[Fault] = []
         self._lines = lines
-        self._homes = _homes(form)
+        self._form = form
+
+    @cached_property
+    def _homes(self) -> dict[str, tuple[str, ...]]:
+        return _homes_of(self._form)
 
     def table(self, form: Any, data: Any, where: Where) -> Any:
         """Return a `form` (a dataclass) made of one table."""
@@ -193,14 +198,15 @@ def did_you_mean(word: str, known: tuple[str, ...]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def _homes(form: Any, prefix: str = "") -> dict[str, tuple[str, ...]]:
+def _homes_of(form: Any, prefix: str = "") -> dict[str, tuple[str, ...]]:
     """Return in which tables each key is at home: {"settle_s": ("watch.settle_s",)}."""
     found: dict[str, tuple[str, ...]] = {}
+    hints = get_type_hints(form)
     for field in fields(form):
-        hint = get_type_hints(form)[field.name]
+        hint = hints[field.name]
         inner = get_args(hint)[0] if get_origin(hint) is tuple else hint
         if is_dataclass(inner):
-            for name, places in _homes(inner, f"{key_of(field)}.").items():
+            for name, places in _homes_of(inner, f"{key_of(field)}.").items():
                 found[name] = found.get(name, ()) + places
         elif prefix:
             found[key_of(field)] = (prefix + key_of(field),)

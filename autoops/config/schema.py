@@ -208,7 +208,7 @@ class CatalogsConfig:
     """How catalogs are built."""
 
     debounce_s: float = key(5.0, low=0, high=86400)
-    part_entries: int = key(2000, low=1, high=1_000_000)
+    part_entries: int = key(1000, low=1, high=1_000_000)
 
 
 @dataclass(frozen=True)
