@@ -13,6 +13,7 @@ from bench.measure import Lines
 from bench.tree import empty
 
 PROJECT = Path(__file__).resolve().parent.parent
+_SLOWING = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
 
 
 @dataclass
@@ -75,10 +76,14 @@ class Setting:
 
 
 def environment() -> dict[str, str]:
-    """Return our own environment, with the project importable and messages in English."""
+    """Return our own environment, with the project importable and messages in English.
+
+    Python keeps what it compiled and buffers what it prints, as it does where autoops is installed, whatever is set here.
+    """
+    own = {name: value for name, value in os.environ.items() if name not in _SLOWING}
     known = os.environ.get("PYTHONPATH")
     path = f"{PROJECT}{os.pathsep}{known}" if known else str(PROJECT)
-    return {**os.environ, "PYTHONPATH": path, "LC_ALL": "C.UTF-8"}
+    return {**own, "PYTHONPATH": path, "LC_ALL": "C.UTF-8"}
 
 
 def own_program(name: str) -> list[str] | None:

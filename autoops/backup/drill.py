@@ -87,7 +87,7 @@ def drill(
         for file, path in ((CHECKPOINTS, checkpoints), (QUEUE, queue)):
             if file in newest.files:
                 unpack(source.snapshot(newest.name) / file, path, newest.files[file], newest.name)
-        with of_registry(live, quick=False) as here:  # one read snapshot: what is played on ends where it is compared
+        with of_registry(live, rows=True) as here:  # one read snapshot: what is played on ends where it is compared
             _play_on(target, live, verifier)
             tell("verifying", 0)
             fault = proof.queue_fault(queue)
@@ -112,7 +112,7 @@ def _play_on(target: Path, live: Registry, verifier: Verifier) -> None:
 
 
 def _compared(found: Outcome, here: Whole, restored: Registry) -> Outcome:
-    with of_registry(restored, quick=False) as there:
+    with of_registry(restored, rows=True) as there:
         comparison = compare(here, there, _NAMED)
     differences = [f"{one.kind} {one.id} {names.show(one.root)}:{names.show(one.path)}" for one in comparison.listed]
     head = restored.head()

@@ -65,6 +65,7 @@ class Generation:
         self.current = catalogs / name
         self.directory = catalogs / f".{name}.new"
         self._previous = catalogs / f".{name}.previous"
+        self._taken_over: set[str] = set()
 
     def __enter__(self) -> Generation:
         self.directory.mkdir(mode=DIRECTORY_MODE)
@@ -77,12 +78,14 @@ class Generation:
 
     def take_over(self, old: str, new: str) -> None:
         """Put a file of the present generation into the new one, maybe under another name. Raises OSError."""
-        os.link(self.current / old, self.directory / new, follow_symlinks=False)
+        os.link(f"{self.current}/{old}", f"{self.directory}/{new}", follow_symlinks=False)
+        self._taken_over.add(new)
 
     def publish(self) -> None:
         """Sync the new generation and let it be the one that readers see. Raises OSError."""
-        for file in self.directory.iterdir():
-            _sync(file)
+        for name in os.listdir(self.directory):
+            if name not in self._taken_over:  # that is durable and readable already
+                _sync(self.directory / name)
         durable.sync_directory(self.directory)
         trace("catalog:made")
         if self._previous.is_dir():
@@ -97,11 +100,10 @@ class Generation:
 
 
 def _sync(path: Path) -> None:
-    """Make a file durable and readable. One that was taken over is both already: looking costs less than syncing it again."""
+    """Make a file durable and readable."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        if os.fstat(fd).st_nlink == 1:
-            os.fchmod(fd, MODE)
-            os.fsync(fd)
+        os.fchmod(fd, MODE)
+        os.fsync(fd)
     finally:
         os.close(fd)

@@ -25,8 +25,8 @@ WhereArgument = Annotated[
         metavar="WHAT", help="A registry.db, an export, a state directory, ssh://[user@]host[:port]/path/of/state, or -: an export."
     ),
 ]
-QuickOption = Annotated[
-    bool, typer.Option("--quick", help="Go by the leaves that commits stored: what was changed past the ledger is not seen.")
+RowsOption = Annotated[
+    bool, typer.Option("--rows", help="Read every entry, not only the stored hashes: sees what was changed past the ledger too.")
 ]
 SshOption = Annotated[str, typer.Option("--ssh", metavar="PROGRAM", help="The program that takes the place of ssh.")]
 TimeoutOption = Annotated[float, typer.Option("--timeout", metavar="S", min=0.1, help="For each answer of another host.")]
@@ -36,7 +36,7 @@ TimeoutOption = Annotated[float, typer.Option("--timeout", metavar="S", min=0.1,
 def verify(
     where: WhereArgument,
     state: StateOption = None,
-    quick: QuickOption = False,
+    rows: RowsOption = False,
     limit: Annotated[int, typer.Option(min=0, help="Name at most so many differing entries; all are counted.")] = LISTED,
     ssh: SshOption = "ssh",
     timeout: TimeoutOption = place.TIMEOUT_S,
@@ -44,9 +44,9 @@ def verify(
 ) -> None:
     """Compare another registry with this one, entry by entry but moving what differs only. 0 equal, 1 not, 3 cannot tell."""
     with (
-        place.opened(where, How(quick, ssh, timeout)) as there,
+        place.opened(where, How(rows, ssh, timeout)) as there,
         contextlib.closing(context(state).registry()) as registry,
-        of_registry(registry, quick=quick) as here,
+        of_registry(registry, rows=rows) as here,
     ):
         found = compare(here, there, limit)
     if json:
@@ -81,14 +81,14 @@ _UNFAITHFUL = "; its entries are not what that ledger says"
 def digest(
     where: WhereArgument = "",
     state: StateOption = None,
-    quick: QuickOption = False,
+    rows: RowsOption = False,
     ssh: SshOption = "ssh",
     timeout: TimeoutOption = place.TIMEOUT_S,
     json: JsonOption = False,
 ) -> None:
     """Show the digest of another registry; of this one, when none is named."""
     wanted = where or str(context(state).state.directory)
-    with place.opened(wanted, How(quick, ssh, timeout)) as there:
+    with place.opened(wanted, How(rows, ssh, timeout)) as there:
         found = there.root().hex()
     if json:
         as_json({"digest": found})

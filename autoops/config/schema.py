@@ -159,7 +159,7 @@ class CatalogsConfig:
     """How catalogs are built."""
 
     debounce_s: float = key(5.0, low=0, high=86400)
-    part_entries: int = key(2000, low=1, high=1_000_000)
+    part_entries: int = key(1000, low=1, high=1_000_000)
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ class ReplicaConfig:
 
     name: str = key("", check=checks.not_empty, required=True)
     where: str = key("", check=checks.place, required=True)
-    quick: bool = key(False)
+    rows: bool = key(True)
     behind_s: float = key(604800.0, low=0, high=10 * YEAR_S)
     ssh: str = key("ssh", check=checks.not_empty)
     timeout_s: float = key(300.0, low=0.1, high=86400)

@@ -16,6 +16,7 @@ HASH_BYTES = 32
 MEMBER_BYTES = 16 + HASH_BYTES
 FAN = 256  # mids below the root, and buckets below each mid
 _EMPTY = bytes(HASH_BYTES)
+EMPTY_MID = sha256(b"\2" + _EMPTY * FAN).digest()
 
 
 class _Hash(Protocol):
@@ -107,6 +108,12 @@ def members_of(members: bytes) -> list[tuple[str, bytes]]:
     return [(members[at : at + 16].decode(), members[at + 16 : at + MEMBER_BYTES]) for at in range(0, len(members), MEMBER_BYTES)]
 
 
+def differing(ours: bytes, theirs: bytes) -> list[int]:
+    """Return the numbers, from 0, of the hashes in which two nodes (256 hashes, one after the other) differ."""
+    ats = range(0, FAN * HASH_BYTES, HASH_BYTES)
+    return [at // HASH_BYTES for at in ats if ours[at : at + HASH_BYTES] != theirs[at : at + HASH_BYTES]]
+
+
 class Buckets:
     """The tree of entries that come in order of their IDs, without their leaves being kept: one running hash for each bucket."""
 
@@ -135,7 +142,7 @@ class Tree:
 
     def __init__(self) -> None:
         self._buckets = bytearray(BUCKETS * HASH_BYTES)
-        self._mids = bytearray(mid_hash(bytes(FAN * HASH_BYTES)) * FAN)
+        self._mids = bytearray(EMPTY_MID * FAN)
         self._dirty: set[int] = set()
 
     def is_empty(self, bucket: int) -> bool:
@@ -154,16 +161,11 @@ class Tree:
 
     def differing(self, other: Tree) -> frozenset[int]:
         """Return the buckets in which another tree differs."""
-        mids, others = self.mids(), other.mids()
-        found = frozenset[int]()
-        for mid in range(FAN):
-            if mids[mid * HASH_BYTES : (mid + 1) * HASH_BYTES] != others[mid * HASH_BYTES : (mid + 1) * HASH_BYTES]:
-                ours, theirs = self.buckets(mid), other.buckets(mid)
-                at = range(0, FAN * HASH_BYTES, HASH_BYTES)
-                found |= {
-                    mid * FAN + one // HASH_BYTES for one in at if ours[one : one + HASH_BYTES] != theirs[one : one + HASH_BYTES]
-                }
-        return found
+        return frozenset(
+            mid * FAN + at
+            for mid in differing(self.mids(), other.mids())
+            for at in differing(self.buckets(mid), other.buckets(mid))
+        )
 
     def root(self) -> bytes:
         """Return the registry digest, hashing again only what was touched."""

@@ -124,10 +124,17 @@ def read(fd: int) -> Metadata:
 def open_file(fd: int, name: str) -> io.BufferedReader:
     """Open a file in an opened directory, without following a link. Raises OSError, also when it is no plain file."""
     file = os.open(names.to_bytes(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
+    try:
+        _require_file(os.fstat(file))
+    except OSError:
         os.close(file)
-        raise OSError(errno.EINVAL, "it is no file")
+        raise
     return os.fdopen(file, "rb")
+
+
+def _require_file(there: os.stat_result) -> None:
+    if not stat.S_ISREG(there.st_mode):
+        raise OSError(errno.EINVAL, "it is no file")
 
 
 def faulty_files(fd: int, made: Metadata, how: How) -> Iterator[tuple[str, JSON]]:
@@ -149,11 +156,12 @@ def faulty_files(fd: int, made: Metadata, how: How) -> Iterator[tuple[str, JSON]
 
 
 def _looked_at(fd: int, name: str, wanted: Made, how: How) -> Made:
+    there = os.stat(names.to_bytes(name), dir_fd=fd, follow_symlinks=False)
+    _require_file(there)
+    if how == "sizes" or there.st_size != wanted.size_bytes:
+        return Made(there.st_size, wanted.sha256)
     with open_file(fd, name) as file:
-        size_bytes = os.fstat(file.fileno()).st_size
-        if how == "sizes" or size_bytes != wanted.size_bytes:
-            return Made(size_bytes, wanted.sha256)
-        return Made(size_bytes, hashlib.file_digest(file, "sha256").hexdigest())
+        return Made(there.st_size, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 # against the registry

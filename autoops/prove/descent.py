@@ -11,7 +11,18 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from autoops.core.canonical import canonical, parse
-from autoops.core.digest import FAN, HASH_BYTES, MEMBER_BYTES, bucket_hash, bucket_of, leaf_of, members_of, mid_hash, root_of
+from autoops.core.digest import (
+    FAN,
+    HASH_BYTES,
+    MEMBER_BYTES,
+    bucket_hash,
+    bucket_of,
+    differing,
+    leaf_of,
+    members_of,
+    mid_hash,
+    root_of,
+)
 from autoops.errors import CannotTell
 from autoops.model import JSON
 
@@ -89,17 +100,16 @@ class _Pair(NamedTuple):
 def _differing_buckets(here: Side, there: Side) -> Iterator[tuple[int, bytes, bytes]]:
     """Yield (number, members here, members there) of every bucket in which the sides differ."""
     tops = [_mids_of(side, name) for side, name in ((here, "here"), (there, "there"))]
-    for mids in _parts([mid for mid in range(FAN) if _hash(tops[0], mid) != _hash(tops[1], mid)], MIDS_AT_ONCE):
+    for mids in _parts(differing(*tops), MIDS_AT_ONCE):
         ours, theirs = (
             _buckets_of(side, mids, top, name) for side, top, name in ((here, tops[0], "here"), (there, tops[1], "there"))
         )
-        differing = [
+        found = [
             (mid * FAN + at, _hash(a, at), _hash(b, at))
             for mid, a, b in zip(mids, ours, theirs, strict=True)
-            for at in range(FAN)
-            if _hash(a, at) != _hash(b, at)
+            for at in differing(a, b)
         ]
-        for part in _parts(differing, BUCKETS_AT_ONCE):
+        for part in _parts(found, BUCKETS_AT_ONCE):
             yield from _members_of(here, there, part)
 
 

@@ -42,7 +42,8 @@ def database(registry: Registry) -> Iterator[Fault]:
 
 
 def entries(registry: Registry, head: Head) -> Iterator[Fault]:
-    """Every entry against its stored Merkle leaf, and all leaves together against the ledger's last digest."""
+    """Every entry against its stored Merkle leaf, and all leaves together against the stored mids and the ledger's last digest."""
+    yield from mids(registry)
     tree = digest.Tree()
     leaves: dict[int, bytes] = {}
     for number, members in registry.leaves():
@@ -66,6 +67,17 @@ def entries(registry: Registry, head: Head) -> Iterator[Fault]:
         yield Fault("digest", f"{stored} leaves for {total} entries")
     if tree.root() != head.digest:
         yield Fault("digest", f"the ledger says {head.digest.hex()}, the entries give {tree.root().hex()}")
+
+
+def mids(registry: Registry) -> Iterator[Fault]:
+    """Every stored mid against the stored leaves below it, which are written together."""
+    tree = digest.Tree()
+    for number, members in registry.leaves():
+        tree.set(number, members)
+    if changed := digest.differing(tree.mids(), registry.mids()):
+        yield Fault(
+            "digest", f"{len(changed)} stored hash(es) of mids are not those of their leaves, that of mid {changed[0]} first"
+        )
 
 
 def ledger(registry: Registry, verifier: Verifier) -> Iterator[Fault]:

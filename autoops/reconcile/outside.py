@@ -48,11 +48,11 @@ def _age_s(detail: JSON, now_s: float) -> float:
 def replicas(registry: Registry, configured: Sequence[ReplicaConfig], now_s: float) -> Iterator[Found]:
     """Yield a finding for each replica that is not what this registry is, or that cannot be asked."""
     for one in configured:
-        how = How(one.quick, one.ssh, one.timeout_s)
+        how = How(one.rows, one.ssh, one.timeout_s)
         try:
             with contextlib.ExitStack() as stack:
                 there = stack.enter_context(opened(one.where, how))
-                here = stack.enter_context(of_registry(registry, quick=one.quick))
+                here = stack.enter_context(of_registry(registry, rows=one.rows))
                 finding = finding_of(one.name, compare(here, there), now_s, one.behind_s)
         except (CannotTell, UsageError) as error:
             yield UNREACHABLE, one.name.encode(), {"said": str(error)}

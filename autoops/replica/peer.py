@@ -28,14 +28,14 @@ _SHOWN_BYTES = 60
 class Peer:
     """The other side of a pipe, as side and as ledger."""
 
-    def __init__(self, child: Child, name: str, timeout_s: float, *, quick: bool) -> None:
+    def __init__(self, child: Child, name: str, timeout_s: float, *, rows: bool) -> None:
         """Ask for its digest; the answer is not waited for, so that it reads while this side does. Raises CannotTell."""
         self._child, self._name, self._timeout_s = child, name, timeout_s
         self._sent = self._received = 0
         self._until_s = self._deadline()
         self._hello: tuple[bytes, Head] | None = None
         with contextlib.suppress(BrokenPipeError):  # it has ended: what it said before is read, and told
-            self._send("hello", self._until_s, quick=quick)
+            self._send("hello", self._until_s, rows=rows)
 
     def _said_hello(self) -> tuple[bytes, Head]:
         """Return its digest and its ledger's head, when it has told them. Raises CannotTell."""
@@ -158,7 +158,7 @@ class Peer:
 
 
 @contextlib.contextmanager
-def of_command(command: Sequence[str], name: str, timeout_s: float, *, quick: bool) -> Iterator[Whole]:
+def of_command(command: Sequence[str], name: str, timeout_s: float, *, rows: bool) -> Iterator[Whole]:
     """Give the side that a command serves on its standard input and output. Raises CannotTell."""
     try:
         child = Child(command)
@@ -167,7 +167,7 @@ def of_command(command: Sequence[str], name: str, timeout_s: float, *, quick: bo
             detail=f"what {name} has: {command[0]} cannot be run ({error.strerror})", remedy="install it, or name another"
         ) from None
     with contextlib.closing(child):
-        yield Peer(child, name, timeout_s, quick=quick)
+        yield Peer(child, name, timeout_s, rows=rows)
 
 
 def _hash(text: object) -> bytes:

@@ -37,7 +37,7 @@ _OPTIONS = ("-T", "-oBatchMode=yes", "-oConnectTimeout=10", "-oClearAllForwardin
 class How(NamedTuple):
     """How another registry is reached."""
 
-    quick: bool = False  # by the leaves that commits stored, not by the entries
+    rows: bool = False  # by its entries, not by the hashes that commits stored
     ssh: str = "ssh"  # the program, called with ssh's arguments
     timeout_s: float = TIMEOUT_S  # for each answer of another host
 
@@ -74,18 +74,18 @@ def opened(where: str, how: How) -> Iterator[Whole]:
 
 def _opened(where: str, how: How, stack: contextlib.ExitStack) -> contextlib.AbstractContextManager[Whole]:
     if is_remote(where):
-        return of_command(ssh_command(where, how.ssh), names.show(where), how.timeout_s, quick=how.quick)
+        return of_command(ssh_command(where, how.ssh), names.show(where), how.timeout_s, rows=how.rows)
     if where == STDIN:
         return of_export(sys.stdin.buffer, "standard input")
     path = Path(where)
     if not path.is_dir() and _begins(path) != _SQLITE:
         return of_export(stack.enter_context(path.open("rb")), names.show(where))
     registry = stack.enter_context(contextlib.closing(open_registry(path)))
-    if how.quick:
-        return of_registry(registry, quick=True)
+    if not how.rows:
+        return of_registry(registry, rows=False)
     # every row is read, here and there: by two processes at the same time
     command = [sys.executable, "-m", "autoops", "replica", "serve", "--", os.fspath(path.absolute())]
-    return of_command(command, names.show(where), _LOCAL_S, quick=False)
+    return of_command(command, names.show(where), _LOCAL_S, rows=True)
 
 
 def open_registry(path: Path) -> Registry:

@@ -34,7 +34,7 @@ def serve(registry: Registry, source: int, sink: int, idle_s: float = IDLE_S) ->
         ask, facts = _first_question(source, idle_s)
         if ask != "hello":
             raise wire.Garbled(f"{ask[:20]!r} before hello")
-        with of_registry(registry, quick=facts.get("quick") is True) as side:
+        with of_registry(registry, rows=facts.get("rows") is True) as side:
             _write(sink, _good(canonical(_hello(side)).encode()))
             while True:
                 _write(sink, _good(answer(side, *_question(source, idle_s))))

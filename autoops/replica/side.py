@@ -1,7 +1,8 @@
-"""Registries as sides of a comparison: by what is in their rows, or by the leaves that their commits stored.
+"""Registries as sides of a comparison: by the hashes that their commits stored, or by what is in their rows.
 
-`Rows` reads every entry, so that what was changed, added or taken away past the ledger is seen. `Stored` reads the Merkle leaves
-only, a small part of that work: what the commits said, whoever wrote into the rows since. Reads registries, writes nothing.
+`Stored` reads the upper hashes of the Merkle tree, and the leaves below those that differ: what the commits said, whoever wrote
+into the rows since. `Rows` reads every entry, so that what was changed, added or taken away past the ledger is seen.
+Reads registries, writes nothing.
 Guarantee: each is one read snapshot, as long as its context lasts. Constant memory.
 """
 
@@ -12,9 +13,20 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from autoops.core.canonical import entry_text
-from autoops.core.digest import Buckets, Tree, bucket_of, leaf_of, with_members
+from autoops.core.digest import (
+    FAN,
+    HASH_BYTES,
+    Buckets,
+    Tree,
+    bucket_hash,
+    bucket_of,
+    leaf_of,
+    mid_hash,
+    root_of,
+    with_members,
+)
 from autoops.core.ledger import Head
-from autoops.errors import StorageCorrupt
+from autoops.errors import CannotTell, StorageCorrupt
 from autoops.prove.descent import Side
 from autoops.store.members import Members
 from autoops.store.records import digest_after, said_by
@@ -94,13 +106,19 @@ class WithTree:
         return [self._tree.buckets(mid) for mid in mids]
 
 
-class _OfRegistry(WithTree):
-    """What both kinds of sides have of a registry. Its tree is given by them."""
+class _OfRegistry:
+    """What both kinds of sides have of a registry."""
 
-    def __init__(self, registry: Registry, tree: Tree) -> None:
-        super().__init__(tree)
-        self._registry = registry
+    moved_bytes = (0, 0)
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry, self._late = registry, registry.late_leaves()
         self.ledger: Ledger | None = RegistryLedger(registry)
+
+    def members(self, buckets: Sequence[int]) -> list[bytes]:
+        """Return members, those that lag behind too."""
+        stored = self._registry.members(buckets)
+        return [with_members(stored.get(number, b""), self._late.get(number, b"")) for number in buckets]
 
     def entries(self, ids: Sequence[str]) -> list[str]:
         """Return canonical texts; "" for an entry that is not there, though its leaf is."""
@@ -109,29 +127,45 @@ class _OfRegistry(WithTree):
 
 
 class Stored(_OfRegistry):
-    """A registry by its stored leaves."""
+    """A registry by its stored hashes. They have to give the digest of its last commit."""
 
     def __init__(self, registry: Registry) -> None:
-        self._late = registry.late_leaves()
-        super().__init__(registry, registry.tree())
+        """Read the mids. Raises CannotTell."""
+        super().__init__(registry)
+        mids = bytearray(registry.mids())
+        for mid in {number // FAN for number in self._late}:
+            mids[mid * HASH_BYTES : (mid + 1) * HASH_BYTES] = mid_hash(*self.buckets([mid]))
+        self._mids = bytes(mids)
+        if self.root() != registry.head().digest:
+            remedy = "autoops verify says what is wrong with a registry, replica verify --rows compares what is there"
+            raise CannotTell(
+                detail="what a registry holds: its stored hashes do not give the digest of its last commit", remedy=remedy
+            )
 
-    def members(self, buckets: Sequence[int]) -> list[bytes]:
-        """Return members."""
-        stored = self._registry.members(buckets)
-        return [with_members(stored.get(number, b""), self._late.get(number, b"")) for number in buckets]
+    def root(self) -> bytes:
+        """Return the digest."""
+        return root_of(self._mids)
+
+    def mids(self) -> bytes:
+        """Return the mids."""
+        return self._mids
+
+    def buckets(self, mids: Sequence[int]) -> list[bytes]:
+        """Return bucket hashes, made of the leaves."""
+        return [b"".join(map(bucket_hash, self.members(range(mid * FAN, (mid + 1) * FAN)))) for mid in mids]
 
 
-class Rows(Stored):
+class Rows(WithTree, _OfRegistry):
     """A registry by its entries. Where they are what the stored leaves say, those say which they are."""
 
     def __init__(self, registry: Registry, members: Members) -> None:
-        super().__init__(registry)
+        """Read every entry."""
+        _OfRegistry.__init__(self, registry)
         read = Buckets()
         for entry in registry.entries():
             read.add(entry.id, entry_text(entry))
-        tree = read.tree()
-        self._members, self._strange = members, tree.differing(self._tree)
-        self._tree = tree
+        WithTree.__init__(self, read.tree())
+        self._members, self._strange = members, self._tree.differing(registry.tree())
         if self._strange:  # read once more: only now it is known of which entries the leaves are needed
             strange = (entry for entry in registry.entries() if bucket_of(entry.id) in self._strange)
             members.fill((entry.id, leaf_of(entry_text(entry)), 0) for entry in strange)
@@ -145,7 +179,7 @@ class Rows(Stored):
 
 
 @contextlib.contextmanager
-def of_registry(registry: Registry, *, quick: bool) -> Iterator[Whole]:
-    """Give the side of an open registry, in one read snapshot. Raises StorageError."""
+def of_registry(registry: Registry, *, rows: bool) -> Iterator[Whole]:
+    """Give the side of an open registry, in one read snapshot. Raises StorageError, CannotTell."""
     with registry.snapshot(), contextlib.ExitStack() as opened:
-        yield Stored(registry) if quick else Rows(registry, opened.enter_context(Members()))
+        yield Rows(registry, opened.enter_context(Members())) if rows else Stored(registry)

@@ -1,7 +1,7 @@
-"""The Merkle tree of a registry: its upper part in memory, its leaves in the database, some of them late.
+"""The Merkle tree of a registry: its upper part in memory, leaves and mids in the database, some of them late.
 
 A batch of 4,096 entries touches 4,096 buckets all over the table; so the leaves of a burst are kept in memory, and stored when
-there are many of them or the burst is over (registry.sql, table bucket). Reads and writes tables `bucket` and `meta`.
+there are many of them or the burst is over (registry.sql, table bucket). Reads and writes tables `bucket`, `mid` and `meta`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from autoops.core.digest import MEMBER_BYTES, Tree, bucket_of, has_member, with_members
+from autoops.core.digest import FAN, HASH_BYTES, MEMBER_BYTES, Tree, bucket_of, has_member, with_members
 from autoops.errors import EditedPastLedger
 from autoops.store.database import Database, Reader, Transaction
 
@@ -17,6 +17,7 @@ _SAID = 3
 _FEW = 64  # entries whose leaves are stored with them
 _BUCKETS_AT_ONCE = 4096
 _SET = "INSERT OR REPLACE INTO bucket VALUES (?, ?)"
+_SET_MID = "INSERT OR REPLACE INTO mid VALUES (?, ?)"
 _GET = "SELECT number, members FROM bucket WHERE number IN (SELECT value FROM json_each(?))"
 
 
@@ -28,6 +29,24 @@ def tree_of(reader: Reader, late: Mapping[int, bytes]) -> Tree:
     for number, pairs in left.items():
         tree.set(number, with_members(b"", pairs))
     return tree
+
+
+def set_mids(tx: Transaction, tree: Tree, buckets: Iterable[int]) -> None:
+    """Store the mids above these buckets, whose members are all stored: nothing may lag behind."""
+    mids = tree.mids()
+    wanted = sorted({number // FAN for number in buckets})
+    tx.execute_many(_SET_MID, [(mid, mids[mid * HASH_BYTES : (mid + 1) * HASH_BYTES]) for mid in wanted])
+
+
+def add_mids(tx: Transaction) -> None:
+    """Migrate a registry that has no mids."""
+    tx.execute(
+        "CREATE TABLE mid (\n"
+        "    number INTEGER PRIMARY KEY CHECK (number BETWEEN 0 AND 255),\n"
+        "    hash   BLOB NOT NULL CHECK (length(hash) = 32)\n"
+        ") STRICT"
+    )
+    set_mids(tx, tree_of(tx, {}), (number for (number,) in tx.query("SELECT number FROM bucket")))
 
 
 class Leaves:
@@ -62,6 +81,7 @@ class Leaves:
             self._tree.set(number, members[number])
         if count <= _FEW and not self._late:
             tx.execute_many(_SET, sorted(members.items()))
+            set_mids(tx, self._tree, members)
             return
         if not self._late:
             tx.execute("INSERT INTO meta VALUES ('leaves_until', ?)", (sequence,))
@@ -75,6 +95,7 @@ class Leaves:
             numbers = sorted(self._late)  # in order, so that the b-tree is met page by page
             for at in range(0, len(numbers), _BUCKETS_AT_ONCE):
                 tx.execute_many(_SET, self._members(tx, numbers[at : at + _BUCKETS_AT_ONCE]).items())
+            set_mids(tx, self._tree, numbers)
             tx.execute("DELETE FROM meta WHERE key = 'leaves_until'")
         self._late.clear()
         self.late_count = 0

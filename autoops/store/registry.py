@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from autoops.core.canonical import described_from_json, entry_text, parse
-from autoops.core.digest import Tree, bucket_of, leaves_by_bucket, members_of
+from autoops.core.digest import EMPTY_MID, FAN, Tree, bucket_of, leaves_by_bucket, members_of
 from autoops.errors import StorageCorrupt
 from autoops.model import JSON, UNDESCRIBED, Described, Entry, Observation
 from autoops.store.database import Database, Row, Schema
 from autoops.store.directories import Directories
-from autoops.store.leaves import tree_of
+from autoops.store.leaves import add_mids, tree_of
 from autoops.store.records import id_of, patches_of
 from autoops.store.schema import OBJECTS, strange
 from autoops.store.verified import Verified
 
-SCHEMA = Schema("registry", 0x6175_7267, Path(__file__).with_name("registry.sql"))
+SCHEMA = Schema("registry", 0x6175_7267, Path(__file__).with_name("registry.sql"), migrations=(add_mids,))
 
 COLUMNS = (
     "e.id, e.rev, r.name, d.key, e.name, e.status, e.since_s,"
@@ -246,6 +246,11 @@ class Registry(Verified, Directories):
     def leaves(self) -> Iterator[Row]:
         """Yield (bucket number, members) of the stored Merkle leaves."""
         yield from self._reader.each("SELECT number, members FROM bucket ORDER BY number")
+
+    def mids(self) -> bytes:
+        """Return the stored mids, one after the other; without what lags behind."""
+        found: dict[int, bytes] = dict(self._reader.query("SELECT number, hash FROM mid"))
+        return b"".join(found.get(number, EMPTY_MID) for number in range(FAN))
 
     def members(self, buckets: Iterable[int]) -> dict[int, bytes]:
         """Return what the stored leaves have in these buckets, by number; without those that lag behind."""

@@ -87,6 +87,13 @@ CREATE TABLE bucket (
     members BLOB NOT NULL CHECK (length(members) % 48 = 0)
 ) STRICT;
 
+-- The level above the buckets: the hash of each mid, so that a comparison reads the leaves only below those that differ. Written
+-- with the buckets, in the same transaction: what lags behind there, lags behind here. No row: its 256 buckets are empty.
+CREATE TABLE mid (
+    number INTEGER PRIMARY KEY CHECK (number BETWEEN 0 AND 255),
+    hash   BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+
 -- A rename that policy `rename` is about to do, or was doing when its worker died: written before, removed after.
 CREATE TABLE intent (
     entry  INTEGER PRIMARY KEY REFERENCES entry (id),

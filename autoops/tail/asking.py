@@ -82,7 +82,7 @@ def provider_command(one: CheckpointConfig) -> list[str]:
     if one.command:
         return list(one.command)
     if one.export:
-        own = ["-m", "autoops", "replica", "digest", one.export, "--timeout", f"{one.timeout_s:g}"]
+        own = ["-m", "autoops", "replica", "digest", "--rows", one.export, "--timeout", f"{one.timeout_s:g}"]
         return [sys.executable, *own]
     return [sys.executable, "-m", "autoops.tail.fetch", one.url, f"{one.timeout_s:g}"]
 
@@ -91,7 +91,19 @@ def lists_command(one: CheckpointConfig, state: Path) -> list[str]:
     """Return the command that lists how the registry in a state directory differs from the provider's, [] when it has none."""
     if not one.export:
         return []
-    own = ["-m", "autoops", "replica", "verify", one.export, "--json", "--limit", str(LISTED), "--state", os.fspath(state)]
+    own = [
+        "-m",
+        "autoops",
+        "replica",
+        "verify",
+        "--rows",
+        one.export,
+        "--json",
+        "--limit",
+        str(LISTED),
+        "--state",
+        os.fspath(state),
+    ]
     return [sys.executable, *own, "--timeout", f"{one.timeout_s:g}"]
 
 

@@ -74,6 +74,7 @@ def way_to(suite: Suite, tmp_path: Path, script: str = "") -> Path:
 def test_a_copy_is_equal(first: Suite, copy: Path) -> None:
     answer = verify(first, copy)
     assert answer["equal"] and answer["differences"] == [] and answer["ledger"]["standing"] == "equal"
+    assert verify(first, copy, "--rows")["equal"]
     assert "Replica: EQUAL" in first.run("replica", "verify", copy).out
 
 
@@ -84,7 +85,7 @@ def test_a_row_that_was_edited_removed_or_added_in_a_copy_is_named(first: Suite,
         "DELETE FROM entry WHERE name = CAST('f08.txt' AS BLOB)",
         "UPDATE entry SET id = 9000010100000001, name = CAST('strange' AS BLOB) WHERE name = CAST('f09.txt' AS BLOB)",
     )
-    answer = verify(first, copy, code=1)
+    answer = verify(first, copy, "--rows", code=1)
     assert found(answer) == {
         ("different", "f07.txt", ("observation",)),
         ("unexpected", "f08.txt", ()),
@@ -93,9 +94,9 @@ def test_a_row_that_was_edited_removed_or_added_in_a_copy_is_named(first: Suite,
     }
     assert answer["counts"] == {"different": 1, "missing": 1, "unexpected": 2}
     assert answer["ledger"]["standing"] == "equal" and not answer["ledger"]["faithful"]
-    said = first.run("replica", "verify", copy, "--limit", 1, code=1).out
+    said = first.run("replica", "verify", copy, "--rows", "--limit", 1, code=1).out
     assert "and 3 more" in said and "DIFFERS (1 only there, 2 only here, 1 different)" in said
-    assert verify(first, copy, "--quick")["equal"], "the leaves are those of the commits"
+    assert verify(first, copy)["equal"], "the stored hashes are those of the commits"
 
 
 def test_a_copy_that_cannot_be_written_is_read_and_nothing_is_made_beside_it(first: Suite, copy: Path) -> None:
@@ -173,7 +174,8 @@ def test_a_registry_in_use_is_compared_by_its_directory_and_over_a_pipe(
     for answer in (
         verify(first, other.state, code=1),
         verify(first, url, "--ssh", ssh, code=1),
-        verify(first, url, "--ssh", ssh, "--quick", code=1),
+        verify(first, url, "--ssh", ssh, "--rows", code=1),
+        verify(first, other.state, "--rows", code=1),
     ):
         assert {one["id"] for one in answer["differences"]} == differing
         assert answer["ledger"]["standing"] == "ahead" and answer["ledger"]["faithful"]

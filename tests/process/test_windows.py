@@ -174,6 +174,7 @@ BROKEN = {
     "a ledger record changed": ("UPDATE ledger SET record = replace(record, 'a.txt', 'z.txt') WHERE sequence = 1", "commit 1"),
     "a ledger record removed": ("DELETE FROM ledger WHERE sequence = 1", "records are missing"),
     "a leaf changed": ("UPDATE bucket SET members = zeroblob(48)", "Merkle"),
+    "a stored hash changed": ("UPDATE mid SET hash = zeroblob(32)", "stored hash(es) of mids"),
     "a signature changed": ("UPDATE ledger SET signature = zeroblob(64) WHERE sequence = 1", "not signed"),
 }
 

@@ -9,16 +9,17 @@ from machine import DAEMONS, Machine
 STATE = "/var/lib/autoops"
 
 
-def version_of(machine: Machine, path: str) -> int:
-    """Return a database's schema version, as the program in the machine sees it."""
-    return int(machine.run("sqlite3", f"file:{path}?mode=ro", "PRAGMA user_version").out)
+def versions(machine: Machine) -> dict[str, int]:
+    """Return the schema versions of the databases, as the program in the machine sees them."""
+    paths = {name: f"file:{STATE}/{name.removesuffix('.db')}/{name}?mode=ro" for name in ("registry.db", "queue.db")}
+    return {name: int(machine.run("sqlite3", path, "PRAGMA user_version").out) for name, path in paths.items()}
 
 
 def test_an_upgrade_copies_the_databases_and_then_migrates_them(machine: Machine) -> None:
-    before, export = version_of(machine, f"{STATE}/registry/registry.db"), machine.run("autoops", "export").out
+    before, export = versions(machine), machine.run("autoops", "export").out
     older = machine.run("autoops", "maintenance", "snapshot").out.rpartition("/")[2].strip()
     machine.install("next")
-    assert version_of(machine, f"{STATE}/registry/registry.db") == version_of(machine, f"{STATE}/queue/queue.db") == before + 1
+    assert versions(machine) == {name: version + 1 for name, version in before.items()}
     machine.until(lambda: all(machine.is_active(daemon) for daemon in DAEMONS), "the daemons run")
     assert machine.run("autoops", "export").out == export
     machine.require_disk_registered()
@@ -27,7 +28,7 @@ def test_an_upgrade_copies_the_databases_and_then_migrates_them(machine: Machine
     for name in ("registry.db", "queue.db"):
         assert machine.run("stat", "--format=%U %a", f"{STATE}/backups/{copy.name}/{name}").out == "autoops 600\n"
         database = sqlite3.connect(copy / name)
-        assert database.execute("PRAGMA user_version").fetchone() == (before,)
+        assert database.execute("PRAGMA user_version").fetchone() == (before[name],)
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         database.close()
 

@@ -183,7 +183,7 @@ def test_a_small_run_of_the_registry_workload_writes_every_peer_and_a_summary_to
 
 def test_a_small_run_of_the_replica_workload_names_the_ten_in_every_way(tmp_path: Path) -> None:
     lines = _run("W9", "--files", "300", "--scratch", tmp_path)
-    assert {line.get("peer") for line in lines} == {"diff-exports", "diff", "autoops-quick", "autoops", "autoops-pipe", None}
+    assert {line.get("peer") for line in lines} == {"diff-exports", "diff", "autoops", "autoops-pipe", "autoops-rows", None}
     assert lines[-1]["targets"][0]["met"]  # type: ignore[index]
     assert not [line for line in lines if "fault" in line]
 
