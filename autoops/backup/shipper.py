@@ -16,7 +16,7 @@ from pathlib import Path
 from autoops.backup.lock import held
 from autoops.backup.place import Place
 from autoops.backup.segments import Segments
-from autoops.backup.shipping import fork_evidence, last_common, reaching, ship_some
+from autoops.backup.shipping import fork_evidence, last_common, make_own, reaching, ship_some
 from autoops.core.drift import LEDGER_FORKED, LEDGER_UNSHIPPED
 from autoops.errors import AutoopsError, BackupUnwritable, LedgerForked, StorageReadOnly
 from autoops.files.inotify import FileWatch
@@ -134,8 +134,7 @@ class Shipper:
         """Ship the next commits. Raises LedgerForked, BackupBusy, BackupUnwritable, SegmentUnsound, StorageError."""
         segments = Segments(self._place.ledger)
         with reaching(self._place):
-            if self._place.directory == self._state.backups:  # another one is on a disk that may not be mounted
-                self._place.directory.mkdir(mode=0o700, exist_ok=True)
+            make_own(self._state, self._place)
             with held(self._place, wait_s=0):
                 try:
                     self._shipped = last_common(registry, segments)

@@ -11,6 +11,7 @@ from autoops.backup.place import Place
 from autoops.backup.segments import Segments
 from autoops.errors import BackupUnwritable, LedgerForked
 from autoops.model import JSON
+from autoops.state import State
 from autoops.store.records import Record, Records
 
 _BATCH_BYTES, _BATCH_RECORDS = 8 << 20, 1000  # of one look into the registry: as long as it lasts, the WAL cannot begin anew
@@ -98,6 +99,12 @@ def parting(registry: Records, segments: Segments) -> int:
         return 0
     records = segments.within(files[same - 1])
     return records[bisect_left(records, True, key=differs) - 1].sequence
+
+
+def make_own(state: State, place: Place) -> None:
+    """Make the state directory's own backup directory. Another one a person makes: its disk may not be mounted. Raises OSError."""
+    if place.directory == state.backups:
+        place.directory.mkdir(mode=0o700, exist_ok=True)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from autoops.backup.manifest import Kind, Manifest, Packed
 from autoops.backup.packing import pack
 from autoops.backup.place import CHECKPOINTS, CONFIG, MANIFEST, QUEUE, REGISTRY, Place
 from autoops.backup.shelf import SCHEMAS, Shelf
-from autoops.backup.shipping import reaching, ship
+from autoops.backup.shipping import make_own, reaching, ship
 from autoops.core.ledger import Head, utc
 from autoops.core.signing import Signer, Verifier
 from autoops.errors import CheckFailed
@@ -58,8 +58,8 @@ def take(state: State, place: Place, signer: Signer, begun_s: float, wish: Wish,
     before, BackupBusy, BackupUnwritable, StorageError. Then there is no snapshot, and nothing of it is left.
     """
     with reaching(place):
-        for directory in (place.directory, place.snapshots, place.ledger):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_own(state, place)
+        place.snapshots.mkdir(mode=0o700, exist_ok=True)
         with held(place):
             tidy(place)
             return _take(state, place, signer, begun_s, wish, tell)

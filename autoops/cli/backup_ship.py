@@ -9,7 +9,7 @@ import typer
 from autoops.acting import as_owner_of
 from autoops.backup.lock import held
 from autoops.backup.place import Place
-from autoops.backup.shipping import pending, reaching, ship
+from autoops.backup.shipping import make_own, pending, reaching, ship
 from autoops.cli.context import require_state
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say
@@ -30,8 +30,7 @@ def ship_ledger(
         if dry_run:
             done = pending(registry, place)
         else:
-            if place.directory == ctx.state.backups:
-                place.directory.mkdir(mode=0o700, exist_ok=True)
+            make_own(ctx.state, place)
             with as_owner_of(place.directory), held(place):
                 done = ship(registry, place)
     if json:
