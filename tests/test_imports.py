@@ -36,7 +36,8 @@ MAY_KNOW: dict[str, set[str]] = {
     "reconcile": {"core", *SHARED, "prove", "replica"},  # it compares the configured replicas
     "catalog": {"core", *SHARED, "prove"},  # what a catalog has to be is what the check of it says
     "window": {"core", *SHARED, "prove"},  # what an operator edited is admitted when it proves itself
-    "backup": {"core", *SHARED, "prove", "window"},  # to put a registry in another's place is what a window does too
+    # to put a registry in another's place is what a window does too; a drill compares as replicas are compared
+    "backup": {"core", *SHARED, "prove", "window", "replica"},
     "work": {"core", *SHARED, "window"},
     "cli": {"core", *SHARED, *ROOMS},
     "__main__": {"cli"},

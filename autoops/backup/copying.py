@@ -14,15 +14,15 @@ from __future__ import annotations
 
 import errno
 import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from autoops.errors import CheckFailed, StorageFull, StorageReadOnly
 from autoops.runtime.signals import die_with_parent
+from autoops.store.folding import fold
 
 _TRIES = 3  # two are enough
 _HEADER_BYTES = 32
@@ -46,7 +46,7 @@ def copy(database: Path, target: Path, reading: Callable[[], AbstractContextMana
                     break
             else:
                 raise CheckFailed(detail=f"no copy was taken: the WAL of {database} is begun anew again and again")
-        _fold(target)
+        fold(target)
     except BaseException:
         for left in (target, wal_copy, target.with_name(target.name + "-shm")):
             left.unlink(missing_ok=True)
@@ -74,15 +74,3 @@ def _copy_file(source: Path, target: Path) -> None:
     if code:
         reason = os.strerror(code) if code > 0 else f"killed by signal {-code}"
         raise StorageReadOnly(database=target, detail=f"{source.name} could not be copied: {reason}")
-
-
-def _fold(copied: Path) -> None:
-    """Make one file of database and WAL: SQLite recovers what is whole, as after a crash."""
-    try:
-        with closing(sqlite3.connect(copied, isolation_level=None)) as opened:
-            opened.execute("PRAGMA synchronous=OFF")  # nobody needs it before it is packed
-            opened.execute("PRAGMA journal_mode=DELETE").fetchall()
-    except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
-            raise StorageFull(database=copied.parent) from error
-        raise CheckFailed(detail=f"no copy was taken: what was copied of {copied.name} is not whole ({error})") from error

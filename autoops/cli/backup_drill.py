@@ -17,7 +17,6 @@ from autoops.acting import as_owner_of
 from autoops.backup import access, archive
 from autoops.backup import drill as drills
 from autoops.backup.drill import Files, Outcome
-from autoops.backup.last import remember_fault, remember_good
 from autoops.backup.lock import held
 from autoops.backup.place import Place
 from autoops.backup.shelf import Shelf
@@ -35,6 +34,7 @@ from autoops.log import emit
 from autoops.model import note
 from autoops.pool import asking
 from autoops.pool.pool import Pool
+from autoops.runtime.last import remember_fault, remember_good
 from autoops.state import State
 from autoops.store.findings import Findings
 from autoops.store.registry import Registry

@@ -15,7 +15,6 @@ from autoops.acting import as_owner_of
 from autoops.backup import prune as pruning
 from autoops.backup import snapshot as snapshots
 from autoops.backup.hooks import Hooks, run_after, run_before
-from autoops.backup.last import remember_fault, remember_good
 from autoops.backup.manifest import Manifest
 from autoops.backup.place import Place
 from autoops.backup.retention import Keep
@@ -28,6 +27,7 @@ from autoops.config.schema import BackupConfig
 from autoops.core.signing import Signer, Verifier
 from autoops.errors import AutoopsError, BackupBusy, CheckFailed, LedgerKeyChanged
 from autoops.model import JSON
+from autoops.runtime.last import remember_fault, remember_good
 
 _DAY_S = 86400.0
 

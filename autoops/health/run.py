@@ -11,7 +11,6 @@ import functools
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from autoops.backup.last import recall
 from autoops.config import DrillConfig, ScrubConfig
 from autoops.core.spoken import counted
 from autoops.errors import AutoopsError, CannotTell, ConfigError, StorageBusy, StorageError
@@ -19,6 +18,7 @@ from autoops.health import backups, place, registry, services, verification
 from autoops.health.result import Level, Result
 from autoops.health.sources import BUSY_S, Settings, Sources, silent_s
 from autoops.log import emit
+from autoops.runtime.last import recall
 from autoops.store.backlog import Backlog
 from autoops.store.database import Database
 from autoops.store.findings import Findings
