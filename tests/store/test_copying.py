@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from autoops.backup import copying
 from autoops.backup.packing import pack, unpack
-from autoops.store import copying
 
 COPIES = 40
 
