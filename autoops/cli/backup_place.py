@@ -48,7 +48,9 @@ def place(
     text = edit.with_backup_directory(file.text, path)
     changed_config(file, text, wanted)
     planned = backups.files(os.fsencode(path)) if file.is_system and path else {}
-    gone = [one for unit in backups.UNITS if file.is_system and not path and (one := backups.file_of(unit)).exists()]
+    gone = [
+        one for unit in (*backups.UNITS, backups.READER) if file.is_system and not path and (one := backups.file_of(unit)).exists()
+    ]
     if dry_run:
         return _show_plan(file, path, planned, gone)
     if path:

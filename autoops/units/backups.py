@@ -10,17 +10,19 @@ from autoops.units import quoting
 from autoops.units.dropins import DIRECTORY, Lines, drop_in, place_of
 
 UNITS = ("autoops-shipper.service", "autoops-backup.service", "autoops-drill.service")
+READER = "autoops-archive.service"  # writes none, and sees all but homes and /tmp as it is
 _BY = "Written by `autoops backup place`."
 
 
 def files(directory: bytes) -> dict[Path, str]:
     """Return the drop-ins by file, for an absolute path without links. Raises UsageError when it cannot be written into one."""
     try:
-        lines = list(_lines(directory))
+        lines, read = list(_lines(directory)), list(_lines_of_the_reader(directory))
     except RootRefused as error:
         raise UsageError(detail=f"backups cannot be kept in {names.show(directory)}: {error.facts['reason']}") from None
     about = f"Backups: {names.show(directory)} (real path)."
-    return {file_of(unit): drop_in(f"Lets {unit} write the backup directory.", about, _BY, lines) for unit in UNITS}
+    found = {file_of(unit): drop_in(f"Lets {unit} write the backup directory.", about, _BY, lines) for unit in UNITS}
+    return found | ({file_of(READER): drop_in(f"Lets {READER} read the backup directory.", about, _BY, read)} if read else {})
 
 
 def file_of(unit: str) -> Path:
@@ -36,3 +38,12 @@ def _lines(directory: bytes) -> Lines:
     reason = "All else is read-only. When it is not there, a disk that is not mounted say, the unit starts all the same."
     yield reason, f"{setting}={quoting.path(directory, bind=bool(place), optional=True)}"
     yield "What is kept is never run.", f"NoExecPaths={quoting.path(directory, optional=True)}"
+
+
+def _lines_of_the_reader(directory: bytes) -> Lines:
+    place = place_of(directory)
+    if place == "home":
+        yield "Home directories are hidden. With tmpfs they still are, but for what is bound into them.", "ProtectHome=tmpfs"
+    if place:
+        setting = f"BindReadOnlyPaths={quoting.path(directory, bind=True, optional=True)}"
+        yield "It lies where the service sees nothing; it is archived, never changed.", setting

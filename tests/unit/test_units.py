@@ -184,8 +184,9 @@ def test_a_backup_directory_is_writable_for_those_who_keep_backups_and_nothing_i
 
 
 def test_a_backup_directory_in_a_home_is_bound_into_hidden_homes() -> None:
-    (text, *_) = backups.files(b"/home/ann/backups").values()
+    (text, *_, read) = backups.files(b"/home/ann/backups").values()
     assert "ProtectHome=tmpfs\n" in text and "\nBindPaths=-/home/ann/backups\n" in text
+    assert "ProtectHome=tmpfs\n" in read and "\nBindReadOnlyPaths=-/home/ann/backups\n" in read and "autoops-archive" in read
 
 
 def test_a_backup_directory_that_no_unit_file_can_carry_is_refused_with_a_reason() -> None:
