@@ -262,6 +262,8 @@ class Pool:
         """Stop the children, whatever they are doing."""
         if self._children:
             for child in self._children:
+                child.into.close()  # first of all, so that they end at the same time
+            for child in self._children:
                 child.end()
             self._children.clear()
             emit("pool_stopped")

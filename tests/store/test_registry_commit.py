@@ -228,6 +228,16 @@ def test_any_name_is_kept_to_the_byte(writer: RegistryWriter, name: bytes) -> No
     assert writer.directories_between("docs", b"", None) == [b"in/" + name] and sound(writer)
 
 
+def test_directories_between_two_are_those_that_a_walk_would_come_to(writer: RegistryWriter) -> None:
+    commit(writer, *(created(path) for path in (b"x", b"a.b/x", b"a/x", b"a/\xff/x", b"b/x")))
+    walk = [b"", b"a", b"a/\xff", b"a.b", b"b"]
+    for first in (None, *walk):
+        for last in (None, *walk):
+            low, high = walk.index(first) + 1 if first is not None else 0, walk.index(last) if last is not None else len(walk)
+            assert writer.directories_between("docs", first, last) == walk[low:high]
+    assert writer.directories_between("others", None, None) == []
+
+
 @pytest.mark.parametrize("inode", [0, 2**31, 2**63 - 1, 2**63, 2**64 - 1])
 @pytest.mark.parametrize("mtime_ns", [-(2**63), 0, 2**63 - 1])
 def test_numbers_at_their_limits_are_kept(writer: RegistryWriter, inode: int, mtime_ns: int) -> None:
