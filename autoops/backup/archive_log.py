@@ -12,7 +12,7 @@ from typing import Literal
 
 from autoops.backup.archive import CHECK_PARTS
 from autoops.errors import AutoopsError
-from autoops.runtime.last import recall, remember_fault, remember_good
+from autoops.files.last import recall, remember_fault, remember_good
 from autoops.state import State
 from autoops.store.database import Database
 from autoops.store.findings import Findings

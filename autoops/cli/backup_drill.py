@@ -30,11 +30,11 @@ from autoops.config import Config
 from autoops.core.drift import DRILL_FAILED
 from autoops.core.signing import Verifier
 from autoops.errors import AutoopsError, BackupBusy, CheckFailed
+from autoops.files.last import remember_fault, remember_good
 from autoops.log import emit
 from autoops.model import note
 from autoops.pool import asking
 from autoops.pool.pool import Pool
-from autoops.runtime.last import remember_fault, remember_good
 from autoops.state import State
 from autoops.store.findings import Findings
 from autoops.store.registry import Registry

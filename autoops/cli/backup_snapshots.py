@@ -26,8 +26,8 @@ from autoops.cli.progress import Progress
 from autoops.config.schema import BackupConfig
 from autoops.core.signing import Signer, Verifier
 from autoops.errors import AutoopsError, BackupBusy, CheckFailed, LedgerKeyChanged
+from autoops.files.last import remember_fault, remember_good
 from autoops.model import JSON
-from autoops.runtime.last import remember_fault, remember_good
 
 _DAY_S = 86400.0
 

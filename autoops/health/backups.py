@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from autoops.files.last import Last
 from autoops.health.limits import ARCHIVE_S_CRITICAL, ARCHIVE_S_WARNING, SNAPSHOT_S_CRITICAL, SNAPSHOT_S_WARNING
 from autoops.health.result import Figure, Level, Result, judge
 from autoops.health.services import age
-from autoops.runtime.last import Last
 
 DRILL, ARCHIVE_DRILL = "drill", "archive_drill"
 _CHAPTER = "RUNBOOK, 'Backup'"

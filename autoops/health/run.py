@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 from autoops.config import DrillConfig, ScrubConfig
 from autoops.core.spoken import counted
 from autoops.errors import AutoopsError, CannotTell, ConfigError, StorageBusy, StorageError
+from autoops.files.last import recall
 from autoops.health import backups, place, registry, services, verification
 from autoops.health.result import Level, Result
 from autoops.health.sources import BUSY_S, Settings, Sources, silent_s
 from autoops.log import emit
-from autoops.runtime.last import recall
 from autoops.store.backlog import Backlog
 from autoops.store.database import Database
 from autoops.store.findings import Findings

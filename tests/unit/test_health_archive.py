@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from autoops.files.last import Last
 from autoops.health import backups
 from autoops.health.result import Level
-from autoops.runtime.last import Last
 
 DAY_S = 86400.0
 NOW_S = 1_800_000_000.0

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from autoops.files.last import Last, recall, remember_fault, remember_good
 from autoops.health.backups import DRILL, drills, snapshots
 from autoops.health.result import Level
-from autoops.runtime.last import Last, recall, remember_fault, remember_good
 
 NOW_S = 1_800_000_000.0
 HOUR_S, DAY_S = 3600.0, 86400.0
