@@ -236,3 +236,13 @@ def test_root_archives_as_the_owner_of_the_backups_so_that_a_repository_here_is_
     assert {path.stat().st_uid for path in vault.repository.rglob("*")} == {NOBODY}
     assert (vault.state / "queue" / "archive.json").stat().st_uid == NOBODY
     assert (vault.state / "queue" / "queue.db").stat().st_uid == NOBODY
+
+
+def test_a_drill_from_the_archive_alone_needs_nothing_that_is_kept_here(vault: Vault) -> None:
+    vault.run()
+    for name in ("snapshots", "ledger"):
+        shutil.rmtree(vault.backups / name)
+    told = vault.autoops("backup", "drill", "--archive", "--json", "--config", vault.config)
+    assert (told["fault"], told["counts"]) == ("", {"different": 0, "missing": 0, "unexpected": 0})
+    assert told["entries"] > 0 and not (vault.backups / ".drill").exists()
+    assert [name for name in vault.calls() if "restore" in name]

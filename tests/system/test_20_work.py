@@ -84,7 +84,8 @@ def test_timers_are_listed_and_stop_by_their_pattern_and_come_back_with_the_targ
         return {word for line in lines for word in line.split() if word.endswith(".timer")}
 
     all_of_them = {
-        f"autoops-{name}.timer" for name in ("archive", "backup", "catalog", "drill", "health", "reconciler", "scrub", "verify")
+        f"autoops-{name}.timer"
+        for name in ("archive", "archive-drill", "backup", "catalog", "drill", "health", "reconciler", "scrub", "verify")
     }
     assert waiting() == all_of_them
     machine.run("systemctl", "stop", "autoops-*.timer")

@@ -12,6 +12,7 @@ from test_30_sandbox import inside
 
 CONFIG, PASSWORD = "/etc/autoops/autoops.toml", "/etc/autoops/archive.password"
 DROP_IN = "/etc/systemd/system/autoops-archive.service.d/here.conf"
+DROP_IN_OF_DRILL = "/etc/systemd/system/autoops-archive-drill.service.d/here.conf"
 REPOSITORY = "/srv/archive/repository"
 UNIT = "autoops-archive.service"
 
@@ -46,13 +47,16 @@ def configured(machine: Machine) -> Iterator[None]:
     good = config.read_text()
     config.write_text(good + f'\n[archive]\nrepository = "{REPOSITORY}"\n')
     machine.sh(f"umask 077; echo 'correct horse' >{PASSWORD}; install -d -o autoops -g autoops -m 700 /srv/archive")
-    machine.path(DROP_IN).parent.mkdir(exist_ok=True)
-    machine.path(DROP_IN).write_text("[Service]\nReadWritePaths=/srv/archive\nNoExecPaths=/srv/archive\n")
+    for file in (DROP_IN, DROP_IN_OF_DRILL):
+        machine.path(file).parent.mkdir(exist_ok=True)
+        machine.path(file).write_text("[Service]\nReadWritePaths=/srv/archive\nNoExecPaths=/srv/archive\n")
     machine.run("systemctl", "daemon-reload")
     machine.run("autoops-backup", "archive", "--init")
     yield
     config.write_text(good)
-    machine.sh(f"rm -r {DROP_IN} {PASSWORD} /srv/archive /var/lib/autoops/queue/archive*.json; systemctl daemon-reload")
+    machine.sh(
+        f"rm -r {DROP_IN} {DROP_IN_OF_DRILL} {PASSWORD} /srv/archive /var/lib/autoops/queue/archive*.json; systemctl daemon-reload"
+    )
 
 
 @pytest.mark.usefixtures("configured")
@@ -70,6 +74,17 @@ def test_the_unit_archives_and_checks_and_so_does_root_by_hand(machine: Machine)
     assert strangers == "", "what root did by hand belongs to the service"
     assert machine.journal("-u", "autoops-archive", "AUTOOPS_EVENT=archived")
     assert "correct horse" not in machine.run("journalctl", "--no-pager", "-u", "autoops-archive").out
+
+
+@pytest.mark.usefixtures("configured")
+def test_the_disaster_drill_makes_the_state_again_of_the_archive_alone(machine: Machine) -> None:
+    unit = "autoops-archive-drill.service"
+    machine.run("systemctl", "start", unit)
+    assert machine.property(unit, "Result") == "success"
+    machine.idle()
+    assert '"source":"archive:' in machine.run("autoops", "export", "--format", "ledger").out.replace("\\", "")
+    assert check(machine, "archive_drill")["level"] == "OK"
+    assert machine.run("find", "/var/lib/autoops/backups", "-name", ".drill").out == ""
 
 
 @pytest.mark.usefixtures("configured")
