@@ -4,6 +4,7 @@ queue/queue.db               operational state, written by every executable
 queue/worker.sock            datagrams that wake the worker
 queue/health.json            what the last validation of the registry found
 queue/verification.json      how many files were overdue when the health check counted them last
+queue/rounds.json            when `autoops up` ran reconciler and scrub last
 queue/tail.json              how far the tailer has read checkpoints.jsonl, and what it found
 queue/snapshot.json          how the last snapshot ended, and when the last good one was taken
 queue/drill.json             the same of drills; archive.json, archive-check.json: of the archive and its checks
@@ -80,6 +81,11 @@ class State(NamedTuple):
     def tail(self) -> Path:
         """What the tailer remembers."""
         return self.directory / "queue" / "tail.json"
+
+    @property
+    def rounds(self) -> Path:
+        """When `autoops up` ran last what it runs now and then."""
+        return self.directory / "queue" / "rounds.json"
 
     @property
     def catalogs_declared(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Sequence
@@ -200,9 +201,7 @@ class _State(NamedTuple):
 @catalog_app.command("status")
 def show_status(state: StateOption = None, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Show for each catalog whether it is what the registry says. Its files are looked at, not read (autoops catalog verify)."""
-    ctx = context(state, config)
-    registry = ctx.registry()
-    states = {one.name: _state_of(ctx, registry, one) for one in ctx.running_config().catalog_tables}
+    states = _states(context(state, config))
     if json:
         as_json({name: _facts(one) for name, one in states.items()})
         return
@@ -214,6 +213,16 @@ def show_status(state: StateOption = None, config: ConfigOption = None, json: Js
         for name, one in states.items()
     ]
     table([("name", "state", "entries", "made", "remarks"), *rows])
+
+
+def status_facts(ctx: Context) -> JSON:
+    """Return how each declared catalog stands, by name."""
+    return {name: _facts(one) for name, one in _states(ctx).items()}
+
+
+def _states(ctx: Context) -> dict[str, _State]:
+    with contextlib.closing(ctx.registry()) as registry:
+        return {one.name: _state_of(ctx, registry, one) for one in ctx.running_config().catalog_tables}
 
 
 def _state_of(ctx: Context, registry: Registry, one: CatalogConfig) -> _State:

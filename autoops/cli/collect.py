@@ -24,19 +24,21 @@ import typer
 
 from autoops import __version__, names
 from autoops import config as configuration
-from autoops.cli import logs, status
+from autoops.cli import catalog, logs, status
 from autoops.cli.context import Context
 from autoops.cli.coverage import gap_facts
 from autoops.cli.findings import finding_facts
 from autoops.cli.health import validate
 from autoops.cli.options import ConfigOption, StateOption, context
 from autoops.cli.output import say
+from autoops.core.catalog import METADATA
 from autoops.core.ledger import utc
 from autoops.core.redact import redact
 from autoops.errors import AutoopsError, NotWritten, Refused
 from autoops.health import doctor, host, report
 from autoops.health import run as checks
 from autoops.health.sources import Settings
+from autoops.prove import catalogs as proofs
 from autoops.store.backlog import Backlog, Listed
 from autoops.store.findings import Findings
 from autoops.store.operations import Gaps
@@ -45,6 +47,7 @@ from autoops.units import systemd
 
 _LISTED = 1000  # jobs, findings and gaps
 _LOG_BYTES = 512 * 1024  # of each log file, its end
+_METADATA_BYTES = 4 << 20  # of each catalog: 20,000 parts
 _JOURNAL_LINES = 5000
 _TIMEOUT_S = 30.0
 
@@ -91,6 +94,9 @@ def parts(ctx: Context) -> Iterator[Part]:
     yield "queue.json", lambda: _json(_from_queue(ctx, _jobs))
     yield "configuration.toml", lambda: configuration.as_toml(ctx.running_config())
     yield "configuration-file.toml", lambda: (ctx.config_file or configuration.DEFAULT_FILE).read_text(errors="replace")
+    yield "catalogs.json", lambda: _json(catalog.status_facts(ctx))
+    for name in _declared(ctx):
+        yield f"catalogs/{name}.json", functools.partial(_metadata, ctx, name)
     yield "state.txt", lambda: _listing(ctx.state.directory)
     yield "units.txt", _units
     yield "journal.txt", _journal
@@ -193,6 +199,20 @@ def _journal() -> str:
         [*command, "--no-pager", "--output=short-iso-precise"], capture_output=True, timeout=_TIMEOUT_S, check=False
     )
     return (run.stdout + run.stderr).decode(errors="replace")
+
+
+def _declared(ctx: Context) -> list[str]:
+    with contextlib.suppress(AutoopsError):  # the configuration's own part says why
+        return [table.name for table in ctx.running_config().catalog_tables]
+    return []
+
+
+def _metadata(ctx: Context, name: str) -> str:
+    with proofs.opened(ctx.state, name) as fd:  # no link in it is followed, whoever put it there
+        if fd is None:
+            return "it was never built\n"
+        with proofs.open_file(fd, METADATA) as source:
+            return source.read(_METADATA_BYTES).decode("utf-8", "surrogateescape")
 
 
 def _end_of(path: Path) -> str:

@@ -21,6 +21,8 @@ _SERVICES: dict[str, tuple[str, Callable[[Context], int]]] = {
     "tailer": ("Follow the checkpoints, our own and those of others, until SIGTERM.", services.run_tailer),
     "shipper": ("Ship the ledger to the backup directory as it grows, until SIGTERM.", services.run_shipper),
     "worker": ("Carry out jobs and write the registry, until SIGTERM.", services.run_worker),
+    "reconciler": ("One run of the reconciler, for autoops up.", services.run_reconciler),
+    "scrub": ("One run of the scrub, for autoops up.", services.run_scrub),
 }
 
 

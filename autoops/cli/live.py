@@ -1,8 +1,8 @@
 """`autoops up`: the whole suite in the foreground, and a live view of it.
 
 Starts the same programs that systemd would (`autoops-watcher`, `-worker`, `-tailer`, `-shipper`; `autoops-catalog --follow` when
-catalogs are declared) with their logs in the state directory, and shows what the databases say. Ends when it is told to, or when
-one of them ends.
+catalogs are declared) with their logs in the state directory, now and then a reconciler and a scrub (rounds.py), and shows what the
+databases say. Ends when it is told to, or when one of the services ends.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from autoops import names
 from autoops.cli.context import Context, is_terminal
 from autoops.cli.output import say
+from autoops.cli.rounds import PAUSED, Round, Rounds
+from autoops.config import Config
 from autoops.core.canonical import parse
 from autoops.core.ledger import Head
 from autoops.core.spoken import counted
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 _REFRESH_S = 0.5
 _PLAIN_S = 2.0
 _LATEST = 8
+_TOLD_BY_LOG = ("reconciler", "scrub")  # what they print besides is for who runs them by hand
 _PARSED_BYTES = 64 * 1024  # records of a scan are megabytes; one line says enough about them
 
 
@@ -123,16 +126,18 @@ def run_suite(context: Context) -> int:
     """Run worker, watcher, tailer and shipper until a signal, or until one of them ends. Raises CheckFailed when one fails."""
     logs = context.state.directory / "log"
     logs.mkdir(mode=0o700, exist_ok=True)
+    config = context.config()
     with Signals() as signals:
-        services = ("worker", "watcher", "tailer", "shipper", *(("catalog",) if context.config().catalog_tables else ()))
+        services = ("worker", "watcher", "tailer", "shipper", *(("catalog",) if config.catalog_tables else ()))
         children = {name: _start(context, name, logs / f"{name}.log") for name in services}
+        rounds = Rounds(context.state, _rounds(config), lambda name: _start(context, name, logs / f"{name}.log"), time.time())
         eyes = Eyes(context)
         try:
             with _view(context, logs) as show:
-                stopped = _watch(eyes, children, signals, show)
+                stopped = _watch(eyes, children, rounds, signals, show)
         finally:
             eyes.close()
-            _end(children)
+            _end({**rounds.running, **children})
     failed = [name for name, child in children.items() if child.returncode]
     if failed and not stopped:
         code, words = children[failed[0]].returncode, _last_words(logs / f"{failed[0]}.log")
@@ -141,11 +146,20 @@ def run_suite(context: Context) -> int:
     return 0
 
 
-def _watch(eyes: Eyes, children: dict[str, subprocess.Popen[bytes]], signals: Signals, show: Show) -> bool:
-    """Show how things stand until a signal (True) or the end of a child (False)."""
+def _rounds(config: Config) -> list[Round]:
+    """Return what is run now and then. (A reconciler that finds something ends with 1, a scrub without a worker with 3.)"""
+    scrub_s = config.scrub.interval_s if config.scrub.enabled else 0.0
+    return [Round("reconciler", config.reconcile.interval_s, (0, 1, PAUSED)), Round("scrub", scrub_s, (0, 3, PAUSED))]
+
+
+def _watch(eyes: Eyes, children: dict[str, subprocess.Popen[bytes]], rounds: Rounds, signals: Signals, show: Show) -> bool:
+    """Show how things stand until a signal (True) or the end of a child (False); see to it that the rounds are made."""
     while all(child.poll() is None for child in children.values()):
+        for name, code in rounds.tend(time.time()):
+            say(f"autoops-{name} ended with status {code}: autoops logs {name}")
         with contextlib.suppress(AutoopsError):  # a reader may meet a locked or paused database; the next look will not
-            show(eyes.look())
+            picture = eyes.look()
+            show(picture._replace(doing=picture.doing | rounds.status()))
         select.select([signals.fileno()], [], [], _REFRESH_S)
         if signals.take():
             return True
@@ -162,12 +176,14 @@ def _start(context: Context, name: str, log: Path) -> subprocess.Popen[bytes]:
         for root in context.roots:
             command += ["--root", os.fspath(root)]
     with log.open("ab") as out:
+        said = subprocess.DEVNULL if name in _TOLD_BY_LOG else out
         # their own process group: Ctrl+C is for us, we end them in order
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=out, start_new_session=True)
 
 
 def _end(children: dict[str, subprocess.Popen[bytes]]) -> None:
-    for name in ("catalog", "tailer", "shipper", "watcher", "worker"):  # the worker last: it still takes what the watcher stored
+    # the worker last: it still takes what the watcher stored
+    for name in ("scrub", "reconciler", "catalog", "tailer", "shipper", "watcher", "worker"):
         child = children.get(name)
         if child is None:
             continue

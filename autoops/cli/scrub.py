@@ -60,7 +60,13 @@ def scrub(
     """Have files read again, those verified longest ago first, within a budget; a share of all, as each night."""
     if journal.is_journal(os.environ.get("JOURNAL_STREAM", ""), sys.stderr):  # elsewhere what is printed says it all
         log.configure("info", "journal", "autoops-scrub")
-    ctx = context(state, config)
+    run_once(context(state, config), until_done=until_done, limit_files=limit_files, dry_run=dry_run, json=json)
+
+
+def run_once(
+    ctx: Context, *, until_done: bool = False, limit_files: int | None = None, dry_run: bool = False, json: bool = False
+) -> None:
+    """Do one run. Raises Paused, CannotTell, CannotGoOn, StorageError."""
     require_state(ctx.state)
     settings = ctx.running_config().scrub
     registry = ctx.registry()

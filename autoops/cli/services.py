@@ -18,6 +18,8 @@ from autoops.store.database import Database
 from autoops.store.operations import Heartbeats
 from autoops.store.queue import SCHEMA as QUEUE
 
+_NICE = 10  # as the units have it
+
 
 class CatalogOptions(NamedTuple):
     """What `autoops-catalog` is asked for."""
@@ -116,6 +118,28 @@ def run_worker(context: Context) -> int:
     configure_log(config, "autoops-worker")
     worker = Worker(context.service_config, context.state, context.load_key)
     return _live(context, worker, config.service.heartbeat_s)
+
+
+def run_reconciler(context: Context) -> int:
+    """Do one run of the reconciler, told by its log. Returns 1 when something disagrees. Raises Paused, StorageError."""
+    from autoops.cli.reconciling import Asked, run
+
+    _be_modest(context, "autoops-reconciler")
+    return run(context, Asked())
+
+
+def run_scrub(context: Context) -> int:
+    """Do one run of the scrub, told by its log. Raises Paused, CannotTell, StorageError."""
+    from autoops.cli.scrub import run_once
+
+    _be_modest(context, "autoops-scrub")
+    run_once(context)
+    return 0
+
+
+def _be_modest(context: Context, program: str) -> None:
+    configure_log(context.running_config(), program)
+    os.nice(_NICE)
 
 
 def run_catalog(context: Context, options: CatalogOptions) -> int:

@@ -102,6 +102,7 @@ class ScrubConfig:
     """How files are read again, to see that they still are what they were."""
 
     enabled: bool = key(True)
+    interval_s: float = key(86400.0, low=0, high=86400)
     days: int = key(30, low=3, high=3650)
     bytes_per_s: int = key(50 * MIB, low=1024, high=1024 * 1024 * MIB)
     window: str = key("", check=checks.hours)
@@ -166,6 +167,7 @@ class CatalogsConfig:
 class ReconcileConfig:
     """How disagreements are looked for and mended."""
 
+    interval_s: float = key(3600.0, low=0, high=YEAR_S)
     repair: bool = key(True)
     missing_share: float = key(0.5, low=0.01, high=1.0)
     missing_least: int = key(20, low=1, high=1_000_000)

@@ -16,7 +16,7 @@ from autoops import __version__
 from autoops.core.signing import Signer
 from autoops.core.spoken import counted
 from autoops.errors import CannotTell, StorageError
-from autoops.health import backup_place, host, place, sandbox
+from autoops.health import backup_place, catalogs, host, place, sandbox
 from autoops.health.result import Level, Result
 from autoops.health.run import Check, guarded
 from autoops.health.sources import SYSTEM_STATE, Settings, Sources
@@ -157,6 +157,16 @@ def _private_key(state: State) -> bytes | None:
     return None
 
 
+def check_catalogs(sources: Sources) -> Result:
+    """Can the declared catalogs be built where they are to be?"""
+    config = sources.config
+    if config is None:
+        raise CannotTell(detail="which catalogs are declared: the configuration is faulty", remedy="autoops config check")
+    declared = [table.name for table in config.catalog_tables]
+    roots = [root.path for root in config.roots]
+    return catalogs.judge(catalogs.look(sources.state, declared, roots) if declared else [])
+
+
 def check_clock(sources: Sources) -> Result:
     """Is the clock right?"""
     last = None
@@ -222,6 +232,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("clock", check_clock),
     ("inotify", check_inotify),
     ("backup directory", check_backup_directory),
+    ("catalogs", check_catalogs),
     ("disk", check_disk),
     ("file system", check_file_system),
     ("versions", check_versions),

@@ -296,6 +296,32 @@ def test_up_makes_its_state_says_where_it_is_and_ends_with_ctrl_c(tmp_path: Path
     assert (tmp_path / ".autoops" / "ledger.key").stat().st_mode & 0o777 == 0o600
 
 
+def test_up_runs_reconciler_and_scrub_at_their_intervals(tmp_path: Path, start: Start) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.txt").write_text("a\n")
+    config, state = tmp_path / "autoops.toml", tmp_path / "s"
+    config.write_text(f'[[root]]\npath = "{tmp_path}/docs"\n[reconcile]\ninterval_s = 1\n[scrub]\ninterval_s = 1\nmax_load = 0\n')
+    process = start("up", "--config", str(config), "--state", str(state), cwd=tmp_path)
+    "".join(first_line(process, "1 file registered"))
+
+    def told(name: str, event: str) -> int:
+        path = state / "log" / f"{name}.log"
+        return path.read_text().count(f'"event": "{event}"') if path.exists() else 0
+
+    def until(condition: Callable[[], bool]) -> None:
+        end_s = time.monotonic() + DEADLINE_S
+        while not condition():
+            assert time.monotonic() < end_s and process.poll() is None
+            time.sleep(0.05)
+
+    until(lambda: told("reconciler", "reconciled") >= 2 and told("scrub", "scrub_finished") >= 2)
+    assert json.loads((state / "queue" / "rounds.json").read_text()).keys() == {"reconciler", "scrub"}
+    code, rest = interrupt(process)
+    assert code == 0 and "stopped" in rest and "ended with status" not in rest and "Traceback" not in rest
+    logs = {name: (state / "log" / f"{name}.log").read_text() for name in ("reconciler", "scrub")}
+    assert not any("Traceback" in text or "all agree" in text for text in logs.values()), "records, and no more"
+
+
 def test_up_ends_with_an_error_when_one_of_its_programs_dies(tmp_path: Path, start: Start) -> None:
     (tmp_path / "docs").mkdir()
     process = start("up", "--root", "docs", "--state", "s", cwd=tmp_path)

@@ -51,6 +51,24 @@ def test_everything_is_in_it_and_only_its_owner_may_read_it(suite: Suite) -> Non
     suite.run("queue", "purge", "--in-state", "dead_letter")
 
 
+def test_how_catalogs_stand_is_in_it_and_no_link_is_followed(suite: Suite) -> None:
+    tables = "".join(f'\n[[catalog]]\nname = "{name}"\n' for name in ("built", "not-built", "linked"))
+    suite.config.write_text(suite.config.read_text() + tables)
+    for name in ("built", "linked"):
+        suite.run("catalog", "build", name, config=True)
+    metadata = suite.state / "catalogs" / "linked" / "metadata.json"
+    metadata.unlink()
+    metadata.symlink_to("/etc/passwd")
+    out = suite.base / "report.tar.gz"
+    said = suite.run("collect", "--out", out, config=True).out
+    found = unpacked(out)
+    states = json.loads(found["catalogs.json"])
+    assert {name: one["state"] for name, one in states.items()} == {"built": "fresh", "not-built": "never built", "linked": "wrong"}
+    assert json.loads(found["catalogs/built.json"])["name"] == "built" and "never built" in found["catalogs/not-built.json"]
+    assert "root:" not in found["catalogs/linked.json"] and "catalogs/linked.json: " in said
+    suite.run("queue", "purge", "--in-state", "dead_letter")
+
+
 def test_no_secret_is_in_it(suite: Suite) -> None:
     key = (suite.state / "ledger.key").read_bytes()
     (suite.state / "log").mkdir()

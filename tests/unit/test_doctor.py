@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import datetime
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from autoops.core.signing import Signer, new_key
 from autoops.files import mounts
-from autoops.health import backup_place, doctor, host, sandbox
+from autoops.health import backup_place, catalogs, doctor, host, sandbox
 from autoops.health.host import Limits
 from autoops.health.result import Level, Result
 from autoops.health.sandbox import Process, may_write
+from autoops.state import State
 from autoops.store.version import has_wal_reset_bug
 from autoops.units.systemd import parse_shown
 
@@ -55,6 +58,62 @@ def services(**change: str) -> list[dict[str, str]]:
     """Return worker and watcher, the watcher with some properties changed."""
     worker, watcher = parse_shown(SHOWN)
     return [dict(worker), {**watcher, **change}]
+
+
+# catalogs
+
+
+@pytest.fixture
+def state() -> Iterator[State]:
+    with tempfile.TemporaryDirectory() as base:  # and not tmp_path, which root lets nobody else into
+        os.chmod(base, 0o711)
+        made = State(Path(base, "state"))
+        for part in (made.queue_db.parent, made.catalogs, Path(base, "root")):
+            part.mkdir(parents=True)
+        yield made
+
+
+def wrong(state: State) -> Result:
+    """Return what is wrong with the catalogs a and b, of which only b may be."""
+    found = catalogs.look(state, ["a", "b"], [os.fsencode(state.directory.parent / "root")])
+    assert found[0].fault == "", "b alone"
+    return catalogs.judge(found)
+
+
+def test_a_catalog_can_be_built_where_nothing_is_and_where_it_was_built(state: State) -> None:
+    (state.catalogs / "b").mkdir()
+    assert wrong(state) == Result("catalogs", Level.OK, "2 catalogs can be built")
+    assert catalogs.judge([]).text == "none is declared"
+    (state.catalogs / "b").rmdir()
+    state.catalogs.rmdir()
+    assert wrong(state).level == Level.OK, "then it is made, too"
+
+
+def test_a_catalog_cannot_be_built_where_something_else_stands(state: State) -> None:
+    (state.catalogs / "b").symlink_to(state.directory.parent / "root")
+    found = wrong(state)
+    assert found.level == Level.CRITICAL and "b: something that is no directory" in found.text and "move it away" in found.remedy
+
+
+def test_a_catalog_in_a_watched_root_would_be_built_for_ever(state: State) -> None:
+    state.catalogs.rmdir()
+    state.catalogs.symlink_to(state.directory.parent / "root")
+    found = catalogs.look(state, ["a"], [os.fsencode(state.directory.parent / "root")])
+    assert "lies in the watched root" in found[0].fault and "not a link" in found[0].remedy
+    assert catalogs.look(state, ["a"], [b"/else"])[0].fault == ""
+    state.catalogs.unlink()
+    state.catalogs.mkdir()
+    assert catalogs.look(state, ["a"], [os.fsencode(state.directory.parent)])[0].fault == "", "the state is watched by nobody"
+
+
+def test_a_catalog_that_the_services_may_not_write_is_told_with_what_to_do(state: State) -> None:
+    (state.catalogs / "b").mkdir(mode=0o555)
+    if os.geteuid() == 0:  # then the services' user is the owner of the queue
+        for part in (state.queue_db.parent, state.catalogs):
+            os.chown(part, 65534, 65534)
+    found = wrong(state)
+    assert "may not write" in found.text and found.text.startswith(str(state.catalogs / "b"))
+    assert found.remedy.endswith(f"chmod u+rwx {state.catalogs / 'b'}")
 
 
 # who may write, as systemd was told
