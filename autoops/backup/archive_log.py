@@ -5,13 +5,14 @@ Reads and writes queue/archive.json, queue/archive-check.json and, in queue.db, 
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 from autoops.backup.archive import CHECK_PARTS
-from autoops.errors import AutoopsError
+from autoops.errors import AutoopsError, StorageReadOnly
 from autoops.files.last import recall, remember_fault, remember_good
 from autoops.state import State
 from autoops.store.database import Database
@@ -29,8 +30,9 @@ class ArchiveLog:
         self._memory: Path = state.last_archive if subject == "archive" else state.last_archive_check
 
     def good(self, name: str) -> None:
-        """Note that it went well, with a snapshot, or with a part of the data. Raises OSError."""
-        remember_good(self._memory, name, time.time())
+        """Note that it went well, with a snapshot, or with a part of the data. Raises StorageReadOnly."""
+        with self._writing():
+            remember_good(self._memory, name, time.time())
 
     def next_part(self) -> int:
         """Return which part of the data is to be read next: one that was found damaged comes again until it is good."""
@@ -39,11 +41,19 @@ class ArchiveLog:
         return part % CHECK_PARTS + 1
 
     def failed(self, error: AutoopsError) -> None:
-        """Note that it did not, and open the finding. Raises StorageError, OSError."""
-        remember_fault(self._memory, str(error), time.time())
+        """Note that it did not, and open the finding. Raises StorageError."""
+        with self._writing():
+            remember_fault(self._memory, str(error), time.time())
         detail = {"reason": str(error), "hint": error.advice}
         with self._open_queue() as database:
             Findings(database).open([(KIND, self._subject, detail)], int(time.time()))
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StorageReadOnly(database=self._memory, detail=error.strerror) from error
 
     def settled(self) -> None:
         """Close the finding, if there is one. Raises StorageError."""

@@ -22,7 +22,7 @@ from autoops.backup.place import Place
 from autoops.backup.restic import Repository
 from autoops.backup.trouble import ArchiveUnconfigured
 from autoops.cli.backup_snapshots import keep_of
-from autoops.cli.context import Context
+from autoops.cli.context import Context, require_state
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, table, warn
 from autoops.cli.progress import Progress
@@ -181,6 +181,7 @@ class _Work:
     @contextlib.contextmanager
     def _told(self, subject: Subject) -> Iterator[tuple[Repository, ArchiveLog]]:
         """Have it remembered how the work within ended: a finding, or none any more."""
+        require_state(self.ctx.state)
         memory = ArchiveLog(self.ctx.state, subject, self.ctx.queue_db)
         try:
             yield self._repository(), memory
@@ -200,7 +201,7 @@ class _Work:
         try:
             with as_owner_of(self.ctx.state.queue_db.parent):
                 memory.failed(error)
-        except (StorageError, OSError) as unrecorded:
+        except StorageError as unrecorded:
             warn(f"autoops: there is no finding of what follows: {unrecorded}")
 
     @contextlib.contextmanager

@@ -168,6 +168,8 @@ def test_on_a_new_host_a_configuration_of_three_lines_and_the_password_are_enoug
     assert fetched["directory"] == str(host / "there")
     for name in ("snapshots", "ledger"):
         require_same(vault.backups / name, host / "there" / name)
+    for verb in ((), ("--check",)):  # there is nothing to archive from, nor to remember anything in
+        assert "queue.db does not exist" in vault.run(*verb, code=6).err
 
 
 def test_nothing_is_fetched_over_what_is_there(vault: Vault, tmp_path: Path) -> None:
