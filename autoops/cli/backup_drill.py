@@ -63,24 +63,33 @@ def drill(
 ) -> None:
     """Restore the newest backup into scratch, prove it, compare it with the live registry and with files. 1: it is not the same."""
     ctx = context(state, config)
-    require_state(ctx.state)
-    settings = ctx.running_config()
-    place = Place.of(ctx.state, settings.backup.directory)
-    verifier = Verifier(ctx.public_key())
     if dry_run:
+        place, verifier = _place(ctx), Verifier(ctx.public_key())
         newest = "the newest archive" if from_archive else Shelf(place, verifier).newest().name
         say(f"would restore {newest} into {place.directory}, and compare it")
         return
-    kind = _ARCHIVE if from_archive else _BACKUPS
-    with as_owner_of(nearest(place.directory)), _recording(ctx, kind), _scratch(place) as scratch:
-        source = _fetched(ctx, settings, scratch) if from_archive else place
-        outcome = _drill(ctx, settings, source, verifier, scratch, settings.drill.files if files < 0 else files)
-        _record(ctx, kind, outcome)
+    outcome = hold(ctx, from_archive=from_archive, files=files)
     if json:
         as_json(outcome.facts())
     else:
         _say(outcome)
     raise typer.Exit(1 if outcome.fault else 0)
+
+
+def hold(ctx: Context, *, from_archive: bool = False, files: int = -1) -> Outcome:
+    """Hold a drill, and have it remembered; files: -1 for as many as are configured. Raises NoBackup, ArchiveFailed, StorageError."""
+    require_state(ctx.state)
+    settings, place, verifier = ctx.running_config(), _place(ctx), Verifier(ctx.public_key())
+    kind = _ARCHIVE if from_archive else _BACKUPS
+    with as_owner_of(nearest(place.directory)), _recording(ctx, kind), _scratch(place) as scratch:
+        source = _fetched(ctx, settings, scratch) if from_archive else place
+        outcome = _drill(ctx, settings, source, verifier, scratch, settings.drill.files if files < 0 else files)
+        _record(ctx, kind, outcome)
+    return outcome
+
+
+def _place(ctx: Context) -> Place:
+    return Place.of(ctx.state, ctx.running_config().backup.directory)
 
 
 def _fetched(ctx: Context, settings: Config, scratch: Path) -> Place:

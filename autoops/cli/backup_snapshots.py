@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -25,7 +25,7 @@ from autoops.cli.output import as_json, say, table, warn
 from autoops.cli.progress import Progress
 from autoops.config.schema import BackupConfig
 from autoops.core.signing import Signer, Verifier
-from autoops.errors import AutoopsError, BackupBusy, CheckFailed, LedgerKeyChanged
+from autoops.errors import AutoopsError, BackupBusy, CheckFailed, HookFailed, LedgerKeyChanged
 from autoops.files.last import remember_fault, remember_good
 from autoops.model import JSON
 
@@ -44,13 +44,36 @@ def snapshot(
 ) -> None:
     """Take a snapshot of registry and queue while they are written: copied, verified, packed, signed; then prune old ones."""
     ctx = context(state, config)
-    require_state(ctx.state)
-    settings = ctx.running_config()
-    place = Place.of(ctx.state, settings.backup.directory)
-    signer = _signer(ctx)
     if dry_run:
+        place = Place.of(ctx.state, ctx.running_config().backup.directory)
         say(f"would take a snapshot of {ctx.state.registry_db} and {ctx.state.queue_db} into {place.snapshots}")
         return
+    path, made, gone, failed = take(ctx, full=full, prunes=not no_prune)
+    if json:
+        as_json(_facts(made) | {"failed_hooks": [str(error) for error in failed], "pruned": [one.name for one in gone]})
+    else:
+        what = f"{made.kind}, {_size(made.size_bytes)}, {made.entries:,} entries, commit {made.head.sequence}"
+        say(f"snapshot: {path} ({what})")
+        if gone:
+            say(f"pruned: {len(gone)}")
+    if failed:
+        raise CheckFailed(detail="; ".join(f"the snapshot is good, but {_uncapitalized(str(error))}" for error in failed))
+
+
+class Taken(NamedTuple):
+    """A snapshot, what was removed after it, and the hooks that failed then."""
+
+    path: Path
+    made: Manifest
+    pruned: list[Manifest]
+    failed: list[HookFailed]
+
+
+def take(ctx: Context, *, full: bool = False, prunes: bool = True) -> Taken:
+    """Take a snapshot, with everything around it. Raises HookFailed, CheckFailed, LedgerForked, StorageError."""
+    require_state(ctx.state)
+    settings, signer = ctx.running_config(), _signer(ctx)
+    place = Place.of(ctx.state, settings.backup.directory)
     wish = snapshots.Wish(configuration.as_toml(settings).encode(), settings.backup.full_days * _DAY_S, full)
     hooks = Hooks(Path(settings.backup.hooks), ctx.state.directory, settings.backup.hook_timeout_s)
     progress, begun_s = Progress(), time.time()
@@ -60,17 +83,9 @@ def snapshot(
             made = snapshots.take(ctx.state, place, signer, begun_s, wish, progress.bytes)
         remember_good(ctx.state.last_snapshot, made.name, time.time())
         progress.end()
-        gone = [] if no_prune else pruning.prune(Shelf(place, Verifier(signer.public)), keep_of(settings.backup)).going
-        failed = run_after(hooks, made.name, place.snapshot(made.name))
-    if json:
-        as_json(_facts(made) | {"failed_hooks": [str(error) for error in failed], "pruned": [one.name for one in gone]})
-    else:
-        what = f"{made.kind}, {_size(made.size_bytes)}, {made.entries:,} entries, commit {made.head.sequence}"
-        say(f"snapshot: {place.snapshot(made.name)} ({what})")
-        if gone:
-            say(f"pruned: {len(gone)}")
-    if failed:
-        raise CheckFailed(detail="; ".join(f"the snapshot is good, but {_uncapitalized(str(error))}" for error in failed))
+        gone = pruning.prune(Shelf(place, Verifier(signer.public)), keep_of(settings.backup)).going if prunes else []
+        path = place.snapshot(made.name)
+        return Taken(path, made, gone, run_after(hooks, made.name, path))
 
 
 def _uncapitalized(sentence: str) -> str:

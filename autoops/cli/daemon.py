@@ -23,6 +23,8 @@ _SERVICES: dict[str, tuple[str, Callable[[Context], int]]] = {
     "worker": ("Carry out jobs and write the registry, until SIGTERM.", services.run_worker),
     "reconciler": ("One run of the reconciler, for autoops up.", services.run_reconciler),
     "scrub": ("One run of the scrub, for autoops up.", services.run_scrub),
+    "snapshot": ("One snapshot, for autoops up.", services.run_snapshot),
+    "drill": ("One drill, for autoops up.", services.run_drill),
 }
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _REFRESH_S = 0.5
 _PLAIN_S = 2.0
 _LATEST = 8
-_TOLD_BY_LOG = ("reconciler", "scrub")  # what they print besides is for who runs them by hand
+_TOLD_BY_LOG = ("reconciler", "scrub", "snapshot", "drill")  # what they print besides is for who runs them by hand
 _PARSED_BYTES = 64 * 1024  # records of a scan are megabytes; one line says enough about them
 
 
@@ -148,8 +148,12 @@ def run_suite(context: Context) -> int:
 
 def _rounds(config: Config) -> list[Round]:
     """Return what is run now and then. (A reconciler that finds something ends with 1, a scrub without a worker with 3.)"""
-    scrub_s = config.scrub.interval_s if config.scrub.enabled else 0.0
-    return [Round("reconciler", config.reconcile.interval_s, (0, 1, PAUSED)), Round("scrub", scrub_s, (0, 3, PAUSED))]
+    return [
+        Round("reconciler", config.reconcile.interval_s, (0, 1, PAUSED)),
+        Round("scrub", config.scrub.interval_s if config.scrub.enabled else 0.0, (0, 3, PAUSED)),
+        Round("snapshot", config.backup.interval_s, (0,)),
+        Round("drill", config.drill.interval_s, (0,)),
+    ]
 
 
 def _watch(eyes: Eyes, children: dict[str, subprocess.Popen[bytes]], rounds: Rounds, signals: Signals, show: Show) -> bool:
@@ -183,7 +187,7 @@ def _start(context: Context, name: str, log: Path) -> subprocess.Popen[bytes]:
 
 def _end(children: dict[str, subprocess.Popen[bytes]]) -> None:
     # the worker last: it still takes what the watcher stored
-    for name in ("scrub", "reconciler", "catalog", "tailer", "shipper", "watcher", "worker"):
+    for name in ("drill", "snapshot", "scrub", "reconciler", "catalog", "tailer", "shipper", "watcher", "worker"):
         child = children.get(name)
         if child is None:
             continue

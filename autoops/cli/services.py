@@ -137,6 +137,22 @@ def run_scrub(context: Context) -> int:
     return 0
 
 
+def run_snapshot(context: Context) -> int:
+    """Take one snapshot, told by its log; returns 1 when a hook after it failed. Raises what keeps it from being taken."""
+    from autoops.cli.backup_snapshots import take
+
+    _be_modest(context, "autoops-backup")
+    return 1 if take(context).failed else 0
+
+
+def run_drill(context: Context) -> int:
+    """Hold one drill, told by its log; returns 1 when it failed. Raises NoBackup, StorageError."""
+    from autoops.cli.backup_drill import hold
+
+    _be_modest(context, "autoops-backup")
+    return 1 if hold(context).fault else 0
+
+
 def _be_modest(context: Context, program: str) -> None:
     configure_log(context.running_config(), program)
     os.nice(_NICE)

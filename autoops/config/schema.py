@@ -179,6 +179,7 @@ class BackupConfig:
     """Where snapshots go, and how many are kept."""
 
     directory: str = key("", check=checks.directory)  # "": backups/ of the state directory
+    interval_s: float = key(3600.0, low=0, high=YEAR_S)
     full_days: int = key(7, low=1, high=366)
     keep_last: int = key(3, low=1, high=10_000)
     keep_hourly: int = key(24, low=0, high=10_000)
@@ -203,6 +204,7 @@ class ArchiveConfig:
 class DrillConfig:
     """How a restore is tried out."""
 
+    interval_s: float = key(7 * 86400.0, low=0, high=YEAR_S)
     files: int = key(200, low=0, high=1_000_000)
     days: int = key(8, low=1, high=366)  # a good drill that is older than this is a reason for concern
     archive_days: int = key(40, low=1, high=3660)
