@@ -77,7 +77,7 @@ def drill(
 
 
 def hold(ctx: Context, *, from_archive: bool = False, files: int = -1) -> Outcome:
-    """Hold a drill and have it remembered; files: -1 for as many as are configured. Raises NoBackup, ArchiveFailed, StorageError."""
+    """Hold a drill and have it remembered; files: -1 for as many as configured. Raises NoBackup, ArchiveFailed, StorageError."""
     require_state(ctx.state)
     settings, place, verifier = ctx.running_config(), _place(ctx), Verifier(ctx.public_key())
     kind = _ARCHIVE if from_archive else _BACKUPS
