@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import zstandard
 
-_HEADER_BYTES = 18  # at most (RFC 8878, 3.1.1.1)
-
 
 def pack(plain: bytes) -> bytes:
     """Return one zstd frame."""
@@ -24,11 +22,3 @@ def unpack(packed: bytes) -> bytes:
     if reader.unused_data:
         raise ValueError("something follows its end")
     return plain
-
-
-def plain_bytes(header: bytes) -> int:
-    """Return how long a frame says that its content is, from its beginning; -1 when it does not say."""
-    try:
-        return zstandard.frame_content_size(header[:_HEADER_BYTES])
-    except zstandard.ZstdError:
-        return -1

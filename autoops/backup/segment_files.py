@@ -74,16 +74,8 @@ def packed(plain: Path) -> Path:
 
 
 def valid(plain: Path) -> Path:
-    """Return which of a segment's two files counts; a crash may leave both: the same, or the open one is a part of it."""
-    try:
-        size_bytes = plain.stat().st_size
-    except FileNotFoundError:
-        return packed(plain)
-    try:
-        with packed(plain).open("rb") as source:
-            return packed(plain) if frame.plain_bytes(source.read(_PART_BYTES)) > size_bytes else plain
-    except FileNotFoundError:
-        return plain
+    """Return which of a segment's two files counts. A crash may leave both: the same, or the open one is a part of the other."""
+    return packed(plain) if packed(plain).exists() else plain
 
 
 def superfluous(plain: Path) -> Path:

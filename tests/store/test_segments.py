@@ -205,6 +205,17 @@ def test_a_cut_that_dies_has_dropped_a_part_from_the_end_and_is_made_again(place
     assert names(place) == ["000000000001.jsonl.zst", "000000000011.jsonl"]
 
 
+@pytest.mark.usefixtures("small")
+def test_what_a_cut_that_died_left_beside_a_segment_is_removed_by_the_next_writer(place: Path) -> None:
+    records, segments = chain(35), Segments(place)
+    segments.append(records[:30])
+    assert writer(place, "cut", 13, "segment:unpacked") == -signal.SIGKILL
+    assert {"000000000011.jsonl", "000000000011.jsonl.zst"} < set(names(place))
+    segments.append(records[20:])
+    assert list(segments.records()) == records
+    assert names(place) == [*(f"{first:012d}.jsonl.zst" for first in (1, 11, 21)), "000000000031.jsonl"]
+
+
 def test_a_last_line_that_is_torn_anywhere_is_no_record_and_the_next_one_takes_its_place(place: Path) -> None:
     records, segments = chain(3), Segments(place)
     segments.append(records[:2])
@@ -292,6 +303,14 @@ def _lines(records: list[Record]) -> Iterator[bytes]:
     from autoops.backup.segment_lines import line_of
 
     yield from map(line_of, records)
+
+
+def test_a_segment_that_is_missing_is_named(place: Path, small: None) -> None:
+    segments = Segments(place)
+    segments.append(chain(25))
+    missing(place)
+    with pytest.raises(SegmentUnsound, match=r"000000000021\.jsonl: it does not follow commit 10"):
+        list(segments.records())
 
 
 @pytest.mark.usefixtures("small")
