@@ -33,7 +33,7 @@ class Listing:
 
 
 def list_directory(
-    root: bytes,
+    fd: int,
     path: bytes,
     known: Stamps,
     rules: Rules,
@@ -43,44 +43,43 @@ def list_directory(
     skip: Collection[bytes],
     progress: Callable[[bytes], None],
 ) -> Listing:
-    """Compare a directory with what is known of it. Raises OSError when it cannot be listed, Loop, Pseudo.
+    """Compare an open directory with what is known of it. Raises OSError when it cannot be listed, Pseudo.
 
     `contents`: what is in the known files, to read them all; None: read those whose stamp is another one. `skip`: names to leave
     alone, for they broke a child before; `progress`: told each name first.
     """
     listing = Listing()
-    with opening.directory(root, path) as fd:
-        opening.require_documents(fd)
-        with os.scandir(fd) as found:  # names of a directory that was opened by number come as text
-            entries = {entry.name.encode(_ENCODING, _ERRORS): entry for entry in found}  # os.fsencode, at a third of its price
-        directories = {name for name, entry in entries.items() if entry.is_dir(follow_symlinks=False)}
-        left_out = ignored(path, entries, directories)
-        listing.directories = sorted(directories - left_out)
-        for name in directories | left_out:
-            entries.pop(name, None)
-        comparable = {} if contents is not None else known
-        if skip:
-            comparable = {name: stamp for name, stamp in comparable.items() if name not in skip}
-        to_read = [name for name, entry in entries.items() if name not in comparable or comparable[name] != _stamp(entry)]
-        listing.same = len(entries) - len(to_read)
-        vanished = []
-        for name in sorted(to_read):
-            if name in skip:
-                continue
-            progress(name)
-            outcome = observe(fd, name, rules)
-            match outcome:
-                case Seen():
-                    if contents and _is_known(outcome, known.get(name), contents.get(name)):
-                        listing.same += 1
-                    else:
-                        listing.seen.append(outcome)
-                case Unsettled():
-                    listing.unsettled.append(outcome)
-                case Unreadable():
-                    listing.unreadable.append(outcome)
-                case None:
-                    vanished.append(name)
+    opening.require_documents(fd)
+    with os.scandir(fd) as found:  # names of a directory that was opened by number come as text
+        entries = {entry.name.encode(_ENCODING, _ERRORS): entry for entry in found}  # os.fsencode, at a third of its price
+    directories = {name for name, entry in entries.items() if entry.is_dir(follow_symlinks=False)}
+    left_out = ignored(path, entries, directories)
+    listing.directories = sorted(directories - left_out)
+    for name in directories | left_out:
+        entries.pop(name, None)
+    comparable = {} if contents is not None else known
+    if skip:
+        comparable = {name: stamp for name, stamp in comparable.items() if name not in skip}
+    to_read = [name for name, entry in entries.items() if name not in comparable or comparable[name] != _stamp(entry)]
+    listing.same = len(entries) - len(to_read)
+    vanished = []
+    for name in sorted(to_read):
+        if name in skip:
+            continue
+        progress(name)
+        outcome = observe(fd, name, rules)
+        match outcome:
+            case Seen():
+                if contents and _is_known(outcome, known.get(name), contents.get(name)):
+                    listing.same += 1
+                else:
+                    listing.seen.append(outcome)
+            case Unsettled():
+                listing.unsettled.append(outcome)
+            case Unreadable():
+                listing.unreadable.append(outcome)
+            case None:
+                vanished.append(name)
     if listing.same < len(known):  # else each of them is there
         there = entries.keys() - vanished
         listing.gone = [name for name in known if name not in there]

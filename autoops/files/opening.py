@@ -98,25 +98,70 @@ def _bounded(time_ns: int) -> int:
     return max(-_INT64, min(_INT64, time_ns))  # a file may claim the year 500 billion; SQLite counts to 2**63
 
 
+class Descent:
+    """Opens directories below a root, one after the other; the way to those that lie in the same directory is gone once.
+
+    Use as a context manager, and not for long: what is moved away meanwhile is still found where it was.
+    """
+
+    def __init__(self, root: bytes) -> None:
+        self._root = root
+        self._fd = -1  # of the directory that was gone to
+        self._way: list[bytes] | None = None  # to it, None: there is none yet
+        self._met: set[tuple[int, int]] = set()  # on that way, the root and the directory itself too
+
+    def __enter__(self) -> Descent:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+
+    def open(self, path: bytes) -> int:
+        """Return a descriptor of a directory below the root (b"" is the root itself), which the caller closes.
+
+        Raises OSError (ELOOP or ENOTDIR for a link in the way), Loop when the directory is one of its own ancestors.
+        """
+        *way, name = path.split(b"/")
+        if way != self._way:
+            self._go(way)
+        return self._step(name)[0] if path else os.dup(self._fd)
+
+    def _go(self, way: list[bytes]) -> None:
+        self._way = None
+        self._stand(os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))  # the operator named it: it may be a link
+        self._met = {_identity(self._fd)}
+        for component in way:
+            fd, here = self._step(component)
+            self._stand(fd)
+            self._met.add(here)
+        self._way = way
+
+    def _stand(self, fd: int) -> None:
+        left, self._fd = self._fd, fd
+        if left >= 0:
+            os.close(left)
+
+    def _step(self, component: bytes) -> tuple[int, tuple[int, int]]:
+        if component in (b"", b".", b".."):  # no listing has them: somebody wrote them into a registry or a queue
+            raise FileNotFoundError(errno.ENOENT, "no path below a root", component)
+        fd = os.open(component, _DIRECTORY, dir_fd=self._fd)
+        try:
+            here = _identity(fd)
+            if here in self._met:
+                raise Loop(f"{component!r} is one of its own ancestors")
+        except OSError:
+            os.close(fd)
+            raise
+        return fd, here
+
+
 @contextlib.contextmanager
 def directory(root: bytes, path: bytes) -> Iterator[int]:
-    """Open a directory below a root (b"" is the root itself) and yield its descriptor.
-
-    Raises OSError (ELOOP or ENOTDIR for a link in the way), Loop when the directory is one of its own ancestors.
-    """
-    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # the operator named the root: it may be a link
+    """Open a directory below a root and yield its descriptor. Raises what `Descent.open` raises."""
+    with Descent(root) as descent:
+        fd = descent.open(path)
     try:
-        above = {_identity(fd)} if path else set()
-        for component in path.split(b"/") if path else ():
-            if component in (b"", b".", b".."):  # no listing has them: somebody wrote them into a registry or a queue
-                raise FileNotFoundError(errno.ENOENT, "no path below a root", path)
-            below = os.open(component, _DIRECTORY, dir_fd=fd)
-            os.close(fd)
-            fd = below
-            here = _identity(fd)
-            if here in above:
-                raise Loop(f"{path!r} is one of its own ancestors")
-            above.add(here)
         yield fd
     finally:
         os.close(fd)

@@ -19,13 +19,14 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from autoops.files import opening
 from autoops.files.ignore import Ignore
-from autoops.files.listing import Contents, list_directory
+from autoops.files.listing import Contents, Listing, list_directory
 from autoops.files.observe import Rules, Seen, Unreadable, Unsettled, observe
 from autoops.pool import tasks
 
 if TYPE_CHECKING:
     from autoops.store.registry import Registry
 
+_MANY = 1024  # files: 4 ms
 LENGTH = struct.Struct("=I")
 
 
@@ -91,8 +92,25 @@ class Child:
             self._ignore[root] = Ignore(spec.path, spec.patterns, spec.ignore_files)
         return self._ignore[root]
 
-    def list_one(self, task: tasks.List) -> tasks.Listed:
-        """Compare one directory with what is known of it."""
+    def list_some(self, task: tasks.List) -> list[tuple[str, Any]]:
+        """Compare directories with what is known of them, until something was read or many files were looked at."""
+        answers: list[tuple[str, Any]] = []
+        looked_at = 0
+        with opening.Descent(self._setup.roots[task.root].path) as descent:
+            for path in task.paths:
+                self._slot.begin(b"")  # no file of this directory has been touched yet
+                try:
+                    listing = self._listing(task, path, descent)
+                except OSError as error:
+                    answers.append(("error", _told(error)))
+                    continue
+                answers.append(("done", tuple(tasks.listed(listing))))
+                looked_at += listing.same
+                if looked_at > _MANY or listing.seen:
+                    break
+        return answers
+
+    def _listing(self, task: tasks.List, path: bytes, descent: opening.Descent) -> Listing:
         spec = self._setup.roots[task.root]
         own_parent, own_name = opening.parts(spec.own) if spec.own else (b"", None)
 
@@ -100,17 +118,20 @@ class Child:
             left_out = self._ignored(task.root, task.epoch).ignored(path, names, directories)
             return left_out | {own_name} if own_name and path == own_parent else left_out
 
-        listing = list_directory(
-            spec.path,
-            task.path,
-            {} if task.is_bare else self._known.stamps_in(task.root, task.path),
-            self._rules,
-            ignored,
-            contents=self._contents(task),
-            skip=task.skip,
-            progress=self._slot.begin,
-        )
-        return tasks.listed(listing)
+        fd = descent.open(path)
+        try:
+            return list_directory(
+                fd,
+                path,
+                {} if task.is_bare else self._known.stamps_in(task.root, path),
+                self._rules,
+                ignored,
+                contents=self._contents(task, path),
+                skip=task.skip,
+                progress=self._slot.begin,
+            )
+        finally:
+            os.close(fd)
 
     @property
     def _known(self) -> Registry:
@@ -120,10 +141,10 @@ class Child:
             self._registry = Registry.open(Path(self._setup.registry))
         return self._registry
 
-    def _contents(self, task: tasks.List) -> Contents | None:
+    def _contents(self, task: tasks.List, path: bytes) -> Contents | None:
         if not task.rehash:
             return None
-        return {} if task.is_bare else self._known.contents_in(task.root, task.path)
+        return {} if task.is_bare else self._known.contents_in(task.root, path)
 
     def look(self, task: tasks.Look) -> tasks.Looked:
         """Observe some names of one directory."""
@@ -167,13 +188,17 @@ class Child:
         try:
             match kind:
                 case "list":
-                    return "done", tuple(self.list_one(tasks.List(*fields)))
+                    return "done", self.list_some(tasks.List(*fields))
                 case "look":
                     return "done", tuple(self.look(tasks.Look(*fields)))
                 case _:
                     return "done", self.describe(tasks.Describe(*fields))
         except OSError as error:
-            return "error", (type(error).__name__, error.errno or 0, error.strerror or str(error))
+            return "error", _told(error)
+
+
+def _told(error: OSError) -> tuple[str, int, str]:
+    return type(error).__name__, error.errno or 0, error.strerror or str(error)
 
 
 def serve(page: int) -> None:

@@ -160,7 +160,7 @@ class Pool:
 
     def __init__(self, setup: tasks.Setup, *, size: int, idle_s: float, limit_s: float) -> None:
         self._setup = tasks.setup_message(setup)
-        self._size = size
+        self.size = size  # how many children there are at most
         self._idle_s = idle_s
         self._limit_s = limit_s
         self._children: list[_Running] = []
@@ -182,7 +182,7 @@ class Pool:
             self._drop_dead()
         while self._waiting:
             child = min(self._children, key=lambda running: len(running.sent), default=None)
-            if len(self._children) < self._size and (child is None or child.sent):
+            if len(self._children) < self.size and (child is None or child.sent):
                 child = self._start()
             if child is None or not child.has_room(len(self._waiting[0].data)):
                 return
@@ -195,14 +195,14 @@ class Pool:
         SQLite's locks do not survive that (sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
         """
         self._used_s = time.monotonic()
-        while len(self._children) < self._size:
+        while len(self._children) < self.size:
             self._start(forked=forked)
 
     def _start(self, *, forked: bool = False) -> _Running:
         child = _Running(self._setup, forked=forked)
         self._children.append(child)
         if len(self._children) == 1:
-            emit("pool_started", size=self._size)
+            emit("pool_started", size=self.size)
         return child
 
     def _drop_dead(self) -> None:

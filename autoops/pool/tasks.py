@@ -32,10 +32,13 @@ class Setup(NamedTuple):
 
 
 class List(NamedTuple):
-    """Compare one directory with what the registry knows of it; `is_bare`: which is nothing, of any directory."""
+    """Compare directories with what the registry knows of them; `is_bare`: which is nothing, of any directory.
+
+    The answer has ("done", Listed) or ("error", what Failed has) for each, and fewer when that took long enough.
+    """
 
     root: str
-    path: bytes
+    paths: tuple[bytes, ...]
     is_bare: bool
     epoch: int  # grows when an ignore file may have changed
     rehash: bool = False

@@ -18,10 +18,10 @@ from autoops.core.view import Place, Sighting
 from autoops.log import emit
 from autoops.model import JSON, PRIORITY_RETRY, PRIORITY_SCAN, Job, Work, path_key, split_key
 from autoops.pool import asking, tasks
-from autoops.pool.pool import Answer, Done, Failed, Lost, Pool
+from autoops.pool.pool import Failed, Lost, Pool
 from autoops.store.registry import Registry
+from autoops.walk.way import Node, Way
 
-_WINDOW = 48  # directories that are with the pool or answered, but not yet registered
 _DEATHS = 8
 _END = b"\x01"  # after every path below a directory in walk order, before its next sibling
 
@@ -61,18 +61,6 @@ class Taker(Protocol):
 
 
 @dataclass
-class Node:
-    """A directory on the way."""
-
-    path: bytes
-    asked_s: float = 0.0  # when it was submitted, 0.0: not yet
-    answer: Answer | None = None
-    below: list[Node] = field(default_factory=list)  # once it is answered: what is to be walked in it, the last first
-    skip: tuple[bytes, ...] = ()
-    deaths: int = 0  # how often its child died before it touched a file
-
-
-@dataclass
 class Totals:
     """What a scan has met so far."""
 
@@ -100,21 +88,19 @@ class Scan:
 
     def __post_init__(self) -> None:
         self.root, self.top = split_key(self.job.key)
-        self._rehash = bool(self.job.facts.get("rehash"))
         cursor = self.job.facts.get("cursor")
         self._resume = names.to_bytes(cursor) if cursor is not None else None
-        self._is_bare = self.registry.head().sequence == 0
-        self._stack = [Node(self.top)]  # the next directory in walk order is the last
-        self._asked = 0  # directories that are with the pool
         self._batch: list[tuple[float, list[Sighting]]] = []  # what was found together, with the time at which it was asked for
         self._gathered = 0  # files in it
         self._began_s = time.monotonic()
         self._works: list[Work] = []
         self._met: bytes | None = self._resume  # the directory registered last, in walk order
-        self._alive, self._rootless = True, False
+        self._rootless = False
         self.broken = ""  # why it cannot go on
         emit("scan_started", root=self.root, path=self.top)
-        self.pool.start()
+        is_bare = self.registry.head().sequence == 0
+        task = tasks.List(self.root, (self.top,), is_bare, self.epoch, bool(self.job.facts.get("rehash")))
+        self._way = Way(self.pool, task, self._passed)
 
     @property
     def source(self) -> str:
@@ -123,16 +109,16 @@ class Scan:
 
     def advance(self, wait_s: float) -> bool:
         """Do a part of the scan, about one batch; True when it is at its end."""
-        self._submit()
-        self.pool.pump(0 if self._stack and self._stack[-1].answer else wait_s)
-        while self._stack and self._stack[-1].answer and self._gathered < self.commit_files:
-            self._consume(self._stack.pop())
-            self._submit()
-            if not (self._stack and self._stack[-1].answer):
+        self._way.look_ahead()
+        self.pool.pump(0 if self._way.is_answered else wait_s)
+        while self._way.is_answered and self._gathered < self.commit_files:
+            self._consume(self._way.next())
+            self._way.look_ahead()
+            if not self._way.is_answered:
                 self.pool.pump(0)
         if max(self._gathered, len(self._works)) >= self.commit_files:
             self.flush()
-        if self._stack:
+        if not self._way.is_over:
             return False
         if not self._rootless and not self.broken:
             self._miss_until(self.top + _END if self.top else None)
@@ -142,7 +128,7 @@ class Scan:
 
     def stop(self) -> None:
         """Forget the answers that are still to come."""
-        self._alive = False
+        self._way.leave()
 
     def flush(self) -> None:
         """Register what has been gathered, and say how far the scan is."""
@@ -170,36 +156,11 @@ class Scan:
 
     # the way
 
-    def _submit(self) -> None:
-        """Keep the pool busy with the directories that the walk will come to next, below those that are answered too."""
-        if self._asked > _WINDOW // 2:
-            return  # busy enough; to look ahead for each single directory would cost more than to read it
-        ahead = self._stack[-_WINDOW:]
-        for _ in range(_WINDOW):
-            if not ahead:
-                break
-            node = ahead.pop()
-            ahead += node.below[-_WINDOW:]
-            if not node.asked_s:
-                node.asked_s = time.monotonic()
-                self._ask(node)
-
-    def _ask(self, node: Node) -> None:
-        def then(answer: Answer) -> None:
-            self._asked -= 1
-            if self._alive:
-                node.answer = answer
-                if isinstance(answer, Done):
-                    node.below = self._below(node.path, tasks.Listed(*answer.result).directories)
-
-        self._asked += 1
-        self.pool.submit(tasks.List(self.root, node.path, self._is_bare, self.epoch, self._rehash, node.skip), then)
-
     def _consume(self, node: Node) -> None:
         match node.answer:
-            case Done(_, result):
-                self._take(node.path, node.asked_s, tasks.Listed(*result))
-                self._stack += node.below
+            case tasks.Listed() as listed:
+                self._take(node.path, node.asked_s, listed)
+                self._way.put(node.below)
             case Failed(_, kind, number, reason):
                 self._failed(node.path, kind, number, reason)
             case Lost(_, culprit, reason):
@@ -221,12 +182,6 @@ class Scan:
                 Work("path", path_key(self.root, prefix + name), PRIORITY_RETRY, {"sample": list(sample)}, wait_s)
                 for name, sample, wait_s in listed.unsettled
             ]
-
-    def _below(self, path: bytes, names_there: Sequence[bytes]) -> list[Node]:
-        """Return what is to be walked in a directory, the last first."""
-        prefix = path + b"/" if path else b""
-        below = [prefix + name for name in names_there]
-        return [Node(directory) for directory in reversed(below) if not self._passed(directory)]
 
     def _gather(self, found: list[Sighting], asked_s: float) -> None:
         self._batch.append((asked_s, found))
@@ -284,12 +239,12 @@ class Scan:
         if culprit:
             prefix = node.path + b"/" if node.path else b""
             self._works.append(Work("path", path_key(self.root, prefix + culprit), PRIORITY_RETRY))
-            self._stack.append(Node(node.path, skip=(*node.skip, culprit)))
+            self._way.put([Node(node.path, alone=True, skip=(*node.skip, culprit))])
         elif node.deaths + 1 < _DEATHS:
-            self._stack.append(Node(node.path, skip=node.skip, deaths=node.deaths + 1))
+            self._way.put([Node(node.path, alone=True, skip=node.skip, deaths=node.deaths + 1)])
         elif node.path == self.top:
             self.broken = reason
-            self._stack.clear()
+            self._way.leave()
         else:
             self._failed(node.path, "Lost", 0, reason)
             self._works.append(Work("scan", path_key(self.root, node.path), PRIORITY_SCAN))

@@ -8,10 +8,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from running import Suite
+
+from autoops import config as configuration
+from autoops.pool import asking
+from autoops.pool.pool import Pool
+from autoops.pool.tasks import List, Listed
+from autoops.walk.way import Node, Way
 
 Make = Callable[..., Suite]
 
@@ -67,6 +74,42 @@ def test_a_child_that_is_frozen_costs_its_file_an_attempt_and_no_more(make_suite
     assert [event["reason"] for event in suite.events("worker") if event["event"] == "child_killed"] == ["took longer than 0.5 s"]
 
 
+def test_of_directories_that_were_given_to_a_child_together_none_is_lost_with_it(make_suite: Make) -> None:
+    suite = make_suite()
+    paths = [b"", *(b"d%02d" % number for number in range(30))]
+    for path in paths:
+        (suite.root / os.fsdecode(path)).mkdir(exist_ok=True)
+        (suite.root / os.fsdecode(path) / "f").write_text(f"{path!r}\n")
+    suite.once()
+    (suite.root / "d11" / "f").write_text("another one\n")
+    setup = asking.setup_of(configuration.load(suite.config), suite.state)
+    with closing(Pool(setup._replace(settle_s=0.0), size=1, idle_s=60, limit_s=60)) as pool:
+        way = Way(pool, List("tree", (b"",), False, 1), lambda _: False)
+        met = {node.path: node.answer for node in walked(way, pool, most=1)}
+        (child,) = map(int, Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split())
+        os.kill(child, signal.SIGSTOP)
+        way.look_ahead()  # hands out the directories below the root
+        os.kill(child, signal.SIGKILL)
+        met |= {node.path: node.answer for node in walked(way, pool, most=100)}
+    assert list(met) == paths and all(isinstance(answer, Listed) for answer in met.values())
+    assert {path: answer.same for path, answer in met.items()} == {path: int(path != b"d11") for path in paths}
+    assert [name for name, *_ in met[b"d11"].seen] == [b"f"]
+    suite.once()
+
+
+def walked(way: Way, pool: Pool, most: int) -> Iterator[Node]:
+    """Walk so many directories, and yield them."""
+    for _ in range(most):
+        while not (way.is_over or way.is_answered):
+            way.look_ahead()
+            pool.pump(1)
+        if way.is_over:
+            return
+        node = way.next()
+        way.put(node.below)
+        yield node
+
+
 def test_the_pool_ends_when_there_is_nothing_to_do_and_comes_back_with_the_work(make_suite: Make) -> None:
     suite = make_suite(tables={"worker": {"pool_idle_s": 0.2}})
     suite.start()
@@ -91,10 +134,10 @@ children = [child.process.pid for child in pool._children]
 def look():
     answers = []
     for _ in range(4):
-        pool.submit(List("r", b"", True, 1), answers.append)
+        pool.submit(List("r", (b"",), True, 1), answers.append)
     while len(answers) < 4:
         pool.pump(1)
-    assert all(isinstance(one, Done) and len(one.result[1]) == 1 for one in answers), answers
+    assert all(isinstance(one, Done) and len(one.result[0][1][1]) == 1 for one in answers), answers
 
 look()
 print(json.dumps({pid: sorted(os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")) for pid in children}))
