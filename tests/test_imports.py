@@ -18,7 +18,7 @@ PACKAGE = Path(autoops.__file__).parent
 
 VOCABULARY = {"errors", "model", "names", "trace", "clock", "acting", "journal", "log", "state", "config"}
 SHARED = {"store", "files", "describe", "runtime", "pool", "units", "walk"}
-ROOMS = {"watch", "work", "catalog", "prove", "window", "health", "reconcile", "replica", "tail", "backup"}
+ROOMS = {"watch", "work", "catalog", "prove", "window", "health", "reconcile", "replica", "tail", "backup", "alert"}
 MAY_KNOW: dict[str, set[str]] = {
     "core": set(),
     "store": {"core"},
@@ -38,6 +38,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "window": {"core", *SHARED, "prove"},  # what an operator edited is admitted when it proves itself
     "backup": {"core", *SHARED, "prove", "window"},  # to put a registry in another's place is what a window does too
     "work": {"core", *SHARED, "window"},
+    "alert": {"core", *SHARED},
     "cli": {"core", *SHARED, *ROOMS},
     "__main__": {"cli"},
 }
@@ -45,6 +46,7 @@ MAY_KNOW: dict[str, set[str]] = {
 BESIDES = {("files", "autoops.describe.sniff")}
 
 DOORS: dict[str, tuple[str, ...]] = {
+    "apprise": ("alert/relay.py",),
     "cryptography": ("core/signing.py",),
     "fastjsonschema": ("core/schema.py",),
     "imagesize": ("describe/",),

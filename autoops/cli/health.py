@@ -13,12 +13,12 @@ import typer
 from autoops import journal, log, names
 from autoops.cli.options import ConfigOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say
+from autoops.core.drift import UNIT_FAILED
 from autoops.core.ledger import Head, utc
 from autoops.errors import CannotTell
 from autoops.health import report
 from autoops.health.result import Level
 from autoops.health.run import run
-from autoops.health.services import UNIT_FAILED
 from autoops.health.sources import Settings
 from autoops.model import JSON
 from autoops.prove import verify as proofs
