@@ -10,8 +10,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from autoops import log
-from autoops.alert import emergency
-from autoops.alert.channels import channels_of, receivers_of
+from autoops.alert import emergency, mask, relay
+from autoops.alert.channels import Channel, channels_of, receivers_of
 from autoops.alert.decide import Rules
 from autoops.alert.inhibit import KNOWN, Inhibition
 from autoops.alert.rhythm import Rhythm
@@ -20,8 +20,9 @@ from autoops.alert.signal import Signal, of_check, of_finding
 from autoops.cli.context import Context
 from autoops.config import Config
 from autoops.config.schema import DAYS
-from autoops.errors import StorageError
+from autoops.errors import ConfigError, StorageError
 from autoops.health import run as checks
+from autoops.health.result import Level, Result
 from autoops.health.sources import Settings as HealthSettings
 from autoops.store.database import Database
 from autoops.store.findings import Findings
@@ -98,3 +99,22 @@ def _stamp(context: Context) -> Path:
     """Return the file with the time of the last delivery without the store: where no full disk reaches, if systemd gave us that."""
     given = os.environ.get("RUNTIME_DIRECTORY")
     return (Path(given.split(":")[0]) if given else context.state.queue_db.parent) / "alerts.emergency"
+
+
+def check_channels(context: Context) -> list[Result]:
+    """Return what is wrong with each channel, as far as that can be told without sending anything."""
+    try:
+        channels = settings_of(context.running_config()).channels
+    except ConfigError:  # which has a check of its own
+        return []
+    if not channels:
+        return [Result("channels", Level.OK, "none: nobody is told of anything ([[channel]])")]
+    return [_judged(one) for one in channels]
+
+
+def _judged(channel: Channel) -> Result:
+    name = f"channel {channel.name}"
+    fault = channel.fault or (relay.flaw(channel.url) if channel.kind == "apprise" else "")
+    if fault:
+        return Result(name, Level.WARNING, mask.masked(fault, channel.secrets), remedy="RUNBOOK, 'Alerts'")
+    return Result(name, Level.OK, f"{channel.kind}, {mask.shown(channel.url)}; autoops alerts test {channel.name} tries it")

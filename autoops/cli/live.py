@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from autoops import names
 from autoops.cli.context import Context, is_terminal
+from autoops.cli.minutely import Alerts
 from autoops.cli.output import say
 from autoops.core.canonical import parse
 from autoops.core.ledger import Head
@@ -124,13 +125,17 @@ def run_suite(context: Context) -> int:
     logs = context.state.directory / "log"
     logs.mkdir(mode=0o700, exist_ok=True)
     with Signals() as signals:
-        services = ("worker", "watcher", "tailer", "shipper", *(("catalog",) if context.config().catalog_tables else ()))
+        config = context.config()
+        services = ("worker", "watcher", "tailer", "shipper", *(("catalog",) if config.catalog_tables else ()))
         children = {name: _start(context, name, logs / f"{name}.log") for name in services}
+        alerts = Alerts(context, logs / "alerts.log") if config.channels else None
         eyes = Eyes(context)
         try:
             with _view(context, logs) as show:
-                stopped = _watch(eyes, children, signals, show)
+                stopped = _watch(eyes, children, signals, show, alerts)
         finally:
+            if alerts:
+                alerts.close()
             eyes.close()
             _end(children)
     failed = [name for name, child in children.items() if child.returncode]
@@ -141,11 +146,13 @@ def run_suite(context: Context) -> int:
     return 0
 
 
-def _watch(eyes: Eyes, children: dict[str, subprocess.Popen[bytes]], signals: Signals, show: Show) -> bool:
+def _watch(eyes: Eyes, children: dict[str, subprocess.Popen[bytes]], signals: Signals, show: Show, alerts: Alerts | None) -> bool:
     """Show how things stand until a signal (True) or the end of a child (False)."""
     while all(child.poll() is None for child in children.values()):
         with contextlib.suppress(AutoopsError):  # a reader may meet a locked or paused database; the next look will not
             show(eyes.look())
+        if alerts:
+            alerts.tick()
         select.select([signals.fileno()], [], [], _REFRESH_S)
         if signals.take():
             return True
