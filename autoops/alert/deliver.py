@@ -88,6 +88,7 @@ class Deliverer:
     def __init__(self, outbox: Outbox, channels: Sequence[Channel], retry: Retry, compose: Compose) -> None:
         self._outbox, self._channels, self._retry, self._compose = outbox, channels, retry, compose
         self._flights: dict[str, _Flight] = {}
+        self._failed: set[str] = set()  # channels that took something not; whatever waits for them is left to a later run
 
     def pump(self) -> bool:
         """Take in what has ended, and send what is due; return whether anything is on its way. Raises StorageError."""
@@ -99,7 +100,7 @@ class Deliverer:
                 del self._flights[name]
                 self._settle(flight.claim, wrong)
         for channel in self._channels:
-            if channel.name not in self._flights:
+            if channel.name not in self._flights and channel.name not in self._failed:
                 lease_s = channel.timeout_s + _GRACE_S + _LEASE_S
                 claim = self._outbox.claim(channel.name, lease_s, int(time.time()), self._retry.longest_s)
                 if claim:
@@ -111,6 +112,7 @@ class Deliverer:
         if not held:
             log.emit("lease_lost", kind="message", path=claim.channel)
         elif wrong:
+            self._failed.add(claim.channel)
             log.emit("delivery_failed", channel=claim.channel, message=claim.id, attempt=claim.attempt, reason=wrong)
         else:
             log.emit("message_delivered", channel=claim.channel, message=claim.id, severity=claim.severity)
