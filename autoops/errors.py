@@ -82,6 +82,18 @@ class FindingUnknown(NotFound):
     hint = "autoops findings lists those that stand; with --closed, the others"
 
 
+class AlertUnknown(NotFound):
+    """No alert has a fingerprint that begins with {what}, or several have."""
+
+    hint = "autoops alerts list shows those that stand; with --resolved, the others"
+
+
+class SilenceUnknown(NotFound):
+    """No silence in force has the number {what}."""
+
+    hint = "autoops alerts list --silences shows those in force"
+
+
 class RootUnknown(NotFound):
     """No root answers to {what}."""
 
@@ -150,6 +162,18 @@ class AnotherWorker(Refused):
     """Refused: another worker runs on {state} (process {pid})."""
 
     hint = "one state directory has one worker; stop the other one, or use another --state"
+
+
+class ChannelUnknown(UsageError):
+    """No channel is called {name}."""
+
+    hint = "the channels that are declared: {known}; a [[channel]] table of the configuration declares one"
+
+
+class NotDelivered(AutoopsError):
+    """Nothing was delivered to {channel}: {why}"""
+
+    hint = "autoops doctor looks at the channels; RUNBOOK, 'A channel is dead'"
 
 
 class CatalogUnknown(UsageError):

@@ -86,6 +86,12 @@ EVENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "archived": ("info", ("archive", "snapshot", "added_bytes")),
     "archive_failed": ("error", ("reason",)),
     "unit_failed": ("error", ("unit", "result")),
+    "alert_fired": ("warning", ("fingerprint", "name", "severity")),
+    "alert_resolved": ("info", ("fingerprint", "name")),
+    "message_delivered": ("info", ("channel", "message", "severity")),
+    "delivery_failed": ("warning", ("channel", "message", "attempt", "reason")),
+    "alerts_without_store": ("error", ("reason",)),
+    "stamp_failed": ("warning", ("file", "reason")),
 }
 
 _STRICT = "PYTEST_VERSION" in os.environ or os.environ.get("AUTOOPS_STRICT_EVENTS") == "1"

@@ -40,6 +40,10 @@ POINTS: tuple[str, ...] = (
     "segment:packed",
     "segment:dropped",
     "segment:unpacked",
+    "alert:enqueued",
+    "outbox:claimed",
+    "outbox:delivered",
+    "outbox:settled",
 )
 
 _armed = os.environ.get("AUTOOPS_TRACE", "").removeprefix("freeze:")

@@ -18,7 +18,7 @@ PACKAGE = Path(autoops.__file__).parent
 
 VOCABULARY = {"errors", "model", "names", "trace", "clock", "acting", "journal", "log", "state", "config"}
 SHARED = {"store", "files", "describe", "runtime", "pool", "units", "walk"}
-ROOMS = {"watch", "work", "catalog", "prove", "window", "health", "reconcile", "replica", "tail", "backup"}
+ROOMS = {"watch", "work", "catalog", "prove", "window", "health", "reconcile", "replica", "tail", "backup", "alert"}
 MAY_KNOW: dict[str, set[str]] = {
     "core": set(),
     "store": {"core"},
@@ -39,6 +39,7 @@ MAY_KNOW: dict[str, set[str]] = {
     # to put a registry in another's place is what a window does too; a drill compares as replicas are compared
     "backup": {"core", *SHARED, "prove", "window", "replica"},
     "work": {"core", *SHARED, "window"},
+    "alert": {"core", *SHARED},
     "cli": {"core", *SHARED, *ROOMS},
     "__main__": {"cli"},
 }
@@ -46,6 +47,7 @@ MAY_KNOW: dict[str, set[str]] = {
 BESIDES = {("files", "autoops.describe.sniff")}
 
 DOORS: dict[str, tuple[str, ...]] = {
+    "apprise": ("alert/relay.py",),
     "cryptography": ("core/signing.py",),
     "fastjsonschema": ("core/schema.py",),
     "imagesize": ("describe/",),

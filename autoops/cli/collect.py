@@ -12,6 +12,7 @@ import io
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tarfile
@@ -33,7 +34,7 @@ from autoops.cli.options import ConfigOption, StateOption, context
 from autoops.cli.output import say
 from autoops.core.catalog import METADATA
 from autoops.core.ledger import utc
-from autoops.core.redact import redact
+from autoops.core.redact import REMOVED, redact
 from autoops.errors import AutoopsError, NotWritten, Refused
 from autoops.health import doctor, host, report
 from autoops.health import run as checks
@@ -93,7 +94,10 @@ def parts(ctx: Context) -> Iterator[Part]:
     yield "coverage.json", lambda: _json(_from_queue(ctx, lambda db: gap_facts(Gaps(db).history(_LISTED))))
     yield "queue.json", lambda: _json(_from_queue(ctx, _jobs))
     yield "configuration.toml", lambda: configuration.as_toml(ctx.running_config())
-    yield "configuration-file.toml", lambda: (ctx.config_file or configuration.DEFAULT_FILE).read_text(errors="replace")
+    yield (
+        "configuration-file.toml",
+        lambda: _without_addresses((ctx.config_file or configuration.DEFAULT_FILE).read_text(errors="replace")),
+    )
     yield "catalogs.json", lambda: _json(catalog.status_facts(ctx))
     for name in _declared(ctx):
         yield f"catalogs/{name}.json", functools.partial(_metadata, ctx, name)
@@ -102,6 +106,11 @@ def parts(ctx: Context) -> Iterator[Part]:
     yield "journal.txt", _journal
     for path in sorted((ctx.state.directory / "log").glob("*.log")):
         yield f"log/{path.name}", functools.partial(_end_of, path)
+
+
+def _without_addresses(text: str) -> str:
+    """Return a configuration file without the addresses of channels, any part of which may be a key."""
+    return re.sub(r"(?m)^(.*\burl\b[^=\n]*=).*$", rf'\1 "{REMOVED}"', text)
 
 
 def write(path: Path, found: Iterator[Part], at_s: int) -> list[tuple[str, str]]:

@@ -13,12 +13,12 @@ import typer
 from autoops import journal, log, names
 from autoops.cli.options import ConfigOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say
+from autoops.core.drift import UNIT_FAILED
 from autoops.core.ledger import Head, utc
 from autoops.errors import CannotTell
 from autoops.health import report
 from autoops.health.result import Level
 from autoops.health.run import run
-from autoops.health.services import UNIT_FAILED
 from autoops.health.sources import Settings
 from autoops.model import JSON
 from autoops.prove import verify as proofs
@@ -57,10 +57,12 @@ def health(
 
 def doctor(state: StateOption = None, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Check what autoops stands on: permissions, sandbox, databases, key, clock, limits. 0 good, 1 wrong, 3 cannot tell."""
+    from autoops.cli.alerting import check_channels
     from autoops.health import doctor as examination
 
     ctx = context(state, config)
     results = examination.run(Settings(ctx.state, ctx.running_config, validate))
+    results += check_channels(ctx)
     code = examination.exit_code(results)
     if json:
         as_json({**report.as_facts(results, utc(time.time())), "code": code})

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "inspect": ("list", "show", "explain", "export", "queue-status"),
     "coverage": ("coverage",),
     "findings": ("findings",),
+    "alerts": ("alerts",),
     "reconcile": ("reconcile",),
     "status": ("status",),
     "trust": ("validate-registry", "verify", "submit", "rollback"),

@@ -27,6 +27,7 @@ class Round(NamedTuple):
     name: str
     interval_s: float  # from one end to the next beginning; 0: never
     good: tuple[int, ...]  # the exit codes that are no failure of the program
+    in_window: bool = False  # also in a maintenance window
 
 
 def due_s(interval_s: float, last_s: float | None, began_s: float) -> float:
@@ -56,7 +57,7 @@ class Rounds:
         failed = []
         for one in self._rounds:
             child = self.running.get(one.name)
-            if child is None and now_s >= self._due_s[one.name] and not maintenance.is_set(self._state.flag):
+            if child is None and now_s >= self._due_s[one.name] and (one.in_window or not maintenance.is_set(self._state.flag)):
                 self.running[one.name] = self._start(one.name)
             elif child is not None and child.poll() is not None:
                 failed += self._ended(one, child.returncode, now_s)

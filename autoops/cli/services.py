@@ -153,6 +153,14 @@ def run_drill(context: Context) -> int:
     return 1 if hold(context).fault else 0
 
 
+def run_alerts(context: Context) -> int:
+    """Tell the configured channels of what is wrong, once. Raises ConfigError, StorageError."""
+    from autoops.cli.alerting import run_once
+
+    configure_log(context.running_config(), "autoops-alerts")
+    return run_once(context)
+
+
 def _be_modest(context: Context, program: str) -> None:
     configure_log(context.running_config(), program)
     os.nice(_NICE)

@@ -17,15 +17,18 @@ from autoops.config.check import Fault, Where, find_lines, key_of, parse
 from autoops.config.edit import quoted
 from autoops.config.roots import check_roots, state_below
 from autoops.config.schema import (
+    AlertsConfig,
     ArchiveConfig,
     BackupConfig,
     CatalogConfig,
     CatalogsConfig,
+    ChannelConfig,
     CheckpointConfig,
     ClassConfig,
     Config,
     DescribeConfig,
     DrillConfig,
+    InhibitConfig,
     LogConfig,
     QueueConfig,
     ReconcileConfig,
@@ -40,15 +43,18 @@ from autoops.config.schema import (
 from autoops.errors import ConfigError
 
 __all__ = [
+    "AlertsConfig",
     "ArchiveConfig",
     "BackupConfig",
     "CatalogConfig",
     "CatalogsConfig",
+    "ChannelConfig",
     "CheckpointConfig",
     "ClassConfig",
     "Config",
     "DescribeConfig",
     "DrillConfig",
+    "InhibitConfig",
     "LogConfig",
     "QueueConfig",
     "ReconcileConfig",
@@ -128,6 +134,7 @@ def _contradictions(config: Config, raw: bytes) -> Iterator[Fault]:
             yield Fault(line, "class.rule", f"{table.rule!r} is a rule already, in line {rules[table.rule]}")
         rules.setdefault(table.rule, line)
     yield from _unlike(config, lines)
+    yield from _alert_contradictions(config, lines)
     yield from _catalog_contradictions(config.catalog_tables, lines)
     queue = config.queue
     if queue.backoff_first_s > queue.backoff_max_s:
@@ -138,6 +145,7 @@ def _contradictions(config: Config, raw: bytes) -> Iterator[Fault]:
 def _unlike(config: Config, lines: dict[Where, int]) -> Iterator[Fault]:
     """Yield checkpoints and replicas of one name, and checkpoints that name no provider, or several."""
     named = {"replica": [one.name for one in config.replicas], "checkpoint": [one.name for one in config.checkpoints]}
+    named["channel"] = [one.name for one in config.channels]
     for kind, texts in named.items():
         seen: dict[str, int] = {}
         for number, name in enumerate(texts):
@@ -150,6 +158,23 @@ def _unlike(config: Config, lines: dict[Where, int]) -> Iterator[Fault]:
         if len(given) != 1:
             said = f"there are {' and '.join(given)}" if given else "there is none"
             yield Fault(lines.get(("checkpoint", number), 1), "checkpoint", f"needs one of command, export and url; {said}")
+
+
+def _alert_contradictions(config: Config, lines: Mapping[Where, int]) -> Iterator[Fault]:
+    """Yield thresholds that make no sense, and channels without an address, or with two."""
+    alerts = config.alerts
+    for low, high in (("warning_seen", "warning_of"), ("retry_first_s", "retry_max_s"), ("dead_after_s", "give_up_s")):
+        if getattr(alerts, low) > getattr(alerts, high):
+            line = lines.get(("alerts", high), lines.get(("alerts", low), 1))
+            yield Fault(line, f"alerts.{high}", f"must not be below {low}, which is {getattr(alerts, low)}")
+    for number, one in enumerate(config.channels):
+        line = lines.get(("channel", number, "name"), 1)
+        if bool(one.url) == bool(one.url_credential):
+            yield Fault(line, "channel.url", "one of url and url_credential says where it goes, and not both")
+        if one.kind == "alertmanager" and one.url and not one.url.startswith(("http://", "https://", _HIDDEN)):
+            yield Fault(line, "channel.url", 'of kind "alertmanager" must begin with http:// or https://')
+        if not one.severities:
+            yield Fault(line, "channel.severities", "is empty: the channel would hear nothing")
 
 
 def _catalog_contradictions(tables: Sequence[CatalogConfig], lines: Mapping[Where, int]) -> Iterator[Fault]:
@@ -171,20 +196,27 @@ def _doubles(paths: Iterable[bytes]) -> set[bytes]:
     return {path for path in paths if path in seen or seen.add(path)}  # type: ignore[func-returns-value]
 
 
-def as_toml(config: Config) -> str:
-    """Return the configuration as a file with every key in it, but for names that the path implies."""
+def as_toml(config: Config, *, secrets: bool = False) -> str:
+    """Return the configuration as a file with every key in it, but for names that the path implies, and without secrets."""
     blocks = []
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         header = f"[[{key_of(field)}]]" if isinstance(value, tuple) else f"[{key_of(field)}]"
         for table in value if isinstance(value, tuple) else (value,):
             lines = [
-                f"{key_of(each)} = {_toml(getattr(table, each.name), each.name)}"
+                f"{key_of(each)} = {_toml(_HIDDEN if _hides(table, each, secrets) else getattr(table, each.name), each.name)}"
                 for each in dataclasses.fields(table)
                 if not (each.name == "name" and table == dataclasses.replace(table, name=""))
             ]
             blocks.append("\n".join([header, *lines]) + "\n")
     return "\n".join(blocks)
+
+
+_HIDDEN = "removed://secret"  # it is an address, so that the file is a good one
+
+
+def _hides(table: Any, field: dataclasses.Field[Any], secrets: bool) -> bool:
+    return not secrets and bool(field.metadata["secret"]) and bool(getattr(table, field.name))
 
 
 def _toml(value: Any, key: str) -> str:

@@ -174,7 +174,7 @@ class Checker:
         if choices and value not in choices:
             self._fault(where, f"must be one of {', '.join(choices)}; got {value!r}{did_you_mean(value, choices)}")
         elif check and (wrong := check(value)):
-            self._fault(where, f"{wrong}; got {value!r}")
+            self._fault(where, wrong if field.metadata["secret"] else f"{wrong}; got {value!r}")
 
     def _unknown_hint(self, unknown: str, known: tuple[str, ...]) -> str:
         near = did_you_mean(unknown, known)

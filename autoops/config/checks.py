@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import zoneinfo
 
 _HOURS = re.compile(r"((?:[01]\d|2[0-3]):[0-5]\d)-((?:[01]\d|2[0-3]):[0-5]\d)")
 _CATALOG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -80,3 +81,28 @@ def url(text: str) -> str:
 def directory(text: str) -> str:
     """Check a directory, if one is named."""
     return "" if not text or text.startswith("/") else "must be an absolute path, or empty"
+
+
+def time_zone(text: str) -> str:
+    """Check a time zone, if one is named."""
+    try:
+        zoneinfo.ZoneInfo(text or "UTC")
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a directory of zones
+        return "must be a time zone such as Europe/Berlin, or empty"
+    return ""
+
+
+def channel_url(text: str) -> str:
+    """Check the address of a channel, if it stands here. What is wrong must not repeat it: it is a secret."""
+    return "" if not text or (text.isprintable() and re.match(r"[a-z][a-z0-9+.-]*://\S", text)) else "must be an address"
+
+
+def credential(text: str) -> str:
+    """Check the name of a credential, or the path of a file, if one is named."""
+    good = not text or (text.startswith("/") and text.isprintable()) or _CATALOG_NAME.fullmatch(text)
+    return "" if good else "must be an absolute path, or letters, digits, '.', '_' and '-'"
+
+
+def alert_pattern(text: str) -> str:
+    """Check a glob of alerts."""
+    return "" if text.count(":") >= 2 and text.isprintable() else "must be a glob of source:name:subject, such as health:queue:*"

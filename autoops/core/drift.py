@@ -22,6 +22,20 @@ ROLLED_BACK, REGISTRY_EDITED, QUARANTINED = "rolled_back", "registry_edited", "q
 HOLDING = (MASS_MISSING, MASS_RETIRED, QUARANTINED, ROLLED_BACK)  # something is not done while these stand, until they are released
 LEDGER_FORKED, LEDGER_UNSHIPPED = "ledger_forked", "ledger_unshipped"
 DRILL_FAILED = "drill_failed"
+UNIT_FAILED = "unit_failed"
+
+# a whole tree, or a whole service, is not looked after; a content is gone; what proves the rest does not prove itself
+GRAVE = (
+    ROOT_REPLACED,
+    MASS_MISSING,
+    UNIT_FAILED,
+    "corrupt",
+    REGISTRY_EDITED,
+    "ledger_broken",
+    "checkpoint_mismatch",
+    LEDGER_FORKED,
+    DRILL_FAILED,
+)
 
 Repair = Literal["look", "build", ""]  # a job that looks at the path again; a job that builds a catalog; none
 

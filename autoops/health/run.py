@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from autoops.config import DrillConfig, ScrubConfig
+from autoops.core.drift import UNIT_FAILED
 from autoops.core.spoken import counted
 from autoops.errors import AutoopsError, CannotTell, ConfigError, StorageBusy, StorageError
 from autoops.files.last import recall
@@ -257,15 +258,15 @@ def guarded(name: str, check: Check, sources: Sources) -> Result:
 
 
 def _close_recovered(sources: Sources) -> None:
-    failures = Findings(sources.queue_db).list(services.UNIT_FAILED)
+    failures = Findings(sources.queue_db).list(UNIT_FAILED)
     if not failures:
         return
     well = services.recovered(failures, list(_asked(sources)), sources.beats.values(), systemd.own_unit())
     if well:
         with Database.open(sources.state.queue_db, QUEUE, guard=True, busy_s=BUSY_S) as database:
-            Findings(database).close([(services.UNIT_FAILED, subject) for subject in well], int(time.time()))
+            Findings(database).close([(UNIT_FAILED, subject) for subject in well], int(time.time()))
         for subject in well:
-            emit("finding_closed", kind=services.UNIT_FAILED, path=subject)
+            emit("finding_closed", kind=UNIT_FAILED, path=subject)
 
 
 def _asked(sources: Sources) -> Iterator[systemd.Shown]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from autoops.core.drift import DRILL_FAILED, LEDGER_FORKED, MASS_MISSING, REGISTRY_EDITED, ROOT_REPLACED
+from autoops.core.drift import GRAVE
 from autoops.core.spoken import counted
 from autoops.health.limits import (
     BEHIND_S_CRITICAL,
@@ -27,20 +27,7 @@ from autoops.store.records import Behind
 from autoops.store.samples import Percentiles
 from autoops.units.systemd import Shown
 
-UNIT_FAILED = "unit_failed"
 HEALTH_UNIT = "autoops-health.service"
-# a whole tree, or a whole service, is not looked after; a content is gone; what proves the rest does not prove itself
-_GRAVE = (
-    ROOT_REPLACED,
-    MASS_MISSING,
-    UNIT_FAILED,
-    "corrupt",
-    REGISTRY_EDITED,
-    "ledger_broken",
-    "checkpoint_mismatch",
-    LEDGER_FORKED,
-    DRILL_FAILED,
-)
 _NAMED = 3  # so many are named in a sentence
 
 
@@ -131,7 +118,7 @@ def findings(counts: Mapping[str, int]) -> Result:
     figures = (Figure("findings", total, "", 1, None),)
     if not total:
         return Result("findings", Level.OK, "none", figures)
-    level = Level.CRITICAL if any(counts.get(kind) for kind in _GRAVE) else Level.WARNING
+    level = Level.CRITICAL if any(counts.get(kind) for kind in GRAVE) else Level.WARNING
     said = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     return Result("findings", level, said, figures, "autoops findings; RUNBOOK has an entry for each")
 

@@ -140,6 +140,11 @@ class Findings:
 
     # reading
 
+    def mark(self) -> int:
+        """Return a number that is another one when a finding has come or gone."""
+        row = self._db.one("SELECT max(id) FROM finding_event")
+        return int(row[0] or 0) if row else 0
+
     def history(self, number: int) -> list[Step]:
         """Return what became of a finding, the newest hundred steps, in order."""
         rows = self._db.query(

@@ -168,3 +168,96 @@ CREATE TABLE dry_run (
     times INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (root, path, action)
 ) STRICT, WITHOUT ROWID;
+
+-- One trouble that somebody is to hear of, whoever found it; the fingerprint is that of (source, name, subject), and one row is one
+-- episode of it: when it comes back, it begins anew.
+--   pending   seen, but in too few of the last evaluations: `seen` has a bit for each of them, the lowest for the last
+--   firing    it stands. To be told (again) at due_s; `told`: the channels that were, a JSON array
+--   resolved  it stands no more. due_s: when those who were told hear of that, NULL: they have, or nobody was told
+-- `reason`: why it was last told, or not.
+CREATE TABLE alert (
+    fingerprint TEXT PRIMARY KEY,
+    source TEXT NOT NULL,
+    name TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    severity TEXT NOT NULL CHECK (severity IN ('critical', 'warning', 'info')),
+    summary TEXT NOT NULL,
+    evidence TEXT NOT NULL, -- a JSON object
+    runbook TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'firing', 'resolved')),
+    seen INTEGER NOT NULL,
+    since_s INTEGER NOT NULL,
+    fired_s INTEGER,
+    resolved_s INTEGER,
+    due_s INTEGER,
+    first_told_s INTEGER,
+    told TEXT NOT NULL DEFAULT '[]',
+    escalated_s INTEGER,
+    acked_s INTEGER,
+    acked_by TEXT NOT NULL DEFAULT '',
+    acked_severity TEXT NOT NULL DEFAULT '',
+    reason TEXT NOT NULL,
+    decided_s INTEGER NOT NULL,
+    CHECK (CASE state
+        WHEN 'pending' THEN fired_s IS NULL AND resolved_s IS NULL
+        WHEN 'firing' THEN fired_s IS NOT NULL AND resolved_s IS NULL AND due_s IS NOT NULL
+        ELSE resolved_s IS NOT NULL END)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX alert_standing ON alert (state) WHERE state <> 'resolved';
+CREATE INDEX alert_resolved ON alert (resolved_s) WHERE state = 'resolved';
+
+-- What a person wants to hear nothing of for a while.
+CREATE TABLE silence (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    pattern TEXT NOT NULL, -- a fingerprint, or a glob of source:name:subject
+    since_s INTEGER NOT NULL,
+    until_s INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    why TEXT NOT NULL
+) STRICT;
+
+-- One message to one channel: what it tells are its items, so that what comes while it waits joins it.
+--   queued   to be claimed once due_s has come; one for each (channel, severity)
+--   sending  claimed by a process until lease_ns (CLOCK_BOOTTIME of owner_boot)
+--   sent     it was taken
+--   dead     given up because of `error`
+-- Removed is a message that failed while another one was queued: its items are that one's.
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    channel TEXT NOT NULL,
+    severity TEXT NOT NULL CHECK (severity IN ('critical', 'warning', 'info')),
+    state TEXT NOT NULL CHECK (state IN ('queued', 'sending', 'sent', 'dead')),
+    made_s INTEGER NOT NULL, -- of its newest item
+    due_s INTEGER NOT NULL,
+    attempt INTEGER NOT NULL DEFAULT 0, -- the fence: one more with each claim
+    owner_boot TEXT,
+    owner_pid INTEGER,
+    owner_start INTEGER,
+    claimed_ns INTEGER,
+    lease_ns INTEGER,
+    error TEXT NOT NULL DEFAULT '',
+    CHECK ((state = 'sending') = (lease_ns IS NOT NULL))
+) STRICT;
+CREATE UNIQUE INDEX outbox_queued ON outbox (channel, severity) WHERE state = 'queued';
+CREATE INDEX outbox_state ON outbox (state);
+
+CREATE TABLE outbox_item (
+    outbox INTEGER NOT NULL REFERENCES outbox (id) ON DELETE CASCADE,
+    fingerprint TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('firing', 'resolved')),
+    PRIMARY KEY (outbox, fingerprint)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX outbox_item_of ON outbox_item (fingerprint);
+
+-- One attempt at one message. `lost`: whoever made it died; it may have been delivered.
+CREATE TABLE receipt (
+    id INTEGER PRIMARY KEY,
+    outbox INTEGER NOT NULL, -- no reference: the message may be gone
+    channel TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    at_s INTEGER NOT NULL,
+    outcome TEXT NOT NULL CHECK (outcome IN ('sent', 'failed', 'lost')),
+    detail TEXT NOT NULL
+) STRICT;
+CREATE INDEX receipt_of ON receipt (channel, id);
+CREATE INDEX receipt_by ON receipt (outbox);

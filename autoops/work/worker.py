@@ -105,7 +105,7 @@ class Worker:
         self._queue.enqueue(take_over(self._registry, admission))
         seal.remove(self._state)
         self._checkpoints.due = bool(admission.edits)
-        durable.write(self._state.running_config, as_toml(self._config).encode())
+        durable.write(self._state.running_config, as_toml(self._config, secrets=True).encode())
         places = {root.name: root.path for root in self._config.roots}
         self._registry.place_roots(places)
         findings = Findings(self._queue_db)

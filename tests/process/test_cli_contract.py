@@ -371,6 +371,7 @@ def test_a_service_without_a_state_says_what_to_run(tmp_path: Path) -> None:
 
 PROGRAMS = (
     "autoops",
+    "autoops-alerts",
     "autoops-backup",
     "autoops-catalog",
     "autoops-reconciler",
