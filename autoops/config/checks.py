@@ -80,3 +80,13 @@ def url(text: str) -> str:
 def directory(text: str) -> str:
     """Check a directory, if one is named."""
     return "" if not text or text.startswith("/") else "must be an absolute path, or empty"
+
+
+def absolute(text: str) -> str:
+    """Check a path."""
+    return "" if text.startswith("/") and "\0" not in text else "must be an absolute path"
+
+
+def textfile(text: str) -> str:
+    """Check where Prometheus' node_exporter is to find a file; it reads nothing of another name."""
+    return "" if not text or (absolute(text) == "" and text.endswith(".prom")) else "must be an absolute path that ends with .prom"

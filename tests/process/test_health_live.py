@@ -16,8 +16,6 @@ from running import PROJECT, Answer, Suite, environment, program
 Make = Callable[..., Suite]
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
 
-pytestmark = pytest.mark.usefixtures("room_on_the_disk")
-
 
 def health(suite: Suite, *arguments: str) -> Answer:
     return suite.run("health", *arguments, code=None)

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoops import names
@@ -253,6 +253,7 @@ classes_of = st.builds(ClassConfig, rule=printable, class_name=printable, confid
 paths = st.binary(max_size=30).map(lambda raw: b"/" + raw.replace(b"\0", b"").replace(b"/", b"").lstrip(b"."))
 
 
+@settings(deadline=None)
 @given(
     st.lists(roots_of, max_size=3, unique_by=lambda root: root.path),
     st.floats(0, 3600),
