@@ -39,6 +39,7 @@ SERVICES = (
     "autoops-catalog(8)",
     "autoops-backup(8)",
     "autoops-shipper(8)",
+    "autoops-health(8)",
 )
 SEE_ALSO = f"{', '.join(SERVICES)}, systemctl(1), journalctl(1); /usr/share/doc/autoops/RUNBOOK.md"
 

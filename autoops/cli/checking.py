@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from autoops.cli.context import Context
-from autoops.cli.output import as_json
+from autoops.cli.output import as_json, warn
 from autoops.core.ledger import Head, utc
+from autoops.errors import AutoopsError
 from autoops.files import durable
-from autoops.health import metrics, report
+from autoops.health import report
 from autoops.health.result import Level, Result
 from autoops.health.run import examined
 from autoops.health.sources import Settings, Sources
 from autoops.store.registry import Registry
+
+if TYPE_CHECKING:
+    from autoops.health.heartbeat import Signal  # which loads what talks to networks
 
 
 class Asked(NamedTuple):
@@ -54,11 +59,32 @@ def run(ctx: Context, asked: Asked) -> int:
     return int(report.level_of(results))
 
 
+def tell(ctx: Context, signal: Signal) -> None:
+    """Tell the heartbeat address that a check begins, or how the last one ended. That this fails is said, and changes nothing."""
+    from autoops.health import heartbeat
+
+    try:
+        limits = ctx.running_config().health
+        url = heartbeat.address(limits.heartbeat_url, os.environ)
+    except (AutoopsError, OSError, ValueError) as error:
+        warn(f"autoops-health: who is to be told of a heartbeat cannot be read: {error}")
+        return
+    if not url:
+        warn("autoops-health: nobody is told: neither [health] heartbeat_url nor the credential heartbeat-url is there")
+        return
+    ending, said = heartbeat.message(signal, ctx.state.last_health, time.time())
+    fault = heartbeat.send(url, ending, said, limits.heartbeat_timeout_s)
+    if fault:
+        warn(f"autoops-health: {heartbeat.shown(url)} was not told: {fault}")
+
+
 def _exported(sources: Sources, results: Sequence[Result], began_s: float) -> list[Result]:
     """Write the textfile of Prometheus; return what kept us from it."""
     path = sources.limits.textfile
     if not path:
         return []
+    from autoops.health import metrics
+
     text = metrics.text(results, metrics.counted(sources, time.time()), time.time(), time.monotonic() - began_s)
     try:
         durable.write(Path(path), text.encode(), mode=0o644)  # another user's program reads it

@@ -68,7 +68,7 @@ def write(root: bytes, identity: str | None, now_s: float) -> Flown:
 
 def _overwrite(root: bytes, identity: str | None, text: bytes) -> None:
     """Write the file in place: it keeps its inode, and whoever may write nothing but this file can do it."""
-    path, flags = os.path.join(root, PATH), os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    path, flags = os.path.join(root, PATH), os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         fd = os.open(path, flags)
     except FileNotFoundError:
@@ -79,6 +79,8 @@ def _overwrite(root: bytes, identity: str | None, text: bytes) -> None:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             raise OSError(0, "something else is in its place: a special file, or one with another name")
+        if not _HEAD.encode().startswith(os.pread(fd, len(_HEAD), 0)):
+            raise OSError(0, "something else is in its place: a file that another program wrote")
         os.ftruncate(fd, 0)
         os.pwrite(fd, text, 0)
     finally:

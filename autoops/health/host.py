@@ -8,9 +8,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import datetime
-import importlib.metadata
-import importlib.util
-import platform
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -167,6 +164,8 @@ def file_system(kind: str) -> Result:
 
 def versions(autoops: str, sqlite: Version, libraries: Mapping[str, str]) -> Result:
     """Say which versions are at work, and what is known to be wrong with them."""
+    import platform
+
     number = ".".join(map(str, sqlite))
     said = f"autoops {autoops}, Python {platform.python_version()}, SQLite {number}"
     if has_wal_reset_bug(sqlite):
@@ -182,6 +181,9 @@ def versions(autoops: str, sqlite: Version, libraries: Mapping[str, str]) -> Res
 
 def library_versions() -> dict[str, str]:
     """Return the version of each library, "" for one that is not installed, "?" for one that does not say."""
+    import importlib.metadata  # 10 ms, for the doctor alone
+    import importlib.util
+
     found = {}
     for name, module in LIBRARIES.items():
         try:

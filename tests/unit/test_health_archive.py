@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from autoops.config import HealthConfig
 from autoops.files.last import Last
 from autoops.health import backups
 from autoops.health.result import Level
 
+LIMITS = HealthConfig()
 DAY_S = 86400.0
 NOW_S = 1_800_000_000.0
 
