@@ -9,10 +9,10 @@ import contextlib
 import datetime
 import time
 
-from autoops.files.last import recall
 from autoops.config import DrillConfig
 from autoops.core.spoken import counted
 from autoops.errors import AutoopsError, CannotTell, ConfigError, StorageError
+from autoops.files.last import recall
 from autoops.health import backups, host, keys, machine, place, services
 from autoops.health.result import Level, Result
 from autoops.health.sources import Sources, asked
