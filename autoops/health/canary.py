@@ -19,6 +19,7 @@ from typing import NamedTuple
 from autoops import names
 from autoops.config import HealthConfig, RootConfig
 from autoops.core.ledger import utc
+from autoops.core.spoken import counted
 from autoops.files import durable, roots
 from autoops.health.result import Figure, Level, Result, worst
 from autoops.health.services import age
@@ -97,9 +98,10 @@ def judged(flown: Mapping[str, Flown], now_s: float, limits: HealthConfig) -> Re
         levels.append(level)
         if why:
             said.append(f"{names.show(root)}: {why}")
-    slowest_s = max(one.seen_s or now_s - one.at_s for one in flown.values() if not one.fault or len(flown) == 1)
-    figures = (Figure("canary", max(0.0, slowest_s), "s", None, limits.canary_within_s),)
-    good = f"{len(flown)} root(s), the last took up to {age(slowest_s)} into the registry"
+    took_s = [one.seen_s or max(0.0, now_s - one.at_s) for one in flown.values() if not one.fault]
+    figures = (Figure("canary", max(took_s), "s", None, limits.canary_within_s),) if took_s else ()
+    seen_s = [one.seen_s for one in flown.values() if one.seen_s]
+    good = f"{counted(len(flown), 'root')}" + (f", up to {age(max(seen_s))} into the registry" if seen_s else ", on its way")
     return Result("canary", worst(levels), "; ".join(said) or good, figures, "RUNBOOK, 'Canary'" if any(levels) else "")
 
 

@@ -239,6 +239,9 @@ def test_a_canary_that_was_not_seen_is_critical_until_one_is() -> None:
     assert level(WRITTEN._replace(missed=True, seen_s=1), 10) == Level.OK
     assert level(WRITTEN._replace(fault="no room"), 1) == Level.WARNING
     assert canary.judged({}, NOW_S, LIMITS).level == Level.OK
+    broken = WRITTEN._replace(fault="no room")
+    assert canary.judged({"a": broken, "b": broken}, NOW_S, LIMITS) == canary.judged({"b": broken, "a": broken}, NOW_S, LIMITS)
+    assert canary.judged({"a": broken, "b": broken}, NOW_S, LIMITS).figures == ()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"docs": 1}', '{"docs": [1, "a"]}', '{"docs": [1, "a", "x", "", 0]}'])
