@@ -14,6 +14,8 @@ Policy = Literal["observe", "register", "rename"]
 JobKind = Literal["path", "scan", "describe", "patch", "catalog", "note"]
 JobState = Literal["queued", "running", "completed", "failed", "dead_letter"]
 
+CANARY = ".autoops-canary"  # the file in a root that the health check rewrites to see that it is noticed
+
 JSON = dict[str, Any]
 File = tuple[int, int]  # inode, birth time in ns: an inode number alone is given to another file the moment this one is deleted
 

@@ -5,6 +5,8 @@ queue/worker.sock            datagrams that wake the worker
 queue/health.json            what the last validation of the registry found
 queue/verification.json      how many files were overdue when the health check counted them last
 queue/rounds.json            when `autoops up` ran reconciler and scrub last
+queue/last-health.json       what the last health check found, for whoever tells of it
+queue/canary.json            which canaries were written, and which the registry has
 queue/tail.json              how far the tailer has read checkpoints.jsonl, and what it found
 queue/snapshot.json          how the last snapshot ended, and when the last good one was taken
 queue/drill.json             the same of drills; archive.json, archive-check.json: of the archive and its checks
@@ -46,6 +48,16 @@ class State(NamedTuple):
     def verdict(self) -> Path:
         """What the last validation of the registry found."""
         return self.directory / "queue" / "health.json"
+
+    @property
+    def last_health(self) -> Path:
+        """What the last health check found."""
+        return self.directory / "queue" / "last-health.json"
+
+    @property
+    def canaries(self) -> Path:
+        """Which canaries were written."""
+        return self.directory / "queue" / "canary.json"
 
     @property
     def verification(self) -> Path:

@@ -27,13 +27,26 @@ from bench import (  # noqa: E402
     w7_registry,
     w8_catalog,
     w9_replica,
+    w10_health,
 )
 from bench.measure import Lines  # noqa: E402
 from bench.setting import Setting  # noqa: E402
 
 WORKLOADS: dict[str, ModuleType] = {
     module.NAME: module
-    for module in (w1_register, w1_describe, w2_check, w3_queue, w4_watch, w5_backup, w6_idle, w7_registry, w8_catalog, w9_replica)
+    for module in (
+        w1_register,
+        w1_describe,
+        w2_check,
+        w3_queue,
+        w4_watch,
+        w5_backup,
+        w6_idle,
+        w7_registry,
+        w8_catalog,
+        w9_replica,
+        w10_health,
+    )
 }
 
 

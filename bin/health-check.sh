@@ -1,5 +1,5 @@
 #!/bin/sh
-# health-check.sh [--verbose] [--json] [--state DIR] [--config FILE]: `autoops health` for cron. Cron mails whatever a job prints,
+# health-check.sh [--verbose] [--json] [--state DIR] [--config FILE]: `autoops-health` for cron. Cron mails whatever a job prints,
 # so it is silent when all is well; otherwise it prints one line for each problem.
 #
 #   */15 * * * * autoops /usr/lib/autoops/health-check.sh
@@ -10,10 +10,10 @@ self=$(readlink -f -- "$0") || self=$0
 here=$(dirname -- "$self")
 
 # in a checkout the one that ./dev made, else what is installed
-if [ -x "$here/../.venv/bin/autoops" ]; then
-    program=$here/../.venv/bin/autoops
-elif ! program=$(PATH="$PATH:/usr/bin:/usr/local/bin" command -v autoops); then
-    echo "UNKNOWN health-check: there is no program autoops: install the package, or run ./dev in the checkout"
+if [ -x "$here/../.venv/bin/autoops-health" ]; then
+    program=$here/../.venv/bin/autoops-health
+elif ! program=$(PATH="$PATH:/usr/bin:/usr/local/bin" command -v autoops-health); then
+    echo "UNKNOWN health-check: there is no program autoops-health: install the package, or run ./dev in the checkout"
     exit 3
 fi
 
@@ -24,7 +24,7 @@ for argument; do
     esac
 done
 
-said=$("$program" health "$@")
+said=$("$program" "$@")
 code=$?
 case $code in
 0 | 1 | 2 | 3) ;;
@@ -38,7 +38,7 @@ if [ -n "$loud" ]; then
 elif [ "$code" -ne 0 ]; then
     case $said in
     "AUTOOPS "*) printf '%s\n' "$said" | sed 1d ;; # its first line is for monitoring systems
-    *) echo "UNKNOWN health-check: autoops health did not answer" && exit 3 ;;
+    *) echo "UNKNOWN health-check: autoops-health did not answer" && exit 3 ;;
     esac
 fi
 exit "$code"

@@ -26,10 +26,10 @@ import typer
 from autoops import __version__, names
 from autoops import config as configuration
 from autoops.cli import catalog, logs, status
+from autoops.cli.checking import validate
 from autoops.cli.context import Context
 from autoops.cli.coverage import gap_facts
 from autoops.cli.findings import finding_facts
-from autoops.cli.health import validate
 from autoops.cli.options import ConfigOption, StateOption, context
 from autoops.cli.output import say
 from autoops.core.catalog import METADATA

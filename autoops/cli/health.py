@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
-from autoops import journal, log, names
+from autoops import log, names
+from autoops.cli.checking import Asked, run, validate
+from autoops.cli.health_check import configure_log
 from autoops.cli.options import ConfigOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say
 from autoops.core.drift import UNIT_FAILED
-from autoops.core.ledger import Head, utc
+from autoops.core.ledger import utc
 from autoops.errors import CannotTell
 from autoops.health import report
 from autoops.health.result import Level
-from autoops.health.run import run
 from autoops.health.sources import Settings
 from autoops.model import JSON
-from autoops.prove import verify as proofs
 from autoops.store.findings import Findings
-from autoops.store.registry import Registry
 from autoops.units import systemd
 
 _SUBJECT_CHARACTERS = 255  # systemd's own limit for the name of a unit
-
-
-def validate(registry: Registry, head: Head) -> Iterator[str]:
-    """Yield what validate-registry finds wrong."""
-    for fault in (*proofs.database(registry), *proofs.entries(registry, head)):
-        yield f"{fault.check}: {fault.detail}"
 
 
 def health(
@@ -42,17 +34,8 @@ def health(
     json: JsonOption = False,
 ) -> None:
     """Check everything. Exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; the first line is a monitoring plugin's."""
-    if journal.is_journal(os.environ.get("JOURNAL_STREAM", ""), sys.stderr):  # elsewhere what is printed says it all
-        log.configure("info", "journal", "autoops-health")
-    ctx = context(state, config)
-    results = run(Settings(ctx.state, ctx.running_config, validate))
-    if json:
-        as_json(report.as_facts(results, utc(time.time())))
-    else:
-        print(report.headline(results))
-        for result in report.problems(results) if not verbose else results:
-            print(report.line(result))
-    raise typer.Exit(int(report.level_of(results)))
+    configure_log()
+    raise typer.Exit(run(context(state, config), Asked(verbose, json)))
 
 
 def doctor(state: StateOption = None, config: ConfigOption = None, json: JsonOption = False) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import grp
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, cast
@@ -24,7 +25,7 @@ from autoops.config import Config, RootConfig, edit
 from autoops.config.schema import POLICIES
 from autoops.errors import Refused, RootRefused, RootUnknown, UsageError
 from autoops.files import opening
-from autoops.model import Policy
+from autoops.model import CANARY, Policy
 from autoops.units import access, dropins
 from autoops.units.dropins import Opening
 
@@ -75,7 +76,7 @@ def _about(root: RootConfig, settings: Config, is_system: bool) -> dict[str, obj
 
 
 def _dropins_of(name: str) -> list[Path]:
-    return [path for unit in dropins.UNITS if (path := dropins.file_of(name, unit)).exists()]
+    return [path for unit in dropins.ALL if (path := dropins.file_of(name, unit)).exists()]
 
 
 def _group_in(text: str) -> str:
@@ -95,6 +96,9 @@ def add(
     read_all: Annotated[
         bool, typer.Option("--read-all", help="Let the services read every file, whatever its permissions (a capability).")
     ] = False,
+    canary: Annotated[
+        bool, typer.Option("--canary", help="Let the health check rewrite .autoops-canary in it, to see that changes are noticed.")
+    ] = False,
     group: Annotated[str, typer.Option("--group", metavar="G", help="Make the services a member of this group.")] = "",
     config: ChangedOption = None,
     state: StateOption = None,
@@ -103,7 +107,7 @@ def add(
     """Watch one more tree: add it to the configuration, open the services' sandbox for it, and restart them."""
     ctx = context(state, config)
     file = open_file(ctx)
-    root = _new_root(directory, name, policy, file.config)
+    root = dataclasses.replace(_new_root(directory, name, policy, file.config), canary=canary)
     text = edit.with_root(file.text, root)
     changed = changed_config(file, text, dataclasses.replace(file.config, roots=(*file.config.roots, root)))
     _refuse_bad_place(ctx, file.config, changed)
@@ -114,6 +118,8 @@ def add(
     if dry_run:
         _show_plan(file, text[len(file.text) :].lstrip("\n"), planned)
     else:
+        if canary and file.is_system:
+            _make_canary(root.path)
         write(planned)
         write({file.path: text})
         say(f"watched from now on: {names.show(root.path)} as {root.name!r}, policy {root.policy}")
@@ -174,7 +180,26 @@ def _known_group(group: str) -> str:
 
 def _opening(root: RootConfig, config: Config, *, read_all: bool, group: str) -> Opening:
     writes = root.policy == "rename" or (config.worker.xattr_id and root.policy != "observe")
-    return Opening(root.name, os.path.realpath(root.path), writes, read_all, group)
+    return Opening(root.name, os.path.realpath(root.path), writes, read_all, group, root.canary)
+
+
+def _make_canary(root: bytes) -> None:
+    """Make the one file of a root that the health check's unit may write, and give it to the services. Raises RootRefused."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        with opening.directory(root, b"") as directory:
+            fd = os.open(CANARY, flags, 0o640, dir_fd=directory)
+    except OSError as error:
+        raise RootRefused(path=names.show(root), reason=f"{CANARY} cannot be made in it: {error.strerror}", remedy="") from None
+    try:
+        found, who = os.fstat(fd), access.service_user()
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            reason = f"what is called {CANARY} in it is no file of its own"
+            raise RootRefused(path=names.show(root), reason=reason, remedy="remove it")
+        if who and os.geteuid() == 0:
+            os.fchown(fd, who.uid, -1)
+    finally:
+        os.close(fd)
 
 
 def _trouble(opening: Opening) -> str:

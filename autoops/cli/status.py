@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import typer
 
+from autoops.cli.checking import validate
 from autoops.cli.context import Context
-from autoops.cli.health import validate
 from autoops.cli.options import JsonOption as Json
 from autoops.cli.options import StateOption, context
 from autoops.cli.output import as_json, say

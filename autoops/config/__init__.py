@@ -7,6 +7,7 @@ configuration. Reads the file it is given, or /etc/autoops/autoops.toml when tha
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from autoops import names
 from autoops.config.check import Fault, Where, find_lines, key_of, parse
 from autoops.config.edit import quoted
+from autoops.config.health import HealthConfig, pairs
 from autoops.config.roots import check_roots, state_below
 from autoops.config.schema import (
     AlertsConfig,
@@ -41,6 +43,7 @@ from autoops.config.schema import (
     WorkerConfig,
 )
 from autoops.errors import ConfigError
+from autoops.model import CANARY
 
 __all__ = [
     "AlertsConfig",
@@ -54,6 +57,7 @@ __all__ = [
     "Config",
     "DescribeConfig",
     "DrillConfig",
+    "HealthConfig",
     "InhibitConfig",
     "LogConfig",
     "QueueConfig",
@@ -136,6 +140,7 @@ def _contradictions(config: Config, raw: bytes) -> Iterator[Fault]:
     yield from _unlike(config, lines)
     yield from _alert_contradictions(config, lines)
     yield from _catalog_contradictions(config.catalog_tables, lines)
+    yield from _health_contradictions(config, lines)
     queue = config.queue
     if queue.backoff_first_s > queue.backoff_max_s:
         line = lines.get(("queue", "backoff_max_s"), lines.get(("queue", "backoff_first_s"), 1))
@@ -189,6 +194,24 @@ def _catalog_contradictions(tables: Sequence[CatalogConfig], lines: Mapping[Wher
             yield Fault(line, "catalog.command", 'format "command" needs one, and its first word is an absolute path')
         if table.format != "command" and table.command:
             yield Fault(line, "catalog.command", f'is for format "command" only, and this one is {table.format!r}')
+
+
+def _health_contradictions(config: Config, lines: Mapping[Where, int]) -> Iterator[Fault]:
+    """Yield limits that contradict each other, and canaries that no registry would ever show."""
+    for pair in pairs():
+        warning, critical = getattr(config.health, pair.warning), getattr(config.health, pair.critical)
+        if (warning < critical) if pair.less_is_worse else (warning > critical):
+            line = lines.get(("health", pair.critical), lines.get(("health", pair.warning), 1))
+            said = f"is {critical}, and {pair.warning} is {warning}: it would be critical before it is a warning"
+            yield Fault(line, f"health.{pair.critical}", said)
+    for number, root in enumerate(config.roots):
+        if not root.canary:
+            continue
+        line = lines.get(("root", number, "canary"), 1)
+        if root.policy == "observe":
+            yield Fault(line, "root.canary", 'policy "observe" registers nothing, so a canary would never be seen')
+        if root.policy == "rename" and not any(fnmatch.fnmatchcase(CANARY, pattern) for pattern in root.rename_skip):
+            yield Fault(line, "root.canary", f'policy "rename" would rename it: rename_skip must have ".*" or "{CANARY}"')
 
 
 def _doubles(paths: Iterable[bytes]) -> set[bytes]:

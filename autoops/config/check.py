@@ -6,7 +6,7 @@ inside its table; where a key stands in an inline table, the line of the nearest
 
 from __future__ import annotations
 
-import difflib
+import functools
 import os
 import re
 import tomllib
@@ -96,7 +96,7 @@ class Checker:
         if not isinstance(data, dict):
             self._fault(where, f"must be a table, got {_got(data)}")
             return form()
-        hints = get_type_hints(form)
+        hints = hints_of(form)
         known = {key_of(field): field for field in fields(form)}
         for unknown in data.keys() - known.keys():
             self._fault((*where, unknown), "unknown key" + self._unknown_hint(unknown, tuple(known)))
@@ -177,9 +177,10 @@ class Checker:
             self._fault(where, wrong if field.metadata["secret"] else f"{wrong}; got {value!r}")
 
     def _unknown_hint(self, unknown: str, known: tuple[str, ...]) -> str:
-        near = did_you_mean(unknown, known)
+        if near := did_you_mean(unknown, known):
+            return near
         homes = _homes(self._form).get(unknown, ())
-        return near or (f"; did you mean '{homes[0]}'?" if homes else "; known here: " + ", ".join(known))
+        return f"; did you mean '{homes[0]}'?" if homes else "; known here: " + ", ".join(known)
 
     def _fault(self, where: Where, what: str) -> None:
         near = next((self._lines[where[:size]] for size in range(len(where), 0, -1) if where[:size] in self._lines), 1)
@@ -188,14 +189,22 @@ class Checker:
 
 def did_you_mean(word: str, known: tuple[str, ...]) -> str:
     """Return "; did you mean 'x'?" when something known is near, else ""."""
+    import difflib  # needed for a fault only
+
     near = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+@functools.cache  # 1 ms each
+def hints_of(form: Any) -> dict[str, Any]:
+    """Return the types of a dataclass's fields."""
+    return get_type_hints(form)
 
 
 def _homes(form: Any, prefix: str = "") -> dict[str, tuple[str, ...]]:
     """Return in which tables each key is at home: {"settle_s": ("watch.settle_s",)}."""
     found: dict[str, tuple[str, ...]] = {}
-    hints = get_type_hints(form)
+    hints = hints_of(form)
     for field in fields(form):
         hint = hints[field.name]
         inner = get_args(hint)[0] if get_origin(hint) is tuple else hint

@@ -106,3 +106,13 @@ def credential(text: str) -> str:
 def alert_pattern(text: str) -> str:
     """Check a glob of alerts."""
     return "" if text.count(":") >= 2 and text.isprintable() else "must be a glob of source:name:subject, such as health:queue:*"
+
+
+def absolute(text: str) -> str:
+    """Check a path."""
+    return "" if text.startswith("/") and "\0" not in text else "must be an absolute path"
+
+
+def textfile(text: str) -> str:
+    """Check where Prometheus' node_exporter is to find a file; it reads nothing of another name."""
+    return "" if not text or (absolute(text) == "" and text.endswith(".prom")) else "must be an absolute path that ends with .prom"

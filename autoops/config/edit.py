@@ -15,11 +15,12 @@ def quoted(text: str) -> str:
 
 
 def root_table(root: RootConfig) -> str:
-    """Return the [[root]] table of a root of which nothing but path, name and policy was chosen."""
+    """Return the [[root]] table of a root of which nothing but path, name, policy and canary was chosen."""
     lines = ["[[root]]", f"path = {quoted(names.text(root.path))}"]
     if root.name != names.text(root.path):
         lines.append(f"name = {quoted(root.name)}")
-    return "\n".join([*lines, f"policy = {quoted(root.policy)}"]) + "\n"
+    lines.append(f"policy = {quoted(root.policy)}")
+    return "\n".join([*lines, *(["canary = true"] if root.canary else [])]) + "\n"
 
 
 def with_root(text: str, root: RootConfig) -> str:

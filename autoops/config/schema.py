@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import get_args
 
 from autoops import log, names
 from autoops.config import checks
+from autoops.config.field import key
+from autoops.config.health import HealthConfig
 from autoops.model import ClassRule, Policy
 
 MIB = 1024 * 1024
@@ -15,25 +16,6 @@ YEAR_S = 366 * 86400.0
 NETWORK_TYPES = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "davfs", "lustre", "gfs2", "ocfs2", "virtiofs")
 FUSE_TYPES = tuple(f"fuse.{name}" for name in ("sshfs", "s3fs", "rclone", "gcsfuse", "glusterfs", "vmhgfs-fuse"))
 POLICIES: tuple[str, ...] = get_args(Policy)
-
-
-def key(
-    default: Any,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    choices: Sequence[str] = (),
-    check: Callable[[str], str] | None = None,
-    name: str = "",
-    required: bool = False,
-    secret: bool = False,
-) -> Any:
-    """Return the field of one key. `check` looks at each text of the value and returns what is wrong with it, or "".
-
-    secret: the value is neither shown nor repeated in an error.
-    """
-    facts = {"low": low, "high": high, "choices": tuple(choices), "check": check, "name": name, "required": required}
-    return field(default=default, metadata={**facts, "secret": secret})
 
 
 @dataclass(frozen=True)
@@ -46,6 +28,7 @@ class RootConfig:
     ignore: tuple[str, ...] = key((), check=checks.pattern)
     ignore_files: tuple[str, ...] = key((".autoopsignore",), check=checks.file_name)
     rename_skip: tuple[str, ...] = key((".*",), check=checks.pattern)
+    canary: bool = key(False)
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -333,6 +316,7 @@ class Config:
     alerts: AlertsConfig = AlertsConfig()
     channels: tuple[ChannelConfig, ...] = field(default=(), metadata={"name": "channel"})
     inhibitions: tuple[InhibitConfig, ...] = field(default=(), metadata={"name": "inhibit"})
+    health: HealthConfig = HealthConfig()  # noqa: RUF009  # frozen, as the others are
     log: LogConfig = LogConfig()
     service: ServiceConfig = ServiceConfig()
 

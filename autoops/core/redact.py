@@ -10,7 +10,10 @@ import re
 
 REMOVED = "(removed)"
 
-_WORDS = "password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|credential|authorization|private[_-]?key|webhook"
+_WORDS = (
+    "password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|credential|authorization|private[_-]?key|webhook"
+    "|heartbeat[_-]?url"
+)
 _KEY = rf"""(?<![\w.-])(?P<key>[\w.-]{{0,64}}(?:{_WORDS})[\w.-]{{0,64}}\\?["']?\s*[:=]\s*)"""
 _VALUES = (
     r'"""(?s:.*?)"""',

@@ -16,6 +16,13 @@ def new_key() -> bytes:
     return Ed25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
 
 
+def certificates_end(pem: bytes) -> float:
+    """Return when the first of the certificates in a PEM file ends, in seconds since 1970. Raises ValueError: it has none."""
+    from cryptography import x509
+
+    return min(one.not_valid_after_utc.timestamp() for one in x509.load_pem_x509_certificates(pem))
+
+
 class Signer:
     """Signs with a private key of 32 bytes. Raises ValueError for another length."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from autoops.config import HealthConfig
 from autoops.files.last import Last
-from autoops.health.limits import ARCHIVE_S_CRITICAL, ARCHIVE_S_WARNING, SNAPSHOT_S_CRITICAL, SNAPSHOT_S_WARNING
 from autoops.health.result import Figure, Level, Result, judge
 from autoops.health.services import age
 
@@ -11,20 +11,21 @@ DRILL, ARCHIVE_DRILL = "drill", "archive_drill"
 _CHAPTER = "RUNBOOK, 'Backup'"
 
 
-def snapshots(last: Last | None, since_s: float | None, now_s: float) -> Result:
+def snapshots(last: Last | None, since_s: float | None, now_s: float, limits: HealthConfig) -> Result:
     """Judge when the last good snapshot was taken. `since_s`: since when there is something to lose, None: nothing is there yet."""
+    warning_s, critical_s = limits.backup_age_warning_s, limits.backup_age_critical_s
     remedy = f"autoops-backup snapshot; autoops logs backup; {_CHAPTER}"
     if last is None or not last.good_s:
         if since_s is None:
             return Result("backup", Level.OK, "nothing to back up yet")
         waits_s = max(0.0, now_s - since_s)
-        level = judge(waits_s, SNAPSHOT_S_WARNING, SNAPSHOT_S_CRITICAL)
+        level = judge(waits_s, warning_s, critical_s)
         why = f" ({last.fault})" if last and last.fault else ""
         said = f"no snapshot was ever taken{why}; the first commit is {age(waits_s)} old"
         return Result("backup", level, said, remedy=remedy if level or last else "")
     old_s = max(0.0, now_s - last.good_s)
-    figures = (Figure("snapshot_age", old_s, "s", SNAPSHOT_S_WARNING, SNAPSHOT_S_CRITICAL),)
-    level, said = judge(old_s, SNAPSHOT_S_WARNING, SNAPSHOT_S_CRITICAL), f"the last good snapshot is {age(old_s)} old"
+    figures = (Figure("snapshot_age", old_s, "s", warning_s, critical_s),)
+    level, said = judge(old_s, warning_s, critical_s), f"the last good snapshot is {age(old_s)} old"
     if last.fault:
         return Result("backup", max(level, Level.WARNING), f"{said}; the last one failed: {last.fault}", figures, remedy)
     return Result("backup", level, said, figures, remedy if level else "")
@@ -45,17 +46,18 @@ def drills(name: str, last: Last | None, snapshot: Last | None, days: int, now_s
     return Result(name, level, said, (Figure(f"{name}_age", old_s, "s", None, limit_s),), remedy if level else "")
 
 
-def archives(repository: str, last: Last | None, last_check: Last | None, now_s: float) -> Result:
+def archives(repository: str, last: Last | None, last_check: Last | None, now_s: float, limits: HealthConfig) -> Result:
     """Judge when the backups were archived off this host. `repository`: where to, "" for nowhere."""
+    pair = limits.archive_age_warning_s, limits.archive_age_critical_s
     remedy = "autoops findings; systemctl start autoops-archive; RUNBOOK, 'Finding: archive_failed'"
     if not repository:
         return Result("archive", Level.OK, "none is configured ([archive] repository)")
     if last is None or not last.good_s:
         return Result("archive", Level.WARNING, "nothing was ever archived", remedy=remedy)
     old_s = max(0.0, now_s - last.good_s)
-    level = max(judge(old_s, ARCHIVE_S_WARNING, ARCHIVE_S_CRITICAL), Level.WARNING if last.fault else Level.OK)
+    level = max(judge(old_s, *pair), Level.WARNING if last.fault else Level.OK)
     checked = f"checked {age(max(0.0, now_s - last_check.good_s))} ago" if last_check and last_check.good_s else "never checked"
     said = f"the last good archive is {age(old_s)} old, of snapshot {last.name or 'none'}; {checked}"
     said += f"; the last run failed: {last.fault}" if last.fault else ""
-    figures = (Figure("archive_age", old_s, "s", ARCHIVE_S_WARNING, ARCHIVE_S_CRITICAL),)
+    figures = (Figure("archive_age", old_s, "s", *pair),)
     return Result("archive", level, said, figures, remedy if level else "")

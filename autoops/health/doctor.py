@@ -200,7 +200,7 @@ def check_backup_directory(sources: Sources) -> Result:
 
 def check_disk(sources: Sources) -> Result:
     """Is there room?"""
-    return place.disk(place.room(sources.state.directory))
+    return place.disk(place.room(sources.state.directory), sources.limits)
 
 
 def check_suspect(sources: Sources) -> Result:

@@ -8,9 +8,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import datetime
-import importlib.metadata
-import importlib.util
-import platform
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +35,7 @@ _SAME_NAME = (
 LIBRARIES = {"PyYAML": "yaml", **{name: name for name in _SAME_NAME}}  # distribution: module
 _TIME_ERROR = 5  # adjtimex(2): not synchronised
 _TIMEX_BYTES = 512  # struct timex has 208 on 64 bits
+_TIMESYNCD = Path("/run/systemd/timesync/synchronized")  # systemd-timesyncd(8): it has been, since the boot
 _CONTAINER_SIGNS = (Path("/run/systemd/container"), Path("/.dockerenv"), Path("/run/.containerenv"))
 _MEMORY_ONLY = ("tmpfs", "ramfs")
 
@@ -55,7 +53,9 @@ class Limits(NamedTuple):
 
 
 def is_synchronised() -> bool | None:
-    """Return whether the kernel's clock is kept by somebody, None when it does not say."""
+    """Return whether the kernel's clock is kept by somebody, None when nobody says."""
+    if _TIMESYNCD.exists():
+        return True
     state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))  # zeros: asks, and sets nothing
     return None if state < 0 else state != _TIME_ERROR
 
@@ -65,18 +65,33 @@ def is_container() -> bool:
     return any(path.exists() for path in _CONTAINER_SIGNS)
 
 
-def clock(now: datetime.datetime, last_commit: datetime.datetime | None, synchronised: bool | None, container: bool) -> Result:
-    """Judge the clock: no earlier than the last commit, and kept by somebody."""
-    if last_commit is not None and now < last_commit:
-        late = age((last_commit - now).total_seconds())
-        said = f"the clock is {late} before the last commit; IDs go on from that one, but times in the ledger are wrong"
-        return Result("clock", Level.CRITICAL, said, remedy="set it (timedatectl), then see why it was wrong")
+def clock(
+    now: datetime.datetime,
+    last_commit: datetime.datetime | None,
+    synchronised: bool | None,
+    container: bool,
+    last_sign: datetime.datetime | None = None,
+    *,
+    must_know: bool = True,
+) -> Result:
+    """Judge the clock: no earlier than the last commit and the last sign of life of a daemon, and kept by somebody.
+
+    must_know: whoever asks may ask the kernel; a unit with ProtectClock=yes may not.
+    """
+    before = {"the last commit": last_commit, "the last sign of life of a daemon": last_sign}
+    for what, at in before.items():
+        if at is not None and now < at:
+            late = age((at - now).total_seconds())
+            said = f"the clock is {late} before {what}; IDs go on from the last one, but times in the ledger are wrong"
+            return Result("clock", Level.CRITICAL, said, remedy="RUNBOOK, 'The check \"clock\" warns'")
     if synchronised:
         return Result("clock", Level.OK, "synchronised")
-    if synchronised is None:
-        return Result("clock", Level.UNKNOWN, "the kernel does not say whether it is synchronised", remedy="timedatectl")
     if container:
         return Result("clock", Level.OK, "not synchronised from here: this is a container, and its host keeps the clock")
+    if synchronised is None and not must_know:
+        return Result("clock", Level.OK, "not before anything that was recorded; who keeps it, autoops doctor says (as root)")
+    if synchronised is None:
+        return Result("clock", Level.UNKNOWN, "the kernel does not say whether it is synchronised", remedy="timedatectl")
     return Result("clock", Level.WARNING, "nobody synchronises it", remedy="timedatectl set-ntp true")
 
 
@@ -149,6 +164,8 @@ def file_system(kind: str) -> Result:
 
 def versions(autoops: str, sqlite: Version, libraries: Mapping[str, str]) -> Result:
     """Say which versions are at work, and what is known to be wrong with them."""
+    import platform
+
     number = ".".join(map(str, sqlite))
     said = f"autoops {autoops}, Python {platform.python_version()}, SQLite {number}"
     if has_wal_reset_bug(sqlite):
@@ -164,6 +181,9 @@ def versions(autoops: str, sqlite: Version, libraries: Mapping[str, str]) -> Res
 
 def library_versions() -> dict[str, str]:
     """Return the version of each library, "" for one that is not installed, "?" for one that does not say."""
+    import importlib.metadata  # 10 ms, for the doctor alone
+    import importlib.util
+
     found = {}
     for name, module in LIBRARIES.items():
         try:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from autoops.health.limits import DISK_CRITICAL, DISK_WARNING
-from autoops.health.result import Figure, Level, Result, judge, worst
+from autoops.config import HealthConfig
+from autoops.health.result import Figure, Level, Result, judge
 from autoops.runtime.maintenance import Maintenance
 from autoops.state import State
 
@@ -46,17 +46,26 @@ def room(directory: Path) -> Room:
     return Room(100 * taken / usable if usable else 100.0, found.f_bavail * found.f_frsize, inodes)
 
 
-def disk(found: Room) -> Result:
+def disk(found: Room, limits: HealthConfig) -> Result:
     """Judge how full the state directory's file system is."""
-    figures = [Figure("disk_used", found.used, "%", DISK_WARNING, DISK_CRITICAL), Figure("disk_free", found.free_bytes, "B")]
-    levels = [judge(found.used, DISK_WARNING, DISK_CRITICAL)]
+    pair = limits.disk_warning, limits.disk_critical
+    figures = (Figure("disk_used", found.used, "%", *pair), Figure("disk_free", found.free_bytes, "B"))
+    level = judge(found.used, *pair)
     said = f"{found.used:.0f} % used, {found.free_bytes / 1e9:.1f} GB free"
-    if found.inodes_used is not None:
-        figures.append(Figure("inodes_used", found.inodes_used, "%", DISK_WARNING, DISK_CRITICAL))
-        levels.append(judge(found.inodes_used, DISK_WARNING, DISK_CRITICAL))
-        said += f", {found.inodes_used:.0f} % of the inodes"
-    level = worst(levels)
-    return Result("disk", level, said, tuple(figures), "RUNBOOK, 'no room left on the disk'" if level else "")
+    return Result("disk", level, said, figures, _DISK if level else "")
+
+
+def inodes(found: Room, limits: HealthConfig) -> Result:
+    """Judge how many of its inodes are used."""
+    if found.inodes_used is None:
+        return Result("inodes", Level.OK, "this file system does not count them")
+    pair = limits.inodes_warning, limits.inodes_critical
+    level = judge(found.inodes_used, *pair)
+    figures = (Figure("inodes_used", found.inodes_used, "%", *pair),)
+    return Result("inodes", level, f"{found.inodes_used:.0f} % used", figures, _DISK if level else "")
+
+
+_DISK = "RUNBOOK, 'Disk full'"
 
 
 def seen(state: State) -> tuple[list[Seen], list[Seen]]:

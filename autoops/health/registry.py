@@ -1,4 +1,4 @@
-"""Is the registry what its ledger says? Validated as often as its size allows; in between the last verdict stands.
+"""Is the registry what its ledger says? Its head is looked at each time; all of it is validated daily.
 
 Reads the registry; remembers the last verdict in queue/health.json (losing that costs one validation).
 """
@@ -14,7 +14,6 @@ from typing import NamedTuple
 from autoops.core.ledger import Head
 from autoops.core.spoken import counted
 from autoops.files import durable
-from autoops.health.limits import VALIDATION_LONGEST_S, VALIDATION_REST
 from autoops.health.result import Figure, Level, Result
 from autoops.health.services import age
 from autoops.store.registry import Registry
@@ -34,24 +33,22 @@ class Verdict(NamedTuple):
     first: str  # the first fault, "" when there is none
 
 
-def is_due(last: Verdict | None, now_s: float, sequence: int, files: Files) -> bool:
+def is_due(last: Verdict | None, now_s: float, sequence: int, files: Files, every_s: float) -> bool:
     """Tell whether to validate again.
 
-    At once when it failed, or when the files changed without a commit (somebody else wrote); after commits in its time; and each
-    hour whatever happened. A clock set back counts as no memory.
+    At once when it failed, or when the files changed without a commit (somebody else wrote); else each `every_s`. A clock set back
+    counts as no memory.
     """
-    if last is None or last.faults or not 0 <= now_s - last.at_s < VALIDATION_LONGEST_S:
+    if last is None or last.faults or not 0 <= now_s - last.at_s < every_s:
         return True
-    if files == last.files:
-        return False
-    return sequence == last.sequence or now_s - last.at_s >= VALIDATION_REST * last.took_s
+    return files != last.files and sequence == last.sequence
 
 
-def check(registry: Registry, database: Path, memory: Path, validate: Validate, now_s: float) -> Result:
+def check(registry: Registry, database: Path, memory: Path, validate: Validate, now_s: float, every_s: float) -> Result:
     """Validate if it is due, and judge. Raises StorageError."""
     files, last = _files(database), recall(memory)
     head = registry.head()
-    if last is None or is_due(last, now_s, head.sequence, files):
+    if last is None or is_due(last, now_s, head.sequence, files, every_s):
         started_s = time.monotonic()
         with registry.snapshot():
             head = registry.head()

@@ -62,7 +62,7 @@ def _figure(figure: Figure) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3f}".rstrip("0").rstrip(".")
+    return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
 def _shown(text: str) -> str:

@@ -4,21 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from autoops.config import HealthConfig
 from autoops.core.drift import GRAVE
 from autoops.core.spoken import counted
-from autoops.health.limits import (
-    BEHIND_S_CRITICAL,
-    BEHIND_S_WARNING,
-    DEAD_LETTERS_CRITICAL,
-    DEAD_LETTERS_WARNING,
-    DEPTH_CRITICAL,
-    DEPTH_WARNING,
-    OLDEST_DUE_S_CRITICAL,
-    OLDEST_DUE_S_WARNING,
-    SILENT_BEATS_CRITICAL,
-    SILENT_BEATS_WARNING,
-    SILENT_LEAST_S,
-)
+from autoops.health.limits import SILENT_LEAST_S
 from autoops.health.result import Figure, Level, Result, judge, worst
 from autoops.model import JobState
 from autoops.store.findings import Finding
@@ -32,7 +21,14 @@ _NAMED = 3  # so many are named in a sentence
 
 
 def daemon(
-    name: str, beat: Heartbeat | None, lives: bool | None, silent_s: float | None, heartbeat_s: float, *, is_unit: bool
+    name: str,
+    beat: Heartbeat | None,
+    lives: bool | None,
+    silent_s: float | None,
+    heartbeat_s: float,
+    limits: HealthConfig,
+    *,
+    is_unit: bool,
 ) -> Result:
     """Judge one daemon by its last sign of life.
 
@@ -45,8 +41,8 @@ def daemon(
             f"its last sign of life was {age(silent_s)} ago" if silent_s is not None else "it gave no sign of life since the boot"
         )
         return Result(name, Level.CRITICAL, f"does not run; {when}", remedy=remedy)
-    slow_s = max(SILENT_LEAST_S, SILENT_BEATS_WARNING * heartbeat_s)
-    dead_s = max(SILENT_LEAST_S * SILENT_BEATS_CRITICAL / SILENT_BEATS_WARNING, SILENT_BEATS_CRITICAL * heartbeat_s)
+    slow, dead = limits.silent_beats_warning, limits.silent_beats_critical
+    slow_s, dead_s = max(SILENT_LEAST_S, slow * heartbeat_s), max(SILENT_LEAST_S * dead / slow, dead * heartbeat_s)
     level = judge(silent_s, slow_s, dead_s)
     figures = (Figure(f"{name}_silent", silent_s, "s", slow_s, dead_s),)
     if level == Level.OK:
@@ -55,17 +51,21 @@ def daemon(
     return Result(name, level, said, figures, f"ps -o stat= -p {beat.pid}; {remedy}")
 
 
-def queue(counts: Mapping[JobState, int], oldest_s: float, *, paused: bool) -> Result:
+def queue(counts: Mapping[JobState, int], oldest_s: float, limits: HealthConfig, *, paused: bool) -> Result:
     """Judge how much waits, since when, and what was given up. While paused, waiting is as it should be."""
     depth, dead = counts["queued"] + counts["failed"] + counts["running"], counts["dead_letter"]
+    depths = limits.queue_depth_warning, limits.queue_depth_critical
+    ages = limits.queue_age_warning_s, limits.queue_age_critical_s
+    deads = limits.dead_letters_warning, limits.dead_letters_critical
     figures = (
-        Figure("queue_depth", depth, "", DEPTH_WARNING, DEPTH_CRITICAL),
-        Figure("queue_oldest_due", oldest_s, "s", OLDEST_DUE_S_WARNING, OLDEST_DUE_S_CRITICAL),
-        Figure("dead_letters", dead, "", DEAD_LETTERS_WARNING, DEAD_LETTERS_CRITICAL),
+        Figure("queue_depth", depth, "", *depths),
+        Figure("queue_oldest_due", oldest_s, "s", *ages),
+        Figure("dead_letters", dead, "", *deads),
+        Figure("jobs_completed", counts["completed"], "c"),
     )
-    of_dead = judge(dead, DEAD_LETTERS_WARNING, DEAD_LETTERS_CRITICAL)
-    of_age = Level.OK if paused else judge(oldest_s, OLDEST_DUE_S_WARNING, OLDEST_DUE_S_CRITICAL)
-    of_depth = Level.OK if paused else judge(depth, DEPTH_WARNING, DEPTH_CRITICAL)
+    of_dead = judge(dead, *deads)
+    of_age = Level.OK if paused else judge(oldest_s, *ages)
+    of_depth = Level.OK if paused else judge(depth, *depths)
     said, remedies = [f"{depth} to do"], []
     if of_age or of_depth:
         said.append(f"the oldest has been due for {age(oldest_s)}")
@@ -76,15 +76,18 @@ def queue(counts: Mapping[JobState, int], oldest_s: float, *, paused: bool) -> R
     return Result("queue", worst((of_dead, of_age, of_depth)), ", ".join(said), figures, "; ".join(remedies))
 
 
-def shipping(beat: Heartbeat, lives: bool | None, behind: Behind, took: Percentiles | None, now_s: float) -> Result:
+def shipping(
+    beat: Heartbeat, lives: bool | None, behind: Behind, took: Percentiles | None, now_s: float, limits: HealthConfig
+) -> Result:
     """Judge how far what was shipped, as the shipper said last, is behind the ledger; `took`: how long it took of late."""
     behind_s = max(0.0, now_s - behind.since_s) if behind.since_s is not None else 0.0
+    most = limits.shipping_behind_warning_s, limits.shipping_behind_critical_s
     figures = (
-        Figure("shipping_behind", behind_s, "s", BEHIND_S_WARNING, BEHIND_S_CRITICAL),
+        Figure("shipping_behind", behind_s, "s", *most),
         Figure("shipping_behind_commits", max(0, behind.commits)),
         *((Figure("shipping_latency_p99", took.p99, "s"),) if took else ()),
     )
-    level = judge(behind_s, BEHIND_S_WARNING, BEHIND_S_CRITICAL)
+    level = judge(behind_s, *most)
     said = f"shipped up to commit {beat.facts.get('shipped', 0)}"
     if behind.commits > 0:
         said = f"{behind.commits} commit(s) are not shipped, the first of them {age(behind_s)} old"

@@ -8,13 +8,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from autoops import clock
-from autoops.config import Config
+from autoops.config import Config, HealthConfig
 from autoops.errors import CannotTell, ConfigError, StorageError
+from autoops.health import digest
+from autoops.health.digest import Checkpoint
 from autoops.health.registry import Validate
 from autoops.runtime import maintenance
 from autoops.runtime.maintenance import Maintenance
@@ -96,10 +98,42 @@ class Sources:
         """Whether systemd runs the services of this state."""
         return self.state.directory == SYSTEM_STATE and systemd.is_booted()
 
+    @property
+    def limits(self) -> HealthConfig:
+        """Where well ends."""
+        return self.config.health if self.config else HealthConfig()
+
+    @functools.cached_property
+    def checkpoint(self) -> Checkpoint | None:
+        """The newest signed digest, None when there is none. Raises OSError."""
+        return digest.newest(self.state.checkpoints)
+
+    @property
+    def may_write(self) -> bool:
+        """Whether something may be written at all: not in a window."""
+        return self.settings.may_write and self.window is None
+
+    def writable_queue(self) -> Database:
+        """Open queue.db for writing; the caller closes it. Raises StorageError."""
+        return Database.open(self.state.queue_db, QUEUE, synchronous="NORMAL", guard=True, busy_s=BUSY_S)
+
     @functools.cached_property
     def units(self) -> list[systemd.Shown]:
         """What systemd says about our services and timers. Raises CannotTell."""
         return systemd.show(systemd.installed(), _PROPERTIES)
+
+
+def asked(sources: Sources) -> Sequence[systemd.Shown]:
+    """Return what systemd says about our units, nothing where it cannot be asked."""
+    try:
+        return sources.units
+    except CannotTell:
+        return ()
+
+
+def is_installed(sources: Sources, unit: str) -> bool:
+    """Tell whether systemd knows a unit."""
+    return any(one["Id"] == unit for one in asked(sources))
 
 
 def lives(beat: Heartbeat) -> bool | None:

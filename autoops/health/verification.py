@@ -1,4 +1,4 @@
-"""Was every file read again within `scrub.days`? Counted as often as the registry's size allows; in between the last count stands.
+"""Was every file read again within `scrub.days`? Counted hourly; in between the last count stands.
 
 Reads the registry; remembers the last count in queue/verification.json (losing that costs one count).
 """
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from autoops.core.coverage import overdue_before
 from autoops.core.spoken import counted
 from autoops.files import durable
-from autoops.health.limits import VALIDATION_LONGEST_S, VALIDATION_REST
+from autoops.health.limits import COUNT_LONGEST_S, COUNT_REST
 from autoops.health.result import Figure, Level, Result
 from autoops.health.services import age
 from autoops.store.verified import Verified
@@ -30,10 +30,10 @@ class Counted(NamedTuple):
 
 
 def is_due(last: Counted | None, now_s: float, days: int) -> bool:
-    """Tell whether to count again: at once when something was overdue, so that its end is seen; a clock set back is no memory."""
-    if last is None or last.overdue or last.days != days or now_s < last.at_s:
+    """Tell whether to count again: sooner when something was overdue, so that its end is seen; a clock set back is no memory."""
+    if last is None or last.days != days or now_s < last.at_s:
         return True
-    return now_s - last.at_s >= min(VALIDATION_LONGEST_S, VALIDATION_REST * last.took_s)
+    return now_s - last.at_s >= (min(COUNT_LONGEST_S, COUNT_REST * last.took_s) if last.overdue else COUNT_LONGEST_S)
 
 
 def check(registry: Verified, memory: Path, days: int, now_s: float, *, may_count: bool) -> Result:

@@ -1,7 +1,8 @@
 """How far the sandbox of the units that look at trees is opened for one root, and why: drop-ins of their units. Pure.
 
 The units see the whole system read-only, but for home directories (ProtectHome=yes) and /tmp (PrivateTmp=yes), which they do not
-see at all. Watcher and reconciler only read. The worker reads, and writes in a root whose files it renames or marks.
+see at all. Watcher and reconciler only read. The worker reads, and writes in a root whose files it renames or marks. The health
+check writes one file of a root that has a canary, and looks at nothing else in it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops import names
+from autoops.model import CANARY
 from autoops.units import quoting
 
 DIRECTORY = Path("/etc/systemd/system")
 UNITS = ("autoops-watcher.service", "autoops-worker.service", "autoops-reconciler.service", "autoops-drill.service")
+HEALTH = "autoops-health.service"
+ALL = (*UNITS, HEALTH)
 _HOMES = (b"/home", b"/root", b"/run/user")
 _TEMPORARY = (b"/tmp", b"/var/tmp")
+
+_HIDDEN = "Home directories are hidden. With tmpfs they still are, but for what is bound into the empty ones."
 
 Lines = Iterator[tuple[str, str]]  # (reason, setting)
 
@@ -29,6 +35,7 @@ class Opening(NamedTuple):
     writes: bool = False  # policy "rename", or worker.xattr_id
     read_all: bool = False  # read what its owners let nobody read
     group: str = ""  # a group that may read it
+    canary: bool = False  # the health check rewrites its canary
 
 
 def place_of(path: bytes) -> str:
@@ -44,7 +51,8 @@ def files(opening: Opening) -> dict[Path, str]:
 
     Raises RootRefused when its path cannot be written into a unit file.
     """
-    return {file_of(opening.name, unit): text for unit in UNITS if (text := _text(opening, unit))}
+    units = ALL if opening.canary else UNITS
+    return {file_of(opening.name, unit): text for unit in units if (text := _text(opening, unit))}
 
 
 def file_of(name: str, unit: str) -> Path:
@@ -53,7 +61,11 @@ def file_of(name: str, unit: str) -> Path:
 
 
 def _text(opening: Opening, unit: str) -> str:
-    lines = list(_lines(opening, writes=opening.writes and unit == "autoops-worker.service"))
+    if unit == HEALTH:
+        lines = [*_canary_lines(opening), *_reading_lines(opening)]
+    else:
+        writes = opening.writes and unit == "autoops-worker.service"
+        lines = [*_lines(opening, writes=writes), *_reading_lines(opening)]
     if not lines:
         return ""
     about = f"Root: {names.show(opening.name)} in {names.show(opening.path)} (real path)."
@@ -70,10 +82,7 @@ def drop_in(what: str, about: str, by: str, lines: Iterable[tuple[str, str]]) ->
 def _lines(opening: Opening, *, writes: bool) -> Lines:
     place = place_of(opening.path)
     if place == "home":
-        yield (
-            "Home directories are hidden. With tmpfs they still are, but for what is bound into the empty ones.",
-            "ProtectHome=tmpfs",
-        )
+        yield _HIDDEN, "ProtectHome=tmpfs"
     if place:
         kind = "BindPaths" if writes else "BindReadOnlyPaths"
         what = "the worker renames or marks files in it" if writes else "read-only: files in it are looked at, never changed"
@@ -82,6 +91,18 @@ def _lines(opening: Opening, *, writes: bool) -> Lines:
     elif writes:
         reason = "Everything but the service's own state is read-only; in this root the worker renames or marks files."
         yield reason, f"ReadWritePaths={quoting.path(opening.path, optional=True)}"
+
+
+def _canary_lines(opening: Opening) -> Lines:
+    place, file = place_of(opening.path), opening.path + b"/" + CANARY.encode()
+    if place == "home":
+        yield _HIDDEN, "ProtectHome=tmpfs"
+    said = "The check rewrites this one file to see that a change in the root is noticed; nothing else in it is writable."
+    kind = "BindPaths" if place else "ReadWritePaths"
+    yield said, f"{kind}={quoting.path(file, bind=bool(place), optional=True)}"
+
+
+def _reading_lines(opening: Opening) -> Lines:
     if opening.group:
         yield (
             "Asked for with --group: its members may read the root, so the service is one.",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import os
 import re
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +21,8 @@ TARGET = "autoops.target"
 _TIMEOUT_S = 10.0
 _PLAIN = {"LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": "", "SYSTEMD_URLIFY": "0", "TZ": "UTC"}
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]+\.[a-z]+")  # systemd.unit(5)
+
+_NOT_HERE = "what systemd knows: it does not run here"
 
 Shown = Mapping[str, str]  # property: value, as `systemctl show` has them
 
@@ -38,10 +39,14 @@ def is_unit(name: str) -> bool:
 
 def ask(*arguments: str) -> str:
     """Return what systemctl prints. Raises CannotTell when there is none, or it fails, or it does not answer."""
+    if not is_booted():
+        raise CannotTell(detail=_NOT_HERE, remedy="")
+    import shutil  # 15 ms, where there is somebody to ask
+    import subprocess
+
     program = shutil.which("systemctl")
-    if program is None or not is_booted():
-        raise CannotTell(detail="what systemd knows: it does not run here", remedy="")
-    import subprocess  # 10 ms, where there is somebody to ask
+    if program is None:
+        raise CannotTell(detail=_NOT_HERE, remedy="")
 
     command = [program, "--no-pager", *arguments]
     try:

@@ -10,9 +10,6 @@ import pytest
 from archiving import archived_state, make_vault, s3, sshd, vault
 from running import Suite
 
-from autoops.health import place
-from autoops.health.limits import DISK_WARNING
-
 __all__ = ["archived_state", "make_vault", "s3", "sshd", "vault"]  # fixtures
 
 
@@ -71,10 +68,3 @@ def still(make_suite: Callable[..., Suite]) -> Suite:
     (made.root / "a.txt").write_text("a\n")
     made.once()
     return made
-
-
-@pytest.fixture(scope="session")
-def room_on_the_disk(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Without it nothing would be called healthy."""
-    if place.room(tmp_path_factory.getbasetemp()).used >= DISK_WARNING:
-        pytest.skip("the disk that the tests use is too full to be called healthy")

@@ -71,7 +71,10 @@ class Suite:
         for path in self.roots.values():
             path.mkdir(exist_ok=True)
         described = [{"path": str(self.roots[str(root["name"])]), **root} for root in roots]
+        machine = {f"{what}_{limit}": 101 for what in ("disk", "inodes", "memory") for limit in ("warning", "critical")}
+        busy = {"load_warning": 1e6, "load_critical": 1e6, "response_warning_s": 3600, "response_critical_s": 3600}
         wanted = {"watch": {"settle_s": 0.2}, "queue": {"backoff_first_s": 0.1}, "worker": {"pool_size": 2}}
+        wanted["health"] = {**machine, **busy}  # whatever else runs on this machine
         for name, table in tables.items():
             wanted[name] = {**wanted.get(name, {}), **table}  # type: ignore[dict-item]
         write_config(self.config, described, wanted)

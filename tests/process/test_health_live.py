@@ -7,6 +7,7 @@ import os
 import re
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +16,6 @@ from running import PROJECT, Answer, Suite, environment, program
 
 Make = Callable[..., Suite]
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
-
-pytestmark = pytest.mark.usefixtures("room_on_the_disk")
 
 
 def health(suite: Suite, *arguments: str) -> Answer:
@@ -35,8 +34,8 @@ def text(suite: Suite, name: str) -> str:
 def script(tmp_path: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run health-check.sh as cron does, with a program that is this checkout's."""
     (tmp_path / "bin").mkdir(exist_ok=True)
-    wrapper = tmp_path / "bin" / "autoops"
-    wrapper.write_text(f'#!/bin/sh\nexec {" ".join(program())} "$@"\n')
+    wrapper = tmp_path / "bin" / "autoops-health"
+    wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} {PROJECT}/bin/autoops-health "$@"\n')
     wrapper.chmod(0o755)
     installed = tmp_path / "share" / "health-check.sh"  # beside no checkout
     installed.parent.mkdir(exist_ok=True)
@@ -205,8 +204,8 @@ def test_the_script_without_a_program_is_unknown(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", ["exit 127", "kill -9 $$"])
 def test_the_script_with_a_broken_program_is_unknown(tmp_path: Path, ending: str) -> None:
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "autoops").write_text(f"#!/bin/sh\necho broken >&2\n{ending}\n")
-    (tmp_path / "bin" / "autoops").chmod(0o755)
+    (tmp_path / "bin" / "autoops-health").write_text(f"#!/bin/sh\necho broken >&2\n{ending}\n")
+    (tmp_path / "bin" / "autoops-health").chmod(0o755)
     alone = tmp_path / "health-check.sh"
     alone.write_bytes((PROJECT / "bin" / "health-check.sh").read_bytes())
     run = subprocess.run(["sh", alone], env={"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}, capture_output=True, text=True)

@@ -178,3 +178,12 @@ def test_a_running_suite_takes_a_new_root_over_at_sighup(make_suite: Callable[..
     suite.until(lambda: any(root == "more" for root, _ in suite.active()), "the new root is registered")
     suite.roots["more"] = more
     suite.require_disk_registered()
+
+
+def test_a_root_with_a_canary_says_so_and_one_that_registers_nothing_is_refused(root: Root, config: Path, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "looked at").mkdir()
+    root("add", tmp_path / "docs", "--canary")
+    assert config.read_text().endswith("canary = true\n")
+    assert "a canary would never be seen" in root("add", tmp_path / "looked at", "--canary", "--policy", "observe", code=2).stderr
+    assert list((tmp_path / "docs").iterdir()) == [], "the health check makes it"

@@ -6,15 +6,12 @@ import json
 import time
 from collections.abc import Callable
 
-import pytest
 from running import Suite
 
 from autoops.cli.status import lines
 from autoops.core.ledger import utc
 
 Make = Callable[..., Suite]
-
-pytestmark = pytest.mark.usefixtures("room_on_the_disk")
 
 
 def test_one_screen_says_what_runs_waits_and_is_wrong(shared: Suite) -> None:

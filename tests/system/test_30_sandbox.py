@@ -13,10 +13,11 @@ from machine import DAEMONS, Machine
 
 READING = ("watcher", "worker", "tailer", "reconciler", "scrub", "verify", "health")
 BACKUPS = ("archive", "archive-drill", "backup", "drill", "shipper")
-SERVICES = tuple(f"autoops-{name}" for name in (*READING, "catalog", "catalog-nightly", *BACKUPS, "failed@x"))
-MOST_EXPOSED_WITH_NETWORK = 1.6
+SERVICES = tuple(f"autoops-{name}" for name in (*READING, "catalog", "catalog-nightly", *BACKUPS, "failed@x", "health-ping@x"))
 MOST_EXPOSED = 0.2
 MOST_EXPOSED_READING_ALL = 0.6
+MOST_EXPOSED_WITH_NETWORK = 1.6
+NETWORKED = ("autoops-archive", "autoops-health-ping")
 UNITS = "/usr/lib/systemd/system"
 WHEN = ("OnFailure", "PartOf", "WantedBy", "ConditionPathExists")
 WHAT = ("Type", "ExecCondition", "ExecStart", "Restart", "WatchdogSec")
@@ -42,6 +43,7 @@ ALLOWED = {
     "autoops-shipper": {f"write {STATE}/queue", f"write {STATE}/backups", f"list {STATE}/backups"},
     "autoops-verify": set(),
     "autoops-failed@x": {f"write {STATE}/queue"},
+    "autoops-health-ping@x": {"open a socket of AF_INET", "open a socket of AF_INET6"},
 }
 STOPPED_BY_THE_CONTAINER = {
     *("bpf", "io_uring_setup", "keyctl", "perf_event_open", "userfaultfd", "swap", "reboot", "read the kernel's log"),
@@ -53,7 +55,7 @@ EVERYONE = {"write /var/tmp"}  # its own: PrivateTmp=
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_exposure_stays_low(machine: Machine, service: str) -> None:
-    require_exposure(machine, service, MOST_EXPOSED_WITH_NETWORK if service.startswith("autoops-archive") else MOST_EXPOSED)
+    require_exposure(machine, service, MOST_EXPOSED_WITH_NETWORK if service.startswith(NETWORKED) else MOST_EXPOSED)
 
 
 def test_the_service_with_the_network_is_closed_otherwise(machine: Machine) -> None:

@@ -195,6 +195,13 @@ def test_a_small_run_of_the_catalog_workload_builds_in_every_way(tmp_path: Path)
     assert len(lines[-1]["targets"]) == 3  # type: ignore[arg-type]
 
 
+def test_a_small_run_of_the_health_workload_measures_a_run_and_one_that_validates(tmp_path: Path) -> None:
+    lines = _run("W10", "--files", "300", "--scratch", tmp_path)
+    assert {line.get("peer") for line in lines} == {"autoops-health", "python", None}
+    assert sum("validating_processor_s" in line for line in lines) == 1 and len(lines[-1]["targets"]) == 1  # type: ignore[arg-type]
+    assert not [line for line in lines if "fault" in line]
+
+
 def test_a_small_run_of_the_queue_workload_loses_and_doubles_no_job(tmp_path: Path) -> None:
     lines = _run("W3", "--peers", "raw-full-100", "--scratch", tmp_path, "--peers-python", sys.executable)
     filled = [line for line in lines if "consumers" in line]

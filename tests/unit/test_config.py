@@ -8,12 +8,24 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoops import names
-from autoops.config import CheckpointConfig, ClassConfig, Config, ReplicaConfig, RootConfig, WatchConfig, as_toml, load
+from autoops.config import (
+    CheckpointConfig,
+    ClassConfig,
+    Config,
+    HealthConfig,
+    ReplicaConfig,
+    RootConfig,
+    WatchConfig,
+    as_toml,
+    load,
+)
 from autoops.config.check import find_lines, key_of, parse
+from autoops.config.health import pairs
+from autoops.core.redact import redact
 from autoops.errors import ConfigError
 from autoops.model import ClassRule
 
@@ -253,6 +265,7 @@ classes_of = st.builds(ClassConfig, rule=printable, class_name=printable, confid
 paths = st.binary(max_size=30).map(lambda raw: b"/" + raw.replace(b"\0", b"").replace(b"/", b"").lstrip(b"."))
 
 
+@settings(deadline=None)
 @given(
     st.lists(roots_of, max_size=3, unique_by=lambda root: root.path),
     st.floats(0, 3600),
@@ -264,3 +277,54 @@ def test_what_is_shown_loads_as_the_same(roots: list[RootConfig], settle_s: floa
     shown = as_toml(config)
     assert names.show(shown.replace("\n", "")) == shown.replace("\n", "")
     assert parse(shown.encode(), Config) == (config, [])
+
+
+# health
+
+
+def test_limits_that_contradict_each_other_are_refused_with_their_line(tmp_path: Path) -> None:
+    text = "[health]\ndisk_warning = 90\ndisk_critical = 85\nqueue_age_warning_s = 4000\ncertificate_critical_days = 30\n"
+    ending = ": it would be critical before it is a warning"
+    assert faults(tmp_path, text) == [
+        f"3: health.disk_critical: is 85.0, and disk_warning is 90.0{ending}",
+        f"4: health.queue_age_critical_s: is 3600.0, and queue_age_warning_s is 4000.0{ending}",
+        f"5: health.certificate_critical_days: is 30, and certificate_warning_days is 21{ending}",
+    ]
+    assert good(tmp_path, "[health]\ndisk_warning = 85\ndisk_critical = 85\n").health.disk_warning == 85
+
+
+def test_each_limit_has_its_other_half() -> None:
+    names_of_keys = {field.name for field in dataclasses.fields(HealthConfig)}
+    found = list(pairs())
+    assert {pair.warning for pair in found} | {pair.critical for pair in found} <= names_of_keys and len(found) > 10
+    assert {name for name in names_of_keys if "warning" in name or "critical" in name} == {
+        name for pair in found for name in (pair.warning, pair.critical)
+    }
+
+
+@pytest.mark.parametrize("limit", ["disk_warning = 102", "load_critical = -1", "queue_depth_warning = 1.5", "memory_warning = nan"])
+def test_a_limit_that_makes_no_sense_is_refused(tmp_path: Path, limit: str) -> None:
+    (said,) = faults(tmp_path, f"[health]\n{limit}\n")
+    assert said.startswith(f"2: health.{limit.partition(' ')[0]}: ")
+
+
+def test_an_address_that_is_none_is_refused_without_repeating_it(tmp_path: Path) -> None:
+    (said,) = faults(tmp_path, '[health]\nheartbeat_url = "htps://hc.example.org/secret"\n')
+    assert said.startswith("2: health.heartbeat_url: must be ") and "secret" not in said
+    assert "secret" not in redact(as_toml(good(tmp_path, '[health]\nheartbeat_url = "https://hc.example.org/secret"\n')))
+
+
+def test_a_textfile_is_one_that_node_exporter_reads(tmp_path: Path) -> None:
+    for value in ("autoops.prom", "/var/lib/x/autoops.txt"):
+        assert faults(tmp_path, f'[health]\ntextfile = "{value}"\n')[0].startswith("2: health.textfile: ")
+
+
+def test_a_canary_that_could_never_be_seen_is_refused(tmp_path: Path) -> None:
+    root = '[[root]]\npath = "/srv/a"\ncanary = true\n'
+    assert good(tmp_path, root).roots[0].canary
+    assert faults(tmp_path, f'{root}policy = "observe"\n') == [
+        '3: root.canary: policy "observe" registers nothing, so a canary would never be seen'
+    ]
+    assert good(tmp_path, f'{root}policy = "rename"\n').roots[0].canary
+    (said,) = faults(tmp_path, f'{root}policy = "rename"\nrename_skip = []\n')
+    assert said.startswith('3: root.canary: policy "rename" would rename it')

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from autoops.config import HealthConfig
 from autoops.health import place, registry, services, verification
 from autoops.health.place import Room, Seen
 from autoops.health.registry import Verdict, is_due
@@ -21,6 +22,7 @@ from autoops.store.records import Behind
 
 BEAT = Heartbeat("worker", 7, "b", 1, 0, 1000, "running", "idle", {})
 COUNTS = {"queued": 0, "running": 0, "completed": 9, "failed": 0, "dead_letter": 0}
+LIMITS = HealthConfig()
 NOW = datetime.datetime(2026, 5, 1, 12, tzinfo=datetime.UTC)
 
 
@@ -28,7 +30,7 @@ NOW = datetime.datetime(2026, 5, 1, 12, tzinfo=datetime.UTC)
 
 
 def daemon(lives: bool | None, silent_s: float | None, heartbeat_s: float = 30.0, *, is_unit: bool = True) -> Result:
-    return services.daemon("worker", BEAT, lives, silent_s, heartbeat_s, is_unit=is_unit)
+    return services.daemon("worker", BEAT, lives, silent_s, heartbeat_s, LIMITS, is_unit=is_unit)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_a_daemon_is_judged_by_its_process_and_by_how_long_it_is_silent(
 
 
 def test_a_daemon_that_never_was_is_missed_only_where_there_is_a_root() -> None:
-    assert services.daemon("worker", None, None, None, 30.0, is_unit=True).level == Level.CRITICAL
+    assert services.daemon("worker", None, None, None, 30.0, LIMITS, is_unit=True).level == Level.CRITICAL
 
 
 def test_what_to_do_about_a_daemon_is_what_can_be_done_on_this_host() -> None:
@@ -82,7 +84,7 @@ def test_a_longer_heartbeat_gives_more_time() -> None:
     ],
 )
 def test_shipping_is_judged_by_the_age_of_what_is_not_shipped(lives: bool | None, behind: Behind, level: Level) -> None:
-    result = services.shipping(BEAT._replace(facts={"shipped": 7}), lives, behind, None, 1000.0)
+    result = services.shipping(BEAT._replace(facts={"shipped": 7}), lives, behind, None, 1000.0, LIMITS)
     assert result.level == level
     assert bool(result.remedy) == (level != Level.OK)
 
@@ -104,12 +106,12 @@ def test_shipping_is_judged_by_the_age_of_what_is_not_shipped(lives: bool | None
     ],
 )
 def test_the_queue_is_judged_by_depth_age_and_dead_letters(change: dict[str, int], oldest_s: float, level: Level) -> None:
-    assert services.queue({**COUNTS, **change}, oldest_s, paused=False).level == level  # type: ignore[arg-type]
+    assert services.queue({**COUNTS, **change}, oldest_s, LIMITS, paused=False).level == level  # type: ignore[arg-type]
 
 
 def test_a_paused_queue_may_wait_but_its_dead_letters_count() -> None:
-    assert services.queue({**COUNTS, "queued": 3_000_000}, 1e6, paused=True).level == Level.OK  # type: ignore[arg-type]
-    assert services.queue({**COUNTS, "dead_letter": 1}, 0, paused=True).level == Level.WARNING  # type: ignore[arg-type]
+    assert services.queue({**COUNTS, "queued": 3_000_000}, 1e6, LIMITS, paused=True).level == Level.OK  # type: ignore[arg-type]
+    assert services.queue({**COUNTS, "dead_letter": 1}, 0, LIMITS, paused=True).level == Level.WARNING  # type: ignore[arg-type]
 
 
 def test_a_whole_root_that_is_not_watched_is_critical_and_an_alias_is_nothing() -> None:
@@ -180,11 +182,12 @@ def test_the_unit_that_we_run_in_and_the_check_itself_have_recovered() -> None:
     [(79.9, None, Level.OK), (80.0, 1.0, Level.WARNING), (95.0, None, Level.CRITICAL), (1.0, 95.0, Level.CRITICAL)],
 )
 def test_a_disk_is_judged_by_room_and_by_inodes(used: float, inodes: float | None, level: Level) -> None:
-    assert place.disk(Room(used, 10**9, inodes)).level == level
+    room = Room(used, 10**9, inodes)
+    assert worst((place.disk(room, LIMITS).level, place.inodes(room, LIMITS).level)) == level
 
 
 def test_a_file_system_without_inodes_has_no_figure_for_them(tmp_path: Path) -> None:
-    assert [figure.label for figure in place.disk(Room(1.0, 1, None)).figures] == ["disk_used", "disk_free"]
+    assert [figure.label for figure in place.disk(Room(1.0, 1, None), LIMITS).figures] == ["disk_used", "disk_free"]
     found = place.room(tmp_path)
     assert 0 <= found.used <= 100 and found.free_bytes >= 0
 
@@ -235,16 +238,15 @@ def test_what_is_no_time_is_none(text: str) -> None:
 # registry
 
 
-def test_validation_is_due_by_cost_age_change_and_failure() -> None:
+def test_validation_is_due_daily_and_at_once_after_a_failure_or_a_change_without_a_commit() -> None:
     last = Verdict(1000.0, 2.0, 5, (1, 2), 0, "")
-    assert is_due(None, 0.0, 5, (1, 2))
-    assert not is_due(last, 3000.0, 5, (1, 2))
-    assert is_due(last, 1000.0 + 3600, 5, (1, 2)), "each hour"
-    assert is_due(last, 1001.0, 5, (1, 3)), "written to without a commit"
-    assert not is_due(last, 2999.0, 6, (1, 3)), "commits, and 2 s rest 2,000 s"
-    assert is_due(last, 3000.0, 6, (1, 3))
-    assert is_due(last._replace(faults=1), 1001.0, 5, (1, 2))
-    assert is_due(last, 999.0, 5, (1, 2)), "the clock was set back"
+    assert is_due(None, 0.0, 5, (1, 2), 86_400)
+    assert not is_due(last, 87_399.0, 5, (1, 2), 86_400)
+    assert is_due(last, 87_400.0, 5, (1, 2), 86_400), "each day"
+    assert is_due(last, 1001.0, 5, (1, 3), 86_400), "written to without a commit"
+    assert not is_due(last, 87_399.0, 6, (1, 3), 86_400), "commits alone are no reason"
+    assert is_due(last._replace(faults=1), 1001.0, 5, (1, 2), 86_400)
+    assert is_due(last, 999.0, 5, (1, 2), 86_400), "the clock was set back"
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", "[1]", '{"at_s": "x"}', '{"at_s": 1, "took_s": 1, "sequence": 1, "files": 3}'])
@@ -285,7 +287,7 @@ def test_the_headline_is_a_monitoring_plugins() -> None:
     said, bar, figures = headline(RESULTS).partition(" | ")
     assert bar and "|" not in said and "\n" not in said
     assert said == r"AUTOOPS CRITICAL: worker: dead; findings: a\x7cb\x0aAUTOOPS OK"
-    assert figures.split(" ") == ["'disk_used'=12.346%;80;95", "'free'=5B", "'findings'=1;1", "'x'=1;;1"]
+    assert figures.split(" ") == ["'disk_used'=12.3456%;80;95", "'free'=5B", "'findings'=1;1", "'x'=1;;1"]
     assert all(PERFDATA.fullmatch(figure) for figure in figures.split(" "))
     assert headline(RESULTS[:1]).startswith("AUTOOPS OK: 1 checks | ")
     assert headline([Result("x", Level.OK, "y")]) == "AUTOOPS OK: 1 checks"
@@ -322,9 +324,9 @@ def test_a_file_that_is_overdue_is_a_warning() -> None:
     ("last", "now_s", "days", "due"),
     [
         (None, 1000, 30, True),
-        (Counted(1000, 0.5, 30, 9, 0), 1499, 30, False),  # half a second is done again after 500
-        (Counted(1000, 0.5, 30, 9, 0), 1500, 30, True),
-        (Counted(1000, 0.5, 30, 9, 1), 1001, 30, True),
+        (Counted(1000, 0.5, 30, 9, 1), 1499, 30, False),  # half a second is done again after 500
+        (Counted(1000, 0.5, 30, 9, 1), 1500, 30, True),
+        (Counted(1000, 0.5, 30, 9, 0), 1500, 30, False),
         (Counted(1000, 60.0, 30, 9, 0), 4599, 30, False),
         (Counted(1000, 60.0, 30, 9, 0), 4600, 30, True),
         (Counted(1000, 0.5, 30, 9, 0), 1001, 29, True),

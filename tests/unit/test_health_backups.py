@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from autoops.config import HealthConfig
 from autoops.files.last import Last, recall, remember_fault, remember_good
 from autoops.health.backups import DRILL, drills, snapshots
 from autoops.health.result import Level
@@ -34,7 +35,7 @@ def last(hours: float, fault: str = "") -> Last:
     ],
 )
 def test_snapshots_are_judged_by_the_last_good_one(known: Last | None, since_s: float | None, level: Level) -> None:
-    found = snapshots(known, since_s, NOW_S)
+    found = snapshots(known, since_s, NOW_S, HealthConfig())
     assert found.level == level
     assert bool(found.remedy) == (level != Level.OK)
     assert not (known and known.fault) or "disk full" in found.text

@@ -82,6 +82,29 @@ def test_a_hostile_name_or_path_forges_no_line() -> None:
     ]
 
 
+# canaries
+
+
+@pytest.mark.parametrize(
+    ("path", "lines"),
+    [
+        (b"/srv/docs", ["ReadWritePaths=-/srv/docs/.autoops-canary"]),
+        (b"/home/ann", ["ProtectHome=tmpfs", "BindPaths=-/home/ann/.autoops-canary"]),
+        (b"/var/tmp/x", ["BindPaths=-/var/tmp/x/.autoops-canary"]),
+    ],
+)
+def test_a_canary_is_the_one_file_that_the_health_check_may_write(path: bytes, lines: list[str]) -> None:
+    assert settings(Opening("d", path, canary=True), dropins.HEALTH) == lines
+    assert settings(Opening("d", path), dropins.HEALTH) == []
+    for unit in dropins.UNITS:
+        assert settings(Opening("d", path, canary=True), unit) == settings(Opening("d", path), unit)
+
+
+def test_who_passes_to_a_root_by_a_group_passes_to_its_canary() -> None:
+    opening = Opening("d", b"/srv/d", group="media", canary=True)
+    assert settings(opening, dropins.HEALTH) == ["ReadWritePaths=-/srv/d/.autoops-canary", "SupplementaryGroups=media"]
+
+
 # quoting
 
 
