@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from autoops.backup import archive_log
-from autoops.core.drift import HOLDING, OF_FILES, RULES
-from autoops.health.services import UNIT_FAILED
+from autoops.core.drift import HOLDING, OF_FILES, RULES, UNIT_FAILED
 from autoops.reconcile import outside, proofs
 from autoops.tail import notes as tailer
 from autoops.work import notes as worker
