@@ -311,6 +311,12 @@ class LedgerKeyMissing(StorageError):
     hint = "put that key back; without it nothing can be added to this ledger (RUNBOOK, 'The ledger key is missing')"
 
 
+class ServicesRun(Refused):
+    """Refused: {who} is at work, and would go on with what is replaced."""
+
+    hint = "stop what runs (systemctl stop autoops.target, Ctrl+C), or pause it: autoops pause"
+
+
 class CommitMisfit(CheckFailed):
     """The ledger cannot be played beyond commit {sequence}: {detail}."""
 

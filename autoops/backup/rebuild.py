@@ -84,7 +84,7 @@ def rebuild(
     for one in snapshots:
         if isinstance(one, Unreadable) and (on_fault or not good):
             failed(one.error)
-    for way in ways([one for one in good if one.kind == "full"], _first(place), sequence):
+    for way in ways([one for one in good if one.kind == "full"], first_shipped(place), sequence):
         try:
             return _go(place, way, target, sequence, verifier, tell)
         except UNFIT as error:
@@ -105,13 +105,13 @@ def ways(full: Iterable[Manifest], first_shipped: int, sequence: int) -> Iterato
         yield from (Way(base, ledger) for base in (*before[:1], None) if base != ledger)
 
 
-def _first(place: Place) -> int:
+def first_shipped(place: Place) -> int:
+    """Return the commit with which the segments begin, by their names; 0 when there are none. Raises NoBackup."""
     try:
-        return Segments(place.ledger).first()
-    except BackupUnsound:
-        return 1  # whoever goes that way finds out what is wrong
-    except OSError:
-        return 0
+        files = Segments(place.ledger).files()
+    except OSError as error:
+        raise NoBackup(detail=f"{place.ledger} cannot be read ({error.strerror})") from error
+    return files[0].first if files else 0
 
 
 def _go(place: Place, way: Way, target: Path, sequence: int, verifier: Verifier, tell: Tell) -> Head:
@@ -183,14 +183,15 @@ def ledger_of(place: Place, full: Manifest, scratch: Path, tell: Tell) -> Iterat
 @contextlib.contextmanager
 def cleared(scratch: Path) -> Iterator[None]:
     """Have no such file before and after."""
-    _clear(scratch)
+    clear(scratch)
     try:
         yield
     finally:
-        _clear(scratch)
+        clear(scratch)
 
 
-def _clear(scratch: Path) -> None:
+def clear(scratch: Path) -> None:
+    """Remove a database and what is beside it."""
     for path in (scratch, *(beside(scratch, suffix) for suffix in (*BESIDE, GUARD_SUFFIX, ".suspect"))):
         path.unlink(missing_ok=True)
 

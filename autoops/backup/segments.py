@@ -84,6 +84,18 @@ class Segments:
         if until is not None and max(sequence, after) < until:
             raise SegmentUnsound(name=str(self.directory), detail=f"it ends with commit {sequence}, before commit {until}")
 
+    def readable(self, after: int) -> Iterator[Record]:
+        """Yield every record after a sequence that can be read, wherever it stands: each alone is what was written, no more."""
+        for segment in self.files():
+            lines: list[bytes] = []
+            with contextlib.suppress(SegmentUnsound, OSError):
+                lines = split(content_of(segment))[0]
+            for line in lines:
+                with contextlib.suppress(SegmentUnsound):
+                    record = _record_in(line, segment)
+                    if record.sequence > after:
+                        yield record
+
     def within(self, segment: Segment) -> list[Record]:
         """Return the records of one segment. Raises SegmentUnsound."""
         return list(_read(segment, None))

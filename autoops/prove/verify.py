@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from autoops.core import digest
 from autoops.core.canonical import apply_patch, canonical, entry_text, parse
+from autoops.core.ids import is_id
 from autoops.core.ledger import GENESIS, Head, checkpoint_bytes
 from autoops.core.signing import Verifier
 from autoops.errors import StorageCorrupt
@@ -99,6 +100,9 @@ def notes(registry: Registry, public_key: bytes) -> Iterator[Fault]:
         yield Fault("notes", f"public_key was changed: {str(key)[:16]} is not the key of this ledger, {public_key.hex()[:16]}...")
     if last != greatest:  # no entry is ever deleted
         yield Fault("notes", f"last_id was changed: it is {str(last)[:20]}, the last ID that was given is {greatest}")
+    given = registry.meta("given_id")
+    if given is not None and not is_id(str(given)):
+        yield Fault("notes", f"given_id was changed: {str(given)[:20]} is no ID")
 
 
 def checkpoints(path: Path, registry: Registry, verifier: Verifier) -> Iterator[Fault]:

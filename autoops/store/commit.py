@@ -82,7 +82,7 @@ class RegistryWriter(Bookkeeping):
         """Take from the database what is kept in memory between commits."""
         self._entries = Entries(self)
         self._head = self.head()
-        self._last_id = self.meta("last_id")
+        self._last_id = self.given_until()
         self.total = self.count()
 
     def commit(self, changes: Sequence[Change], why: Why, now_s: float, *, restored: Sequence[Restored] = ()) -> Committed:

@@ -21,13 +21,12 @@ from autoops.store.bookkeeping import Bookkeeping
 from autoops.store.commit import INSERT_RECORD, MOST_LATE, SET_LAST_ID, WAL_BYTES
 from autoops.store.database import Database, Transaction
 from autoops.store.entries import Entries
-from autoops.store.records import Record, digest_after, id_of, patches_of
+from autoops.store.records import UNFIT, Record, digest_after, id_of, patches_of
 from autoops.store.registry import SCHEMA
 
 _CACHE_KIB = 64 * 1024
 _PART_BYTES = 4 << 20  # of records in one transaction
 _PART_RECORDS = 1000
-_UNFIT = (ValueError, LookupError, TypeError, AttributeError, RecursionError, sqlite3.IntegrityError)
 
 
 class Playback(Bookkeeping):
@@ -77,7 +76,7 @@ class Playback(Bookkeeping):
             digest = self._entries.apply(tx, changes, list(patches), self._head, None).digest
             claimed = digest_after(record.text)
             tx.execute(INSERT_RECORD, (record.sequence, record.submission, record.text, record.hash, record.signature))
-        except _UNFIT as error:
+        except (*UNFIT, sqlite3.IntegrityError) as error:
             raise CommitMisfit(sequence=record.sequence, detail=f"it cannot be played ({error!r})") from error
         except (EditedPastLedger, PreconditionFailed) as error:
             raise CommitMisfit(sequence=record.sequence, detail=str(error).removeprefix("Refused: ")) from error
@@ -89,12 +88,22 @@ class Playback(Bookkeeping):
         if created:
             tx.execute(SET_LAST_ID, (created,))
 
-    def finish(self) -> None:
+    def keep_given(self, given_id: str | None) -> None:
+        """Remember the greatest ID that was given in a history that this one does not have, so that it is not given again."""
+        if given_id and given_id > (self.given_until() or ""):
+            with self._db.transaction() as tx:
+                tx.execute("INSERT OR REPLACE INTO meta VALUES ('given_id', ?)", (given_id,))
+
+    def settle(self) -> None:
         """Store what lags behind, forget the renames that were under way when the copy was made (the disk says what came of them),
-        carry the WAL over into the file, and close."""
+        and carry the WAL over into the file."""
         self._entries.store_leaves(self._db)
         self.forget_intents(entry_id for entry_id, _ in self.intents())
         self._db.checkpoint(truncate=True)
+
+    def finish(self) -> None:
+        """Settle, and close."""
+        self.settle()
         self.close()
 
 

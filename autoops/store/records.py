@@ -14,6 +14,7 @@ from autoops.model import JSON
 from autoops.store.database import Reader
 
 _DATABASE = "registry.db"
+UNFIT = (ValueError, LookupError, TypeError, AttributeError, RecursionError)  # what reading raises that no commit wrote
 
 
 class Record(NamedTuple):

@@ -136,6 +136,11 @@ class Registry(Verified, Directories):
         row = self._reader.one("SELECT value FROM meta WHERE key = ?", (key,))
         return row[0] if row else None
 
+    def given_until(self) -> str | None:
+        """Return the greatest ID that was ever given, also in a history that was left; None when none was."""
+        given = [one for one in (self.meta("last_id"), self.meta("given_id")) if one]
+        return max(given, default=None)
+
     def greatest_id(self) -> str | None:
         """Return the greatest ID there is, None when there is no entry."""
         (found,) = self._reader.query("SELECT max(id) FROM entry")[0]

@@ -1,7 +1,8 @@
 -- The truth. Only the worker writes it, through one connection; everybody else reads.
 
 -- One value per key: "last_id", the greatest document ID ever given (IDs are never used again, not even after a rollback);
--- "public_key", the key that signs this ledger; "leaves_until", see bucket.
+-- "given_id", the greatest one that was given in a history that was left when an older state was put back; "public_key", the key
+-- that signs this ledger; "leaves_until", see bucket.
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value ANY NOT NULL

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import time
+from collections.abc import Iterator
 
 from autoops import clock
+from autoops.errors import ServicesRun, StorageError
 from autoops.state import State
 from autoops.store.database import Database
 from autoops.store.operations import Heartbeat, Heartbeats
@@ -52,3 +56,31 @@ def gone_on(state: State, timeout_s: float) -> Heartbeat | None:
 
 
 _HELD_S = 3.0  # a worker that was held before the edit was mended looks again within a second
+
+
+@contextlib.contextmanager
+def standing_still(state: State) -> Iterator[None]:
+    """See that no service works with the databases, and that no worker begins to.
+
+    Where queue.db cannot say who lives, the worker's lock alone is asked. Raises ServicesRun, OSError.
+    """
+    try:
+        beats = living(state)
+    except StorageError:
+        beats = []
+    at_work = [beat for beat in beats if beat.state not in ("paused", "held")]
+    if at_work:
+        raise ServicesRun(who=" and ".join(f"autoops-{beat.process} (process {beat.pid})" for beat in at_work))
+    if any(beat.process == "worker" for beat in beats):
+        yield  # it holds its lock itself
+        return
+    fd = os.open(state.worker_lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(fd, 32, 0).decode(errors="replace").strip()
+            raise ServicesRun(who=f"a worker (process {holder or 'unknown'})") from None
+        yield
+    finally:
+        os.close(fd)

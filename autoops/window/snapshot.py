@@ -107,5 +107,5 @@ def _restore(state: State, snapshot: Path, verifier: Verifier, stamp: str) -> Pa
         fresh.unlink()
         raise CheckFailed(detail=f"{snapshot} cannot take the registry's place: {faults[0]}")
     aside = state.registry_db.with_name(f"registry.db.edited-{stamp}")
-    swap(fresh, state.registry_db, aside)
+    swap(fresh, state.registry_db, aside, SCHEMA)
     return aside

@@ -1,8 +1,8 @@
-"""One registry.db in the place of another: at once or not at all, and what was there stays beside it.
+"""One database in the place of another: at once or not at all, and what was there stays beside it.
 
-Guarantees: a file has its name only when it is whole and on the disk; killed at any moment, the old registry is whole in its place,
+Guarantees: a file has its name only when it is whole and on the disk; killed at any moment, the old database is whole in its place,
 or the new one is. Where the old one is damaged, so that its WAL cannot be carried over into it, and a kill comes between, the next
-call finds both again. Writes `registry/`.
+call finds both again. Writes `registry/` and `queue/`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from pathlib import Path
 
 from autoops.errors import StorageBusy, StorageError
 from autoops.files import durable
-from autoops.store.database import Database
-from autoops.store.registry import SCHEMA
+from autoops.store.database import Database, Schema
 from autoops.trace import trace
 
 BESIDE = ("-wal", "-shm")
@@ -39,13 +38,13 @@ def publish(temporary: Path, target: Path) -> None:
     durable.sync_directory(target.parent)
 
 
-def swap(fresh: Path, database: Path, aside: Path) -> None:
-    """Put a finished registry in the place of another one, which nobody has open, and keep that as `aside`.
+def swap(fresh: Path, database: Path, aside: Path, spec: Schema) -> None:
+    """Put a finished database in the place of another one, which nobody has open, and keep that as `aside`.
 
     Raises StorageBusy when somebody has it open all the same, OSError. Then the old one is in its place.
     """
     take_back(database)
-    _fold(database)
+    _fold(database, spec)
     with contextlib.suppress(FileNotFoundError):
         os.link(database, aside)
     durable.sync_directory(aside.parent)
@@ -60,7 +59,7 @@ def swap(fresh: Path, database: Path, aside: Path) -> None:
 
 
 def take_back(database: Path) -> None:
-    """Undo what a call did that was killed before the new registry had its name."""
+    """Undo what a call did that was killed before the new database had its name."""
     for aside in database.parent.glob(f"{database.name}.*"):
         if aside.exists() and database.exists() and aside.samefile(database):
             for suffix in BESIDE:
@@ -70,13 +69,13 @@ def take_back(database: Path) -> None:
             durable.sync_directory(database.parent)
 
 
-def _fold(database: Path) -> None:
+def _fold(database: Path, spec: Schema) -> None:
     """Carry the WAL over into the file, so that the file alone is the registry as long as it has its name."""
     with contextlib.suppress(FileNotFoundError):
         if beside(database, "-wal").stat().st_size == 0:
             return
     try:
-        with Database.open(database, SCHEMA, busy_s=_BUSY_S) as opened:
+        with Database.open(database, spec, busy_s=_BUSY_S) as opened:
             done = opened.checkpoint(truncate=True)
     except StorageBusy:
         raise

@@ -22,7 +22,7 @@ from autoops.trace import POINTS
 Make = Callable[..., Suite]
 RENAMES = ("rename:intent", "rename:done")
 CATALOGS = ("catalog:made", "catalog:exchanged")  # see test_catalog_kill.py
-BACKUP = ("segment:",)  # see test_segments.py
+BACKUP = ("segment:", "restore:", "abandon:", "swap:")  # see test_segments.py, test_restore_kill.py
 SMALL_COMMITS = {"worker": {"commit_files": 8}, "queue": {"checkpoint_bytes": 65536, "backoff_first_s": 0.1}}
 
 

@@ -1,0 +1,93 @@
+"""A queue in the place of one that is damaged or gone: that of a snapshot, or a new one, and what was acknowledged since.
+
+What is in a queue are hints, which the next scan finds again; but not a patch that somebody submitted, a note, and what people said
+about findings. Of these all is carried over that can still be read. Reads backups and a damaged queue.db; writes one new file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from autoops.backup.making import unpack_last
+from autoops.backup.place import QUEUE, Place
+from autoops.backup.proof import queue_fault
+from autoops.backup.rebuild import OnFault, cleared
+from autoops.core.signing import Verifier
+from autoops.errors import BackupUnsound, StorageCorrupt, StorageForeign, StorageMissing, StorageOutdated
+from autoops.model import JobKind, Work
+from autoops.store.backlog import load
+from autoops.store.border import flag_of
+from autoops.store.database import Database, migrate
+from autoops.store.guard import SUFFIX as GUARD_SUFFIX
+from autoops.store.queue import SCHEMA, Queue
+from autoops.store.records import UNFIT
+from autoops.store.salvage import Salvage, carry_findings, fold
+from autoops.window.swap import beside
+
+_ACKNOWLEDGED: tuple[JobKind, ...] = ("patch", "note")
+
+
+class Carried(NamedTuple):
+    """Where a queue came from: the snapshot ("": it is a new one), and what was carried over into it."""
+
+    snapshot: str
+    jobs: int
+    findings: int
+
+    def __str__(self) -> str:
+        origin = f"that of snapshot {self.snapshot}" if self.snapshot else "a new one"
+        carried = f", with {self.jobs} patches or notes and {self.findings} findings of the old one"
+        return origin + (carried if self.jobs or self.findings else "")
+
+
+def fault_of(queue_db: Path) -> str:
+    """Return why a queue cannot be used as it is, "" when it can; an older one can be migrated.
+
+    Raises StorageNewer, StorageDenied and the like: then nobody can tell.
+    """
+    if flag_of(queue_db).exists():
+        return "it is suspect: writing it failed once"
+    try:
+        with Database.open(queue_db, SCHEMA, mode="ro") as database:
+            return next(iter(database.check()), "")
+    except StorageOutdated:
+        return ""
+    except StorageMissing:
+        return "it is not there"
+    except (StorageCorrupt, StorageForeign) as error:
+        return str(error)
+
+
+def bring_back(target: Path, damaged: Path, source: Place, until: int, verifier: Verifier, on_fault: OnFault) -> Carried:
+    """Make a queue at `target`; `until`: of no later commit. Raises StorageFull, OSError."""
+    name = unpack_last(source, QUEUE, until, verifier, target, on_fault)
+    if name and (fault := queue_fault(target)):
+        on_fault(BackupUnsound(name=name, detail=fault))
+        target.unlink()
+        name = ""
+    migrate(target, SCHEMA)
+    jobs, findings = _carried(target, damaged)
+    beside(target, GUARD_SUFFIX).unlink(missing_ok=True)
+    return Carried(name, jobs, findings)
+
+
+def _carried(target: Path, damaged: Path) -> tuple[int, int]:
+    copied = target.with_name("damaged.db")
+    with cleared(copied):
+        for suffix in ("", "-wal"):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copyfile(beside(damaged, suffix), beside(copied, suffix), follow_symlinks=False)
+        fold(copied)
+        with Salvage(copied) as read, Database.open(target, SCHEMA, guard=True) as database:
+            works = []
+            for kind, key, priority, facts in read.jobs(_ACKNOWLEDGED):
+                with contextlib.suppress(*UNFIT):
+                    works.append(Work(cast(JobKind, kind), key, priority, load(facts)))
+            jobs = Queue(database).enqueue(works)
+            with database.transaction() as tx:
+                findings = carry_findings(tx, read.findings())
+            database.checkpoint(truncate=True)
+        return jobs, findings

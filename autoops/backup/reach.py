@@ -1,0 +1,109 @@
+"""How far the backups reach, and which commit was the last at a time. Reads a backup directory; writes scratch only."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from autoops.backup.manifest import Manifest
+from autoops.backup.place import Place
+from autoops.backup.rebuild import OnFault, Tell, first_shipped, ledger_of
+from autoops.backup.segments import Segments
+from autoops.backup.shelf import Shelf, Unreadable
+from autoops.core.ledger import utc
+from autoops.core.signing import Verifier
+from autoops.errors import AutoopsError, BackupUnsound, NoBackup
+from autoops.store.records import Record, committed_s
+
+
+def last_commit(place: Place, verifier: Verifier, on_fault: OnFault) -> int:
+    """Return the last commit that can be given back, if nothing before it is damaged; `on_fault` is told why it is not a later one.
+
+    Raises NoBackup when there is none.
+    """
+    segments, good = Segments(place.ledger), Shelf(place, verifier).good()
+    last = max((one.head.sequence for one in good if one.kind == "full"), default=0)
+    try:
+        last = max(last, segments.last()[0])
+    except BackupUnsound as error:
+        on_fault(error)
+        last = max(last, _readable(segments, first_shipped(place)))
+    if not last:
+        raise _nothing(place, verifier)
+    for one in good:
+        if one.head.sequence > last:
+            on_fault(BackupUnsound(name=one.name, detail=f"what it has after commit {last} is not in {place.ledger}"))
+    return last
+
+
+def _nothing(place: Place, verifier: Verifier) -> AutoopsError:
+    """Return why no commit can be given back."""
+    unusable = [one for one in Shelf(place, verifier).all() if isinstance(one, Unreadable)]
+    return unusable[-1].error if unusable else NoBackup(detail=f"there is no commit in {place.directory}")
+
+
+def required(place: Place, verifier: Verifier, sequence: int, on_fault: OnFault) -> int:
+    """Return a commit that the backups reach. Raises NoBackup when they end before it."""
+    last = last_commit(place, verifier, on_fault)
+    if sequence > last:
+        raise NoBackup(detail=f"there is no commit {sequence} in {place.directory}: the last one is {last}")
+    return sequence
+
+
+def _readable(segments: Segments, first: int) -> int:
+    last = 0
+    with contextlib.suppress(BackupUnsound):
+        for record in segments.records(max(first - 1, 0)):
+            last = record.sequence
+    return last
+
+
+def commit_at(place: Place, verifier: Verifier, at_s: float, tell: Tell) -> int:
+    """Return the last commit that was made at a time (seconds since 1970) or before it.
+
+    Raises NoBackup for a time before the first or after the last commit, BackupUnsound, StorageError, OSError.
+    """
+    with tempfile.TemporaryDirectory() as scratch, _whole_ledger(place, verifier, Path(scratch, "ledger.db"), tell) as records:
+        return _last_before(records, at_s, place)
+
+
+def _last_before(records: Iterable[Record], at_s: float, place: Place) -> int:
+    found, first_s, last_s, sequence = 0, None, 0.0, 0
+    try:
+        for record in records:
+            last_s, sequence = committed_s(record), record.sequence
+            first_s = last_s if first_s is None else first_s
+            found = sequence if last_s <= at_s else found
+    except BackupUnsound:
+        if last_s <= at_s:  # it may be behind the damage
+            raise
+    if first_s is None:
+        raise NoBackup(detail=f"there is no commit in {place.directory}")
+    if not found:
+        raise NoBackup(detail=f"the first commit in {place.directory} was made at {utc(first_s)}, after {utc(at_s)}")
+    if found == sequence and last_s < at_s:
+        raise NoBackup(
+            detail=f"the last commit in {place.directory}, {sequence}, was made at {utc(last_s)}, before {utc(at_s)};"
+            " --latest gives that"
+        )
+    return found
+
+
+@contextlib.contextmanager
+def _whole_ledger(place: Place, verifier: Verifier, scratch: Path, tell: Tell) -> Iterator[Iterator[Record]]:
+    """Give every record there is, from the first on: of the segments, or where these begin later, of a full snapshot and them."""
+    segments = Segments(place.ledger)
+    full = [one for one in Shelf(place, verifier).good() if one.kind == "full"]
+    if first_shipped(place) == 1 or not full:
+        yield segments.records(max(first_shipped(place) - 1, 0))
+        return
+    newest: Manifest = max(full, key=lambda one: one.head.sequence)
+    with ledger_of(place, newest, scratch, tell) as registry:
+        yield _chained(registry.records(), segments, newest.head.sequence)
+
+
+def _chained(records: Iterator[Record], segments: Segments, until: int) -> Iterator[Record]:
+    yield from records
+    yield from segments.records(until)

@@ -1,0 +1,285 @@
+"""`autoops-backup restore|recover`."""
+
+from __future__ import annotations
+
+import getpass
+import math
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from autoops import names
+from autoops.backup import reach
+from autoops.backup.place import Place
+from autoops.backup.recover import Recovered, Recovery
+from autoops.backup.restore import Ask, Restored, restore, restore_to
+from autoops.backup.shelf import Shelf
+from autoops.backup.snapshot import name_of
+from autoops.cli.context import Context
+from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
+from autoops.cli.output import as_json, say, warn
+from autoops.cli.progress import Progress
+from autoops.core.ledger import utc
+from autoops.core.signing import Verifier
+from autoops.errors import AutoopsError, CannotTell, LedgerKeyChanged, UsageError
+from autoops.model import JSON
+from autoops.runtime import maintenance
+
+_SPAN = re.compile(r"(\d+)\s*([smhd])")
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+FromOption = Annotated[
+    Path | None,
+    typer.Option("--from", metavar="DIR", readable=False, help="Another backup directory than [backup] directory."),
+]
+PublicKeyOption = Annotated[
+    Path | None,
+    typer.Option("--public-key", metavar="FILE", readable=False, help="The ledger's public key, where there is no ledger.pub."),
+]
+
+
+class Wanted(NamedTuple):
+    """Which state is asked for: exactly one of these."""
+
+    latest: bool
+    snapshot: str
+    at: str
+    seq: int | None
+
+
+def restore_state(
+    latest: Annotated[bool, typer.Option("--latest", help="The last commit that was shipped.")] = False,
+    snapshot: Annotated[str, typer.Option("--snapshot", metavar="NAME", help="The commit of a snapshot.")] = "",
+    at: Annotated[str, typer.Option("--at", metavar="TIME", help="The last commit then: 2026-01-31T18:00, or 2h ago: 2h.")] = "",
+    seq: Annotated[int | None, typer.Option("--seq", metavar="N", help="A commit by its number.")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="DIR", readable=False, help="Into a new state directory; else in place."),
+    ] = None,
+    source: FromOption = None,
+    public_key: PublicKeyOption = None,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Do not look what differs on the disk afterwards.")] = False,
+    state: StateOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Put the registry back as it was after a commit. What was there is kept beside it; services must be stopped, or paused."""
+    ctx = context(state, config)
+    wanted = _one_of(Wanted(latest, snapshot, at, seq))
+    place = Place.of(ctx.state, ctx.running_config().backup.directory)
+    origin = Place(source.absolute()) if source else place
+    verifier = _verifier(ctx, public_key, in_place=to is None)
+    progress, faults = Progress(), Faults(quiet=json)
+    ask = Ask(origin, _sequence(ctx, wanted, origin, verifier, progress, faults), verifier)
+    if dry_run:
+        _say_plan(ctx, ask, to, json=json)
+        return
+    if to is not None:
+        done = restore_to(to.absolute(), ask, progress.bytes, faults)
+    else:
+        done = restore(ctx.state, place, ask, name_of(time.time()), _actor(), progress.bytes, faults)
+    progress.end()
+    if json:
+        as_json(_facts(done, ask, to, faults))
+        return
+    _say_restored(done, ask, ctx.state.directory if to is None else to.absolute())
+    if to is None and not no_report:
+        _say_differences(ctx)
+
+
+class Faults:
+    """What of the backups cannot be used, told as it is met."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.told: list[str] = []
+        self._quiet = quiet
+
+    def __call__(self, error: AutoopsError) -> None:
+        self.told.append(str(error))
+        if not self._quiet:
+            warn(f"autoops: not used: {error}")
+
+
+def _one_of(wanted: Wanted) -> Wanted:
+    given = [name for name, value in zip(wanted._fields, wanted, strict=True) if value or (value == 0 and value is not False)]
+    if len(given) != 1:
+        which = " and ".join(f"--{name}" for name in given) or "none of them"
+        raise UsageError(detail=f"give one of --latest, --snapshot NAME, --at TIME, --seq N; got {which}")
+    return wanted
+
+
+def _sequence(ctx: Context, wanted: Wanted, origin: Place, verifier: Verifier, progress: Progress, faults: Faults) -> int:
+    """Return the commit that is asked for. Raises UsageError, NoBackup, BackupUnsound and its like."""
+    if wanted.seq is not None:
+        if wanted.seq < 1:
+            raise UsageError(detail=f"there is no commit {wanted.seq}: the first one is commit 1")
+        return reach.required(origin, verifier, wanted.seq, faults)
+    if wanted.snapshot:
+        return Shelf(origin, verifier).get(wanted.snapshot).head.sequence
+    if wanted.latest:
+        return reach.last_commit(origin, verifier, faults)
+    return reach.commit_at(origin, verifier, _time_of(wanted.at), progress.bytes)
+
+
+def _time_of(text: str) -> float:
+    span = _SPAN.fullmatch(text)
+    at_s = time.time() - int(span[1]) * _UNIT_S[span[2]] if span else maintenance.time_of(text)
+    try:
+        utc(at_s if at_s is not None else math.inf)
+    except (ValueError, OverflowError, OSError):
+        raise UsageError(detail=f"--at {names.show(text)} is no time: write 2026-01-31T18:00, or 2h for two hours ago") from None
+    assert at_s is not None
+    return at_s
+
+
+def _verifier(ctx: Context, file: Path | None, *, in_place: bool) -> Verifier:
+    """Return who knows what our key signed. Raises CannotTell, LedgerKeyChanged."""
+    known = ctx.public_key() if file is None or (in_place and ctx.state.public_key.exists()) else None
+    if file is None:
+        assert known is not None
+        return Verifier(known)
+    try:
+        given = bytes.fromhex(file.read_text().strip())
+        verifier = Verifier(given)
+    except (OSError, ValueError) as error:
+        remedy = "give the file ledger.pub of the registry: 64 hexadecimal digits"
+        raise CannotTell(detail=f"the public key {file} cannot be read ({error})", remedy=remedy) from None
+    if known not in (None, given):
+        raise LedgerKeyChanged(database=ctx.state.public_key, known=(known or b"").hex(), given=given.hex())
+    return verifier
+
+
+def _actor() -> str:
+    return f"operator:{os.environ.get('SUDO_USER') or getpass.getuser()}"
+
+
+# what is told
+
+
+def _say_plan(ctx: Context, ask: Ask, to: Path | None, *, json: bool) -> None:
+    target = to.absolute() if to else ctx.state.directory
+    if json:
+        as_json({"dry_run": True, "from": str(ask.source.directory), "into": str(target), "sequence": ask.sequence})
+        return
+    say(f"would make the registry of commit {ask.sequence} from {ask.source.directory}")
+    in_place = f"in the place of {ctx.state.registry_db}, which would be kept beside it"
+    say(f"would put it {f'into {target}' if to else in_place}")
+
+
+def _say_restored(done: Restored, ask: Ask, target: Path) -> None:
+    head = done.head
+    what = f"commit {head.sequence}, {done.entries:,} entries, digest {head.digest.hex()[:16]}"
+    say(f"restored: {target}, {what}, from {ask.source.directory}")
+    if done.queue:
+        say(f"queue.db: {done.queue}")
+    if done.installed is None:
+        say(f"to use it: autoops status --state {target}; services need the ledger's private key, which is in no backup")
+        return
+    for path in done.installed.kept:
+        say(f"kept: {path}")
+    if done.installed.left:
+        say(f"abandoned: commits {head.sequence + 1} to {done.installed.left.sequence}")
+    if done.installed.abandoned:
+        say(f"their backups: {done.installed.abandoned}")
+
+
+def _say_differences(ctx: Context) -> None:
+    """Say in one line what differs on the disk. Not to be able to is no failure: the registry is back."""
+    from autoops.cli.reconciling import find_out
+
+    how = "autoops reconcile --report tells what differs on the disk"
+    try:
+        outcome = find_out(ctx, ctx.config_with_roots(), None, hashes=False, parts=("files",))
+    except AutoopsError as error:
+        say(f"{how} (not now: {error})")
+        return
+    found = ", ".join(f"{count:,} {kind}" for kind, count in sorted(outcome.counts.items()))
+    say(f"on the disk: {f'{found}; the scan that is enqueued takes it up; {how}' if found else 'all is as the registry says'}")
+
+
+def _facts(done: Restored, ask: Ask, to: Path | None, faults: Faults) -> JSON:
+    installed = done.installed
+    return {
+        "abandoned": str(installed.abandoned) if installed and installed.abandoned else None,
+        "digest": done.head.digest.hex(),
+        "entries": done.entries,
+        "from": str(ask.source.directory),
+        "into": str(to.absolute()) if to else None,
+        "kept": [str(path) for path in installed.kept] if installed else [],
+        "left": installed.left.sequence if installed and installed.left else None,
+        "not_used": faults.told,
+        "queue": str(done.queue) if done.queue else None,
+        "sequence": done.head.sequence,
+    }
+
+
+def recover(
+    source: FromOption = None,
+    public_key: PublicKeyOption = None,
+    state: StateOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Make damaged databases good again: SQLite's recovery, then the last good backup and the ledger. 1: commits were lost."""
+    ctx = context(state, config)
+    place = Place.of(ctx.state, ctx.running_config().backup.directory)
+    verifier = _verifier(ctx, public_key, in_place=True)
+    progress = Progress()
+    steps: list[str] = []
+
+    def tell(line: str) -> None:
+        progress.end()
+        steps.append(line)
+        if not json:
+            say(line)
+
+    recovery = Recovery(ctx.state, place, verifier, tell, progress.bytes)
+    done = recovery.run(name_of(time.time()), _actor(), dry_run=dry_run)
+    progress.end()
+    if json:
+        as_json(_recovered_facts(done, steps) | {"dry_run": dry_run})
+    else:
+        for line in _recovered_lines(done, dry_run=dry_run):
+            say(line)
+    raise typer.Exit(1 if done.lost else 0)
+
+
+def _recovered_lines(done: Recovered, *, dry_run: bool) -> Iterator[str]:
+    for path in done.kept:
+        yield f"kept: {path}"
+    if done.report:
+        yield f"what was lost is written down: {done.report}"
+    if dry_run:
+        yield "nothing was put in its place (--dry-run)"
+    elif done.installed:
+        yield f"recovered: commit {done.head.sequence}, digest {done.head.digest.hex()[:16]}; a scan of every root is enqueued"
+    elif done.queue:
+        yield "recovered: queue.db; a scan of every root is enqueued"
+    else:
+        yield f"nothing to recover: both databases are whole, registry at commit {done.head.sequence}"
+
+
+def _recovered_facts(done: Recovered, steps: list[str]) -> JSON:
+    return {
+        "digest": done.head.digest.hex(),
+        "kept": [str(path) for path in done.kept],
+        "lost": [one._asdict() for one in done.lost],
+        "queue": str(done.queue) if done.queue else None,
+        "registry_replaced": done.installed is not None,
+        "report": str(done.report) if done.report else None,
+        "sequence": done.head.sequence,
+        "steps": steps,
+    }
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command("restore")(restore_state)
+    app.command()(recover)
