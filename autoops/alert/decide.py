@@ -165,7 +165,8 @@ def _told(alert: Alert, quiet: str, rules: Rules, now_s: int) -> tuple[Alert, li
         return _told_its_end(alert, rules, now_s)
     assert alert.due_s is not None
     # a clock that was put back must not put it off
-    alert = alert._replace(due_s=min(alert.due_s, due_s(alert.severity, now_s + rules.repeat_s, rules.rhythm)))
+    latest_s = due_s(alert.severity, now_s + (rules.repeat_s if alert.told else 0), rules.rhythm)
+    alert = alert._replace(due_s=min(alert.due_s, latest_s))
     if quiet:
         return alert._replace(reason=quiet), []
     takers = [one for one in rules.receivers if _takes(one, alert)]
@@ -180,7 +181,7 @@ def _told(alert: Alert, quiet: str, rules: Rules, now_s: int) -> tuple[Alert, li
     if escalates:
         alert = alert._replace(escalated_s=now_s)
     if not to:
-        return (alert, []) if alert.told else (alert._replace(reason=_WAITS[alert.severity]), [])
+        return alert._replace(reason=_why_not_now(alert)), []
     reason = "told: it fires" if not alert.told else "told again: nobody acknowledged it"
     alert = alert._replace(
         told=tuple(sorted({*alert.told, *to})),
@@ -189,6 +190,12 @@ def _told(alert: Alert, quiet: str, rules: Rules, now_s: int) -> tuple[Alert, li
         reason="told to the escalation channels: nobody acknowledged it" if escalates else reason,
     )
     return alert, [Item(name, alert.severity, alert.fingerprint, "firing") for name in to]
+
+
+def _why_not_now(alert: Alert) -> str:
+    if not alert.told:
+        return _WAITS[alert.severity]
+    return alert.reason if alert.reason.startswith("told") else "told before; it will be again, if nobody acknowledges it"
 
 
 _WAITS = {

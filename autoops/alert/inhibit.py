@@ -23,21 +23,23 @@ class Inhibition(NamedTuple):
 
 _OF_FILES = ("missing", "unregistered", "modified", "metadata", "moved", "replaced", "wrong_kind", "unreadable", "corrupt")
 _BY_DATABASE = (
-    "worker", "watcher", "tailer", "shipping", "queue", "registry", "coverage", "verification", "backup", "drill", "maintenance",
+    "worker", "watcher", "tailer", "shipping", "queue", "registry", "digest", "canary", "coverage", "verification", "backup",
+    "drill", "maintenance",
 )  # fmt: skip
 
 KNOWN: tuple[Inhibition, ...] = (
     # a check that cannot read queue.db can tell nothing
     Inhibition("health:database:*", tuple(f"health:{name}:*" for name in _BY_DATABASE)),
     Inhibition("health:suspect:*", ("health:database:*",)),
-    Inhibition("finding:unit_failed:autoops-worker.service", ("health:worker:*", "health:queue:*")),
-    Inhibition("finding:unit_failed:autoops-watcher.service", ("health:watcher:*", "health:coverage:*")),
+    Inhibition("finding:unit_failed:autoops-worker.service", ("health:worker:*", "health:queue:*", "health:canary:*")),
+    Inhibition("finding:unit_failed:autoops-watcher.service", ("health:watcher:*", "health:coverage:*", "health:canary:*")),
     Inhibition("finding:unit_failed:autoops-tailer.service", ("health:tailer:*",)),
     Inhibition("finding:unit_failed:autoops-shipper.service", ("health:shipping:*",)),
     Inhibition("finding:unit_failed:autoops-backup.service", ("health:backup:*",)),
     Inhibition("finding:unit_failed:autoops-drill.service", ("health:drill:*",)),
     Inhibition("finding:unit_failed:*", ("health:units:*",)),
-    Inhibition("health:worker:*", ("health:queue:*", "health:shipping:*")),
+    Inhibition("health:worker:*", ("health:queue:*", "health:shipping:*", "health:canary:*")),
+    Inhibition("health:watcher:*", ("health:canary:*",)),
     # a tree that is another one, or is gone, explains what is wrong with each of its files
     Inhibition("finding:root_replaced:*", tuple(f"finding:{kind}:*" for kind in ("mass_missing", *_OF_FILES)), same_root=True),
     Inhibition("finding:mass_missing:*", tuple(f"finding:{kind}:*" for kind in _OF_FILES), same_root=True),

@@ -326,7 +326,7 @@ class NothingIsLost(RuleBasedStateMachine):
             heard[key] = item.status
 
 
-NothingIsLost.TestCase.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
+NothingIsLost.TestCase.settings = settings(max_examples=100, stateful_step_count=15, deadline=None)
 TestNothingIsLost = NothingIsLost.TestCase
 
 
