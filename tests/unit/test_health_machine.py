@@ -138,6 +138,7 @@ def line(sequence: int) -> bytes:
         (line(1), 1),
         (line(1) + line(2), 2),
         (line(1) + line(2)[:-9], 1),  # being written
+        (line(1) + line(2)[:-1], 1),  # nearly
         (line(1) + b"nonsense\n" + b"[1]\n" + b"[" * 5000 + b"\n", 1),
         (line(1) * 200 + line(9), 9),
         (line(1) + b"x" * 100_000 + b"\n", None),  # out of sight: the tailer says what is wrong
