@@ -13,7 +13,7 @@ from pathlib import Path
 
 from autoops.backup.restic import Repository, deadline
 from autoops.backup.trouble import ArchiveSecret, ArchiveUnconfigured
-from autoops.config.schema import ArchiveConfig
+from autoops.config import ArchiveConfig
 
 PASSWORD, ENVIRONMENT = "password", "environment"
 

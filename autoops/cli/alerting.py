@@ -19,7 +19,7 @@ from autoops.alert.run import Settings, run
 from autoops.alert.signal import Signal, of_check, of_finding
 from autoops.cli.context import Context
 from autoops.config import Config
-from autoops.config.schema import DAYS
+from autoops.config.alerts import DAYS
 from autoops.errors import ConfigError, StorageError
 from autoops.health import run as checks
 from autoops.health.result import Level, Result

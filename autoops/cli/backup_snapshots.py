@@ -23,7 +23,7 @@ from autoops.cli.context import Context, require_state
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, table, warn
 from autoops.cli.progress import Progress
-from autoops.config.schema import BackupConfig
+from autoops.config import BackupConfig
 from autoops.core.signing import Signer, Verifier
 from autoops.errors import AutoopsError, BackupBusy, CheckFailed, HookFailed, LedgerKeyChanged
 from autoops.files.last import remember_fault, remember_good

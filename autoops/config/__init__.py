@@ -14,23 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from autoops import names
+from autoops.config.alerts import AlertsConfig, ChannelConfig, InhibitConfig
+from autoops.config.backup import ArchiveConfig, BackupConfig, DrillConfig
 from autoops.config.check import Fault, Where, find_lines, key_of, parse
 from autoops.config.edit import quoted
 from autoops.config.health import HealthConfig, pairs
 from autoops.config.roots import check_roots, state_below
 from autoops.config.schema import (
-    AlertsConfig,
-    ArchiveConfig,
-    BackupConfig,
     CatalogConfig,
     CatalogsConfig,
-    ChannelConfig,
     CheckpointConfig,
     ClassConfig,
     Config,
     DescribeConfig,
-    DrillConfig,
-    InhibitConfig,
     LogConfig,
     QueueConfig,
     ReconcileConfig,

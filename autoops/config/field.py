@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import field
 from typing import Any
 
+YEAR_S = 366 * 86400.0
+
 
 def key(
     default: Any,

@@ -7,9 +7,8 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from autoops.config import checks
-from autoops.config.field import key
+from autoops.config.field import YEAR_S, key
 
-_YEAR_S = 366 * 86400.0
 _DAYS = 36_600
 
 
@@ -29,18 +28,18 @@ class HealthConfig:
     silent_beats_critical: float = key(10.0, low=1, high=1_000_000)
     queue_depth_warning: int = key(200_000, low=1, high=10**12)
     queue_depth_critical: int = key(2_000_000, low=1, high=10**12)
-    queue_age_warning_s: float = key(300.0, low=1, high=_YEAR_S)
-    queue_age_critical_s: float = key(3600.0, low=1, high=_YEAR_S)
+    queue_age_warning_s: float = key(300.0, low=1, high=YEAR_S)
+    queue_age_critical_s: float = key(3600.0, low=1, high=YEAR_S)
     dead_letters_warning: int = key(1, low=1, high=10**12)
     dead_letters_critical: int = key(100, low=1, high=10**12)
-    digest_age_warning_s: float = key(1800.0, low=1, high=_YEAR_S)
-    digest_age_critical_s: float = key(3600.0, low=1, high=_YEAR_S)
-    shipping_behind_warning_s: float = key(60.0, low=1, high=_YEAR_S)
-    shipping_behind_critical_s: float = key(3600.0, low=1, high=_YEAR_S)
-    backup_age_warning_s: float = key(93_600.0, low=1, high=10 * _YEAR_S)
-    backup_age_critical_s: float = key(180_000.0, low=1, high=10 * _YEAR_S)
-    archive_age_warning_s: float = key(172_800.0, low=1, high=10 * _YEAR_S)
-    archive_age_critical_s: float = key(691_200.0, low=1, high=10 * _YEAR_S)
+    digest_age_warning_s: float = key(1800.0, low=1, high=YEAR_S)
+    digest_age_critical_s: float = key(3600.0, low=1, high=YEAR_S)
+    shipping_behind_warning_s: float = key(60.0, low=1, high=YEAR_S)
+    shipping_behind_critical_s: float = key(3600.0, low=1, high=YEAR_S)
+    backup_age_warning_s: float = key(93_600.0, low=1, high=10 * YEAR_S)
+    backup_age_critical_s: float = key(180_000.0, low=1, high=10 * YEAR_S)
+    archive_age_warning_s: float = key(172_800.0, low=1, high=10 * YEAR_S)
+    archive_age_critical_s: float = key(691_200.0, low=1, high=10 * YEAR_S)
     disk_warning: float = key(80.0, low=0, high=101)
     disk_critical: float = key(95.0, low=0, high=101)
     inodes_warning: float = key(80.0, low=0, high=101)
@@ -56,9 +55,9 @@ class HealthConfig:
     certificates: tuple[str, ...] = key((), check=checks.absolute)
     certificate_warning_days: int = key(21, low=0, high=_DAYS)
     certificate_critical_days: int = key(7, low=0, high=_DAYS)
-    validate_every_s: float = key(86_400.0, low=0, high=_YEAR_S)
-    canary_every_s: float = key(3600.0, low=1, high=_YEAR_S)
-    canary_within_s: float = key(300.0, low=1, high=_YEAR_S)
+    validate_every_s: float = key(86_400.0, low=0, high=YEAR_S)
+    canary_every_s: float = key(3600.0, low=1, high=YEAR_S)
+    canary_within_s: float = key(300.0, low=1, high=YEAR_S)
     textfile: str = key("", check=checks.textfile)
     heartbeat_url: str = key("", check=checks.url, secret=True)
     heartbeat_timeout_s: float = key(10.0, low=0.1, high=60)

@@ -7,12 +7,13 @@ from typing import get_args
 
 from autoops import log, names
 from autoops.config import checks
-from autoops.config.field import key
+from autoops.config.alerts import AlertsConfig, ChannelConfig, InhibitConfig
+from autoops.config.backup import ArchiveConfig, BackupConfig, DrillConfig
+from autoops.config.field import YEAR_S, key
 from autoops.config.health import HealthConfig
 from autoops.model import ClassRule, Policy
 
 MIB = 1024 * 1024
-YEAR_S = 366 * 86400.0
 NETWORK_TYPES = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "davfs", "lustre", "gfs2", "ocfs2", "virtiofs")
 FUSE_TYPES = tuple(f"fuse.{name}" for name in ("sshfs", "s3fs", "rclone", "gcsfuse", "glusterfs", "vmhgfs-fuse"))
 POLICIES: tuple[str, ...] = get_args(Policy)
@@ -162,42 +163,6 @@ class ReconcileConfig:
 
 
 @dataclass(frozen=True)
-class BackupConfig:
-    """Where snapshots go, and how many are kept."""
-
-    directory: str = key("", check=checks.directory)  # "": backups/ of the state directory
-    interval_s: float = key(3600.0, low=0, high=YEAR_S)
-    full_days: int = key(7, low=1, high=366)
-    keep_last: int = key(3, low=1, high=10_000)
-    keep_hourly: int = key(24, low=0, high=10_000)
-    keep_daily: int = key(7, low=0, high=10_000)
-    keep_weekly: int = key(5, low=0, high=10_000)
-    keep_monthly: int = key(12, low=0, high=10_000)
-    hooks: str = key("/etc/autoops", check=checks.directory)
-    hook_timeout_s: float = key(300.0, low=0.1, high=86400)
-
-
-@dataclass(frozen=True)
-class ArchiveConfig:
-    """The copy of the backups off this host, made by restic; without a repository there is none."""
-
-    repository: str = key("")
-    password_file: str = key("", check=checks.directory)
-    options: tuple[str, ...] = key((), check=checks.not_empty)
-    timeout_s: float = key(3600.0, low=1, high=7 * 86400)
-
-
-@dataclass(frozen=True)
-class DrillConfig:
-    """How a restore is tried out."""
-
-    interval_s: float = key(7 * 86400.0, low=0, high=YEAR_S)
-    files: int = key(200, low=0, high=1_000_000)
-    days: int = key(8, low=1, high=366)  # a good drill that is older than this is a reason for concern
-    archive_days: int = key(40, low=1, high=3660)
-
-
-@dataclass(frozen=True)
 class LogConfig:
     """What is reported, and in which form."""
 
@@ -248,51 +213,6 @@ class RefreshConfig:
     wait_s: float = key(600.0, low=1, high=86400)
 
 
-SEVERITIES = ("critical", "warning", "info")
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-
-
-@dataclass(frozen=True)
-class AlertsConfig:
-    """When somebody is told of what."""
-
-    warning_seen: int = key(2, low=1, high=60)
-    warning_of: int = key(3, low=1, high=60)
-    business_hour: int = key(9, low=0, high=23)
-    digest_day: str = key("monday", choices=DAYS)
-    time_zone: str = key("", check=checks.time_zone)  # "": the machine's
-    repeat_s: float = key(14400.0, low=60, high=YEAR_S)
-    escalate_after_s: float = key(3600.0, low=60, high=YEAR_S)
-    listed: int = key(20, low=1, high=1000)
-    retry_first_s: float = key(5.0, low=0, high=86400)
-    retry_max_s: float = key(600.0, low=0, high=86400)
-    dead_after_s: float = key(900.0, low=0, high=YEAR_S)
-    give_up_s: float = key(86400.0, low=60, high=YEAR_S)
-    runbook: str = key("/usr/share/doc/autoops/RUNBOOK.md", check=checks.not_empty)
-
-
-@dataclass(frozen=True)
-class ChannelConfig:
-    """One way to tell somebody."""
-
-    name: str = key("", check=checks.catalog_name, required=True)
-    kind: str = key("apprise", choices=("apprise", "alertmanager"))
-    url: str = key("", check=checks.channel_url, secret=True)
-    url_credential: str = key("", check=checks.credential)
-    severities: tuple[str, ...] = key(SEVERITIES, choices=SEVERITIES)
-    escalation: bool = key(False)
-    allow_private: bool = key(False)
-    timeout_s: float = key(20.0, low=0.1, high=300)
-
-
-@dataclass(frozen=True)
-class InhibitConfig:
-    """Alerts that keep others quiet."""
-
-    source: str = key("", check=checks.alert_pattern, required=True)
-    target: tuple[str, ...] = key((), check=checks.alert_pattern, required=True)
-
-
 @dataclass(frozen=True)
 class Config:
     """The whole configuration; attribute names are key names, but for the arrays of tables."""
@@ -310,10 +230,10 @@ class Config:
     refresh: RefreshConfig = RefreshConfig()
     catalogs: CatalogsConfig = CatalogsConfig()
     catalog_tables: tuple[CatalogConfig, ...] = field(default=(), metadata={"name": "catalog"})
-    backup: BackupConfig = BackupConfig()
-    archive: ArchiveConfig = ArchiveConfig()
-    drill: DrillConfig = DrillConfig()
-    alerts: AlertsConfig = AlertsConfig()
+    backup: BackupConfig = BackupConfig()  # noqa: RUF009  # frozen, as the others are
+    archive: ArchiveConfig = ArchiveConfig()  # noqa: RUF009  # frozen, as the others are
+    drill: DrillConfig = DrillConfig()  # noqa: RUF009  # frozen, as the others are
+    alerts: AlertsConfig = AlertsConfig()  # noqa: RUF009  # frozen, as the others are
     channels: tuple[ChannelConfig, ...] = field(default=(), metadata={"name": "channel"})
     inhibitions: tuple[InhibitConfig, ...] = field(default=(), metadata={"name": "inhibit"})
     health: HealthConfig = HealthConfig()  # noqa: RUF009  # frozen, as the others are
