@@ -32,6 +32,7 @@ class Segments:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._is_synced = False  # whether what an earlier writer left is on the disk: it may have died before it was
 
     def files(self) -> list[Segment]:
         """Return what there is, in order."""
@@ -163,7 +164,7 @@ class Segments:
     def _shorten(self, segment: Segment, after: int) -> None:
         content = content_of(segment)
         kept = split(content)[0][: after - segment.first + 1]
-        if _record_in(kept[-1], segment).sequence != segment.first + len(kept) - 1:
+        if not kept or _record_in(kept[-1], segment).sequence != segment.first + len(kept) - 1:
             raise SegmentUnsound(name=segment.path.name, detail=f"line {len(kept)} of it is not commit {after}")
         end = sum(len(line) + 1 for line in kept)
         if end >= len(content):
@@ -176,6 +177,8 @@ class Segments:
 
     def prune(self, before: int, *, dry_run: bool = False) -> list[Segment]:
         """Drop the closed segments of which every record has a smaller sequence, the oldest first; return them."""
+        if not dry_run:
+            self._mend()  # else what a writer left beside a segment would stand for it again
         files = self.files()
         old = [one for one, next_one in itertools.pairwise(files) if one.is_closed and next_one.first <= before]
         for segment in [] if dry_run else old:
@@ -192,20 +195,22 @@ class Segments:
                 self._drop(superfluous(self.directory / name))
         for newest in self.files()[-1:]:
             if not newest.is_closed:
-                self._mend_end(newest.path)
+                self._mend_end(newest)
+        self._is_synced = True
 
-    def _mend_end(self, plain: Path) -> None:
-        size_bytes, tail = plain.stat().st_size, end_of(plain)
+    def _mend_end(self, newest: Segment) -> None:
+        size_bytes, tail = newest.path.stat().st_size, end_of(newest.path)
         end = split(tail)[1]
-        kept_bytes = size_bytes - len(tail) + end
-        if kept_bytes == 0:
-            self._drop(plain)
-        elif end < len(tail):
-            truncate(plain, kept_bytes)
-        if end and tail[end - 1 : end] != b"\n":
-            with contextlib.closing(Open(Segment(0, plain))) as out:
-                out.write(b"\n")
+        if size_bytes - len(tail) + end == 0:
+            return self._drop(newest.path)
+        if end < len(tail):
+            truncate(newest.path, size_bytes - len(tail) + end)
+        torn = tail[end - 1 : end] != b"\n"
+        if torn or not self._is_synced:
+            with contextlib.closing(Open(newest)) as out:
+                out.write(b"\n" if torn else b"")
                 out.sync()
+        return None
 
 
 def _read(segment: Segment, hashed: bytes | None, passed: int = 0) -> Iterator[Record]:

@@ -20,6 +20,7 @@ from autoops.backup.shipping import fork_evidence, last_common, make_own, reachi
 from autoops.core.drift import LEDGER_FORKED, LEDGER_UNSHIPPED
 from autoops.errors import AutoopsError, BackupUnwritable, LedgerForked, StorageReadOnly
 from autoops.files.inotify import FileWatch
+from autoops.log import emit
 from autoops.model import JSON
 from autoops.runtime.maintenance import Maintenance
 from autoops.state import State
@@ -48,30 +49,39 @@ class Shipper:
         self._load, self._state = load, state
         self._shipped, self._behind = 0, Behind(0, None)
         self._trouble = ""  # why nothing is shipped
+        self._seen: Stamp | None = None  # the registry's files when all that was in them was shipped; None: look again soon
         self.facts: JSON = {}
         self._watch: FileWatch | None = None
 
     def open(self) -> None:
         """Open the queue. Raises StorageError, ConfigError."""
-        self._place = self._load()
+        self.reload()
         self._database = Database.open(self._state.queue_db, QUEUE, synchronous="NORMAL", guard=True)
         self._standing = Standing(self._database, (LEDGER_FORKED, LEDGER_UNSHIPPED))
         self._samples = Samples(self._database)
         with contextlib.suppress(AutoopsError, OSError):  # the first look says it
-            self._shipped = Segments(self._place.ledger).last()[0]
+            self._shipped = self._segments.last()[0]
         self.facts = self._facts()
 
     def resume(self, alive: Callable[[], None], was: Maintenance | None) -> None:
         """Look at everything anew: after a window the registry may be another one."""
         self._since_s = time.time()
-        self._seen: Stamp | None = None  # the registry's files when all that was in them was shipped; None: look again soon
+        self._seen = None
         self._net_due_s = self._told_s = float("-inf")
 
     def step(self, now_s: float) -> float:
         """Ship what has come; when that is much, a part of it."""
         self._listen()
         stamp = self._stamp()
-        sleep_s = self._look(now_s, stamp) if stamp != self._seen or now_s >= self._net_due_s else self._idle_s(now_s)
+        if stamp == self._seen and now_s < self._net_due_s:
+            return self._tell(now_s, self._idle_s(now_s))
+        try:
+            sleep_s = self._look(now_s, stamp)
+        except AutoopsError as error:  # of the queue: what was shipped is shipped, it was not noted
+            if not error.transient:
+                raise
+            emit("look_put_off", service=self.name, reason=str(error))
+            sleep_s = _BURST_S
         return self._tell(now_s, sleep_s)
 
     def _listen(self) -> None:
@@ -132,7 +142,7 @@ class Shipper:
 
     def _ship(self, registry: Registry) -> list[Record]:
         """Ship the next commits. Raises LedgerForked, BackupBusy, BackupUnwritable, SegmentUnsound, StorageError."""
-        segments = Segments(self._place.ledger)
+        segments = self._segments
         with reaching(self._place):
             make_own(self._state, self._place)
             with held(self._place, wait_s=0):
@@ -169,6 +179,7 @@ class Shipper:
     def reload(self) -> None:
         """Take over the configuration as it is now. Raises UsageError and keeps the old one."""
         self._place = self._load()
+        self._segments = Segments(self._place.ledger)
         self._seen = None
 
     def pause(self, window: Maintenance) -> None:

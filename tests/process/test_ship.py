@@ -321,6 +321,19 @@ def test_a_registry_that_is_removed_is_told_and_the_segments_stay(live: Suite) -
     live.until(lambda: not live.findings("ledger_unshipped") and all_shipped(live), "it goes on")
 
 
+def test_a_queue_that_is_locked_puts_off_what_is_told_and_not_what_is_shipped(live: Suite) -> None:
+    live.until(lambda: all_shipped(live), "it is shipped")
+    live.stop("worker", "watcher")
+    with (live.state / "queue" / "queue.db.guard").open("r+") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        (live.state / "registry").rename(live.base / "removed")
+        live.until(lambda: any(one["event"] == "look_put_off" for one in live.events("shipper")), "it could not write its finding")
+    live.until(lambda: live.findings("ledger_unshipped"), "it writes it afterwards")
+    (live.base / "removed").rename(live.state / "registry")
+    live.start("worker", "watcher")
+    live.until(lambda: not live.findings("ledger_unshipped"), "the finding closes by itself")
+
+
 def test_while_another_works_in_the_backup_directory_the_shipper_waits_and_that_is_no_finding(live: Suite) -> None:
     live.until(lambda: all_shipped(live), "it is shipped")
     with (live.state / "backups" / "lock").open("r+") as lock:

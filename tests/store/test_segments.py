@@ -206,6 +206,40 @@ def test_a_cut_that_dies_has_dropped_a_part_from_the_end_and_is_made_again(place
 
 
 @pytest.mark.usefixtures("small")
+def test_what_a_cut_that_died_left_beside_a_segment_does_not_come_back_when_that_is_pruned(place: Path) -> None:
+    records, segments = chain(35), Segments(place)
+    segments.append(records[:30])
+    assert writer(place, "cut", 13, "segment:unpacked") == -signal.SIGKILL
+    assert [segment.first for segment in segments.prune(20, dry_run=True)] == [1]
+    segments.append(records[20:])
+    segments.prune(21)
+    assert names(place) == ["000000000021.jsonl.zst", "000000000031.jsonl"]
+
+
+def test_what_an_earlier_writer_may_not_have_synced_is_synced_by_the_next_one_first(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = chain(3)
+    Segments(place).append(records[:2])
+    synced = list[str]()
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    segments = Segments(place)
+    segments.append([])
+    assert synced == [str(place / "000000000001.jsonl")]
+    segments.append([])
+    assert len(synced) == 1
+
+
+@pytest.mark.usefixtures("small")
+def test_a_cut_of_a_segment_in_which_nothing_is_left_says_so(place: Path) -> None:
+    segments = Segments(place)
+    segments.append(chain(15))
+    (place / "000000000001.jsonl.zst").write_bytes(frame.pack(b""))
+    with pytest.raises(SegmentUnsound, match="is not commit 5"):
+        segments.cut(5)
+
+
+@pytest.mark.usefixtures("small")
 def test_what_a_cut_that_died_left_beside_a_segment_is_removed_by_the_next_writer(place: Path) -> None:
     records, segments = chain(35), Segments(place)
     segments.append(records[:30])
