@@ -82,21 +82,22 @@ class Generation:
         self._taken_over.add(new)
 
     def publish(self) -> None:
-        """Sync the new generation and let it be the one that readers see. Raises OSError."""
+        """Sync the new generation, let it be the one that readers see, and remove the one before the last. Raises OSError."""
         for name in os.listdir(self.directory):
             if name not in self._taken_over:  # that is durable and readable already
                 _sync(self.directory / name)
         durable.sync_directory(self.directory)
         trace("catalog:made")
-        if self._previous.is_dir():
-            shutil.rmtree(self._previous)
         if self.current.is_dir():
             rename.exchange(self.directory, self.current)
-            trace("catalog:exchanged")
-            rename.rename_new(self.directory, self._previous)
         else:
             rename.rename_new(self.directory, self.current)
         durable.sync_directory(self._catalogs)
+        trace("catalog:exchanged")
+        if self._previous.is_dir():
+            shutil.rmtree(self._previous)
+        if self.directory.is_dir():
+            rename.rename_new(self.directory, self._previous)
 
 
 def _sync(path: Path) -> None:
