@@ -53,6 +53,6 @@ def _done(context: Context, asked: Asked, heartbeat: str | None) -> int:
 
 
 def configure_log() -> None:
-    """Set up the log, which goes to the journal; elsewhere what is printed says it all."""
-    if journal.is_journal(os.environ.get("JOURNAL_STREAM", ""), sys.stderr):
-        log.configure("info", "journal", "autoops-health")
+    """Set up the log, which goes to the journal; elsewhere what is printed says it all, so only trouble is told."""
+    is_journal = journal.is_journal(os.environ.get("JOURNAL_STREAM", ""), sys.stderr)
+    log.configure("info" if is_journal else "warning", "auto", "autoops-health")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops.config import HealthConfig
-from autoops.health.result import Figure, Level, Result, judge
+from autoops.health.result import Figure, Level, Result, entry, judge
 from autoops.health.services import age
 
 _TAIL_BYTES = 16_384  # a line has some 350
@@ -68,7 +68,7 @@ def judged(
     figures = (Figure("digest_age", old_s, "s", *pair), *((Figure("entries", checkpoint.entries),) if checkpoint else ()))
     level = judge(old_s, *pair)
     if level != Level.OK:
-        remedy = "autoops status; RUNBOOK, 'The check \"digest\" warns'"
+        remedy = f"autoops status; {entry('digest')}"
         return Result("digest", level, f"what the digest says is {age(old_s)} old: so long {why}", figures, remedy)
     if checkpoint is None:
         return Result("digest", level, "no checkpoint was written yet", figures)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from autoops.core.spoken import counted
 from autoops.health.limits import WATCHES_WARNING
-from autoops.health.result import Figure, Level, Result
+from autoops.health.result import Figure, Level, Result, entry
 from autoops.health.services import age
 from autoops.store.filesystem import is_remote
 from autoops.store.version import Version, has_wal_reset_bug
@@ -83,7 +83,7 @@ def clock(
         if at is not None and now < at:
             late = age((at - now).total_seconds())
             said = f"the clock is {late} before {what}; IDs go on from the last one, but times in the ledger are wrong"
-            return Result("clock", Level.CRITICAL, said, remedy="RUNBOOK, 'The check \"clock\" warns'")
+            return Result("clock", Level.CRITICAL, said, remedy=entry("clock"))
     if synchronised:
         return Result("clock", Level.OK, "synchronised")
     if container:

@@ -11,7 +11,7 @@ from pathlib import Path
 from autoops import names
 from autoops.config import HealthConfig
 from autoops.core.signing import certificates_end
-from autoops.health.result import Figure, Level, Result, judge, worst
+from autoops.health.result import Figure, Level, Result, entry, judge, worst
 
 _DAY_S = 86400.0
 _MOST_BYTES = 1 << 20
@@ -23,7 +23,7 @@ def key_age(made_s: float, now_s: float, limits: HealthConfig) -> Result:
     pair = float(limits.key_age_warning_days), float(limits.key_age_critical_days)
     level = judge(days, *pair)
     figures = (Figure("key_age", days * _DAY_S, "s", pair[0] * _DAY_S, pair[1] * _DAY_S),)
-    remedy = "RUNBOOK, 'The check \"key\" warns'" if level else ""
+    remedy = entry("key") if level else ""
     return Result("key", level, f"the ledger's key is {days:.0f} days old", figures, remedy)
 
 
@@ -59,6 +59,6 @@ def certificates(found: Mapping[str, float | str], now_s: float, limits: HealthC
         if level:
             said.append(f"{names.show(path)} {f'ends in {left_days[path]:.0f} days' if left_days[path] >= 0 else 'has ended'}")
     figures = (Figure("certificate_left", min(left_days.values()) * _DAY_S, "s"),) if left_days else ()
-    remedy = "RUNBOOK, 'The check \"certificates\" warns'" if said else ""
+    remedy = entry("certificates") if said else ""
     good = f"{len(found)}, the first ends in {min(left_days.values(), default=0):.0f} days"
     return Result("certificates", worst(levels), "; ".join(said) or good, figures, remedy)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from autoops.config import HealthConfig
 from autoops.errors import CannotTell
-from autoops.health.result import Figure, Level, Result, judge, worst
+from autoops.health.result import Figure, Level, Result, entry, judge, worst
 from autoops.store.backlog import Backlog
 from autoops.store.database import Database
 from autoops.store.findings import Findings
@@ -64,7 +64,7 @@ def judge_memory(found: Memory, limits: HealthConfig) -> Result:
     figures = (Figure("memory_used", used, "%", *pair), Figure("memory_available", found.available, "B"))
     level = judge(used, *pair)
     said = f"{used:.0f} % used, {found.available / 1e9:.1f} GB available"
-    return Result("memory", level, said, figures, _BUSY if level else "")
+    return Result("memory", level, said, figures, entry("memory") if level else "")
 
 
 def judge_load(per_core: float, limits: HealthConfig) -> Result:
@@ -72,10 +72,7 @@ def judge_load(per_core: float, limits: HealthConfig) -> Result:
     pair = limits.load_warning, limits.load_critical
     level = judge(per_core, *pair)
     said = f"{per_core:.1f} for each core, over five minutes"
-    return Result("load", level, said, (Figure("load", per_core, "", *pair),), _BUSY if level else "")
-
-
-_BUSY = 'RUNBOOK, \'The check "memory" or "load" warns\''
+    return Result("load", level, said, (Figure("load", per_core, "", *pair),), entry("load") if level else "")
 
 
 # how fast the queue's database answers
@@ -113,4 +110,4 @@ def judge_response(took: Mapping[str, Percentiles], limits: HealthConfig) -> Res
     said = ", ".join(f"{name.removesuffix('_s')} {one.p95 * 1000:.1f} ms" for name, one in took.items())
     if level == Level.OK:
         return Result("response", level, f"95 of 100: {said}" if said else "not measured yet", figures)
-    return Result("response", level, f"queue.db is slow, 95 of 100: {said}", figures, "RUNBOOK, 'The check \"response\" warns'")
+    return Result("response", level, f"queue.db is slow, 95 of 100: {said}", figures, entry("response"))

@@ -47,3 +47,8 @@ def worst(levels: Iterable[Level]) -> Level:
 def judge(value: float, warning: float, critical: float) -> Level:
     """Return the level of a value of which more is worse; a limit counts when it is reached."""
     return Level.CRITICAL if value >= critical else Level.WARNING if value >= warning else Level.OK
+
+
+def entry(check: str) -> str:
+    """Return where the runbook says what to do when a check warns."""
+    return f"RUNBOOK, 'The check \"{check}\" warns'"

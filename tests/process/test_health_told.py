@@ -56,6 +56,18 @@ def test_wrong_usage_is_unknown_and_not_critical(shared: Suite) -> None:
     assert answer.code == UNKNOWN and "frobnicate" in answer.err and answer.out == ""
 
 
+def test_what_is_well_again_is_no_news_for_cron(make_suite: Make) -> None:
+    suite = make_suite()
+    suite.start()
+    suite.run("note-failure", "autoops-worker.service")
+    suite.stop("worker")
+    suite.start("worker")
+    suite.until(lambda: check(suite).code == OK, "all is well again")
+    suite.run("note-failure", "autoops-health.service")
+    answer = check(suite)
+    assert (answer.code, answer.err) == (OK, "")
+
+
 def test_what_it_found_is_kept_for_others(still: Suite) -> None:
     facts = check(still, "--json").json
     assert json.loads((still.state / "queue" / "last-health.json").read_text()) == facts

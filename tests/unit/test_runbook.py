@@ -37,6 +37,15 @@ def test_every_kind_of_finding_and_gap_has_one_entry_and_no_other_has() -> None:
     assert about("Gap").keys() == GAPS
 
 
+def test_a_check_that_sends_to_its_entry_has_one() -> None:
+    sources = Path(worker.__file__).parents[1].joinpath("health").glob("*.py")
+    wanted = {name for path in sources for name in re.findall(r"""entry\(["'](\w+)["']\)""", path.read_text())}
+    assert len(wanted) > 5
+    for name in wanted:
+        told = re.findall(r"^- \*\*(\w+)\.\*\* \S", ENTRIES[f'The check "{name}" warns'], flags=re.MULTILINE)
+        assert told == ["Meaning", "Impact", "Diagnosis", "Mitigation"], name
+
+
 def test_an_entry_says_meaning_impact_diagnosis_and_mitigation() -> None:
     for heading, text in ENTRIES.items():
         if re.match("(Finding|Gap)s?: ", heading):
