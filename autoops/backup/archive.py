@@ -30,7 +30,7 @@ from autoops.model import JSON
 SHORT = 8  # digits of an archive's name that are shown, as restic does
 CHECK_PARTS = 30  # a part of the data is read by each check: after so many of them, all of it was
 _HIDDEN = ".*"
-_LEFT_OUT = (_HIDDEN, "lock", "window-*.db")
+_LEFT_OUT = (_HIDDEN, "lock", "*.lock", "window-*.db")
 _TAG, _KEY, _SNAPSHOT = "autoops", "key=", "snapshot="
 KEY_DIGITS = 16
 _ON_A_SHELF = "snapshots"

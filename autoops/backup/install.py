@@ -19,7 +19,7 @@ from autoops.backup import abandon
 from autoops.backup.abandon import Other
 from autoops.backup.lock import held
 from autoops.backup.making import hand_over, make_directories, scratch_of, write_checkpoints, writing
-from autoops.backup.place import Place
+from autoops.backup.place import SNAPSHOTS_LOCK, Place
 from autoops.core.ledger import Head
 from autoops.core.signing import Verifier
 from autoops.errors import CheckFailed, StorageError
@@ -75,6 +75,7 @@ def at_work_in(state: State, place: Place) -> Iterator[State]:
                     left.unlink()
         if place.directory.is_dir():
             with as_owner_of(place.directory):
+                stack.enter_context(held(place, name=SNAPSHOTS_LOCK))
                 stack.enter_context(held(place))
                 abandon.tidy(place)
         stack.enter_context(as_owner_of(state.directory))

@@ -6,7 +6,7 @@ snapshots/.taking/      one that is being taken; snapshots/.NAME.gone/  one that
 ledger/                 the ledger, shipped as it grows, in segments: see segments.py
 abandoned/STAMP/        a whole backup directory, hard-linked: what was there before an older state was put back
 .drill/, .drill.lock    where a drill restores to; held by it
-lock                    held (flock) by whoever changes anything in here
+lock, snapshots.lock    held (flock) by whoever writes ledger/; whoever takes or removes a snapshot
 window-*.db             copies from before an edit by hand, see window/snapshot.py; nothing in here looks at them
 """
 
@@ -50,3 +50,4 @@ class Place(NamedTuple):
 
 MANIFEST, REGISTRY, QUEUE = "manifest.json", "registry.db.zst", "queue.db.zst"
 CHECKPOINTS, CONFIG = "checkpoints.jsonl.zst", "autoops.toml.zst"
+SNAPSHOTS_LOCK = "snapshots.lock"

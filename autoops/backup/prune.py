@@ -11,6 +11,7 @@ from typing import NamedTuple
 from autoops.backup import snapshot
 from autoops.backup.lock import held
 from autoops.backup.manifest import Manifest
+from autoops.backup.place import SNAPSHOTS_LOCK
 from autoops.backup.retention import Keep, kept
 from autoops.backup.shelf import Shelf
 from autoops.log import emit
@@ -32,7 +33,7 @@ def plan(shelf: Shelf, keep: Keep) -> Pruning:
 
 def prune(shelf: Shelf, keep: Keep) -> Pruning:
     """Remove what is not kept. Raises BackupBusy, OSError; what was removed until then is removed."""
-    with held(shelf.place):
+    with held(shelf.place, name=SNAPSHOTS_LOCK):
         snapshot.tidy(shelf.place)
         pruning = plan(shelf, keep)
         # what others are built on goes last

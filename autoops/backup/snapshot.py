@@ -1,7 +1,8 @@
 """Taking a snapshot: copy, prove, ship the ledger, pack, sign, publish.
 
 Guarantees: a snapshot has its name only when it is whole, proved and on the disk; what a killed one left is removed by the next;
-the services go on meanwhile. Reads the state directory; writes the backup directory, under its lock.
+the services go on meanwhile. Reads the state directory; writes the backup directory, under the lock of its snapshots.
+(That of the ledger is held only while records are added: a large snapshot takes minutes, and commits are shipped meanwhile.)
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from autoops.backup import copying, manifest, proof
 from autoops.backup.lock import held
 from autoops.backup.manifest import Kind, Manifest, Packed
 from autoops.backup.packing import pack
-from autoops.backup.place import CHECKPOINTS, CONFIG, MANIFEST, QUEUE, REGISTRY, Place
+from autoops.backup.place import CHECKPOINTS, CONFIG, MANIFEST, QUEUE, REGISTRY, SNAPSHOTS_LOCK, Place
 from autoops.backup.shelf import SCHEMAS, Shelf
 from autoops.backup.shipping import make_own, reaching, ship
 from autoops.core.ledger import Head, utc
@@ -60,7 +61,7 @@ def take(state: State, place: Place, signer: Signer, begun_s: float, wish: Wish,
     with reaching(place):
         make_own(state, place)
         place.snapshots.mkdir(mode=0o700, exist_ok=True)
-        with held(place):
+        with held(place, name=SNAPSHOTS_LOCK):
             tidy(place)
             return _take(state, place, signer, begun_s, wish, tell)
 
@@ -143,7 +144,7 @@ def _prove(copies: Copies, verifier: Verifier, tell: Tell) -> tuple[Head, int]:
 
 def _ship(copied: Path, place: Place) -> None:
     """Add to the segments what they do not have yet. Raises LedgerForked."""
-    with contextlib.closing(Registry.open_still(copied)) as registry:
+    with contextlib.closing(Registry.open_still(copied)) as registry, held(place):
         ship(registry, place)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from autoops.errors import CheckFailed, StorageFull
+
+_BESIDE_BYTES = 1 << 16
 
 
 def fold(copied: Path) -> None:
@@ -19,6 +22,12 @@ def fold(copied: Path) -> None:
             opened.execute("PRAGMA synchronous=OFF")
             opened.execute("PRAGMA journal_mode=DELETE").fetchall()
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL or not _has_room(copied.parent):
             raise StorageFull(database=copied.parent) from error
         raise CheckFailed(detail=f"what was copied of {copied.name} is not whole ({error})") from error
+
+
+def _has_room(directory: Path) -> bool:
+    """Say whether there is room for what SQLite makes beside a database; where there is none it says "disk I/O error"."""
+    found = os.statvfs(directory)
+    return found.f_bavail * found.f_frsize > _BESIDE_BYTES

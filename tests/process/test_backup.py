@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from running import Suite
 from autoops.backup import manifest
 from autoops.backup.manifest import Manifest
 from autoops.backup.packing import unpack
-from autoops.backup.place import MANIFEST, REGISTRY, Place
+from autoops.backup.place import MANIFEST, REGISTRY, SNAPSHOTS_LOCK, Place
 from autoops.backup.shelf import SCHEMAS
 from autoops.core.signing import Signer, Verifier
 
@@ -211,3 +212,14 @@ def test_hooks_are_run_around_a_snapshot_and_a_failed_one_says_what_it_means(mak
     bad.rename(hooks / "pre-snapshot.d" / "20-bad")
     assert "no volume" in suite.run("backup", "snapshot", config=True, code=1).err
     assert len(listed(suite)) == 2
+
+
+def test_the_ledger_is_shipped_while_a_snapshot_is_taken_and_a_second_snapshot_waits(still: Suite) -> None:
+    snapshot(still)
+    (still.root / "b.txt").write_text("b\n")
+    still.once()
+    with (place_of(still).directory / SNAPSHOTS_LOCK).open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "shipped to" in still.run("backup", "ship").out
+        assert "is at work in" in still.run("backup", "snapshot", code=4).err
+    snapshot(still)
