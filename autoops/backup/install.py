@@ -37,7 +37,7 @@ from autoops.store.registry import Registry
 from autoops.trace import trace
 from autoops.window import seal
 from autoops.window.services import standing_still
-from autoops.window.swap import beside, swap, take_back
+from autoops.window.swap import swap, take_back
 
 
 class Why(NamedTuple):
@@ -161,10 +161,6 @@ def _placed(fresh: Path, database: Path, why: Why, spec: Schema) -> list[Path]:
         swap(beside_it, database, aside, spec)
         with contextlib.suppress(FileNotFoundError):  # it is about the file that was there
             flag_of(database).replace(flag_of(aside))
-        for suffix in ("-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                if suffix == "-shm" or beside(aside, suffix).stat().st_size == 0:
-                    beside(aside, suffix).unlink()
         durable.sync_directory(database.parent)
     return [aside] if aside.exists() else []
 

@@ -49,10 +49,11 @@ def swap(fresh: Path, database: Path, aside: Path, spec: Schema) -> None:
         os.link(database, aside)
     durable.sync_directory(aside.parent)
     trace("swap:kept")
-    # A WAL belongs to the file that was written: beside another one it would be played into that.
+    with contextlib.suppress(FileNotFoundError):
+        if beside(database, "-wal").stat().st_size:  # it belongs to the file that was written: it would be played into another one
+            beside(database, "-wal").replace(beside(aside, "-wal"))
     for suffix in BESIDE:
-        with contextlib.suppress(FileNotFoundError):
-            beside(database, suffix).replace(beside(aside, suffix))
+        beside(database, suffix).unlink(missing_ok=True)
     trace("swap:bare")
     publish(fresh, database)
     trace("swap:done")
@@ -62,9 +63,8 @@ def take_back(database: Path) -> None:
     """Undo what a call did that was killed before the new database had its name."""
     for aside in database.parent.glob(f"{database.name}.*"):
         if aside.exists() and database.exists() and aside.samefile(database):
-            for suffix in BESIDE:
-                with contextlib.suppress(FileNotFoundError):
-                    beside(aside, suffix).replace(beside(database, suffix))
+            with contextlib.suppress(FileNotFoundError):
+                beside(aside, "-wal").replace(beside(database, "-wal"))
             aside.unlink()
             durable.sync_directory(database.parent)
 
