@@ -30,9 +30,7 @@ def outbox(database: Database) -> Outbox:
 
 def put(database: Database, *items: tuple[str, str], channel: str = "a", severity: str = "critical", now_s: int = NOW_S) -> None:
     """Have alerts (fingerprint, status) told to a channel."""
-    alerts = [
-        Alert(one, "finding", "x", one, "critical", "", {}, "", "firing", 1, now_s, now_s, due_s=now_s) for one, _ in items
-    ]
+    alerts = [Alert(one, "finding", "x", one, "critical", "", {}, "", "firing", 1, now_s, now_s, due_s=now_s) for one, _ in items]
     plan = Plan(alerts, [Item(channel, severity, one, status) for one, status in items])
     Alerts(database).evaluate(lambda _known, _silences: plan, now_s)
 

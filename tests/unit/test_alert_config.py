@@ -46,8 +46,9 @@ def test_what_makes_no_sense_is_a_fault_with_its_line(tmp_path: Path, text: str,
 
 @pytest.mark.parametrize("url", [f"no-address-{SECRET}", f"json://h/{SECRET}\\u0007"])
 def test_a_faulty_address_is_not_repeated(tmp_path: Path, url: str) -> None:
-    (fault,) = faults(tmp_path, f'[[channel]]\nname = "a"\nurl = "{url}"')
-    assert fault == "3: channel.url: must be an address"
+    found = faults(tmp_path, f'[[channel]]\nname = "a"\nurl = "{url}"')
+    assert "3: channel.url: must be an address" in found
+    assert not [fault for fault in found if SECRET in fault]
 
 
 def test_shown_it_has_no_address_and_loads_and_told_to_it_is_the_same() -> None:
