@@ -16,15 +16,16 @@ from autoops.backup.place import QUEUE, Place
 from autoops.backup.proof import queue_fault
 from autoops.backup.rebuild import OnFault, cleared
 from autoops.core.signing import Verifier
-from autoops.errors import BackupUnsound, StorageCorrupt, StorageForeign, StorageMissing, StorageOutdated
+from autoops.errors import BackupUnsound, CheckFailed, StorageCorrupt, StorageForeign, StorageMissing, StorageOutdated
 from autoops.model import JobKind, Work
 from autoops.store.backlog import load
 from autoops.store.border import flag_of
 from autoops.store.database import Database, migrate
+from autoops.store.folding import fold
 from autoops.store.guard import SUFFIX as GUARD_SUFFIX
 from autoops.store.queue import SCHEMA, Queue
 from autoops.store.records import UNFIT
-from autoops.store.salvage import Salvage, carry_findings, fold
+from autoops.store.salvage import Salvage, carry_findings
 from autoops.window.swap import beside
 
 _ACKNOWLEDGED: tuple[JobKind, ...] = ("patch", "note")
@@ -80,7 +81,8 @@ def _carried(target: Path, damaged: Path) -> tuple[int, int]:
         for suffix in ("", "-wal"):
             with contextlib.suppress(FileNotFoundError):
                 shutil.copyfile(beside(damaged, suffix), beside(copied, suffix), follow_symlinks=False)
-        fold(copied)
+        with contextlib.suppress(CheckFailed):  # then what can be read of it is little, or nothing
+            fold(copied)
         with Salvage(copied) as read, Database.open(target, SCHEMA, guard=True) as database:
             works = []
             for kind, key, priority, facts in read.jobs(_ACKNOWLEDGED):

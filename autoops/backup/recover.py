@@ -26,13 +26,14 @@ from autoops.backup.segments import Segments
 from autoops.core.canonical import canonical
 from autoops.core.ledger import Head
 from autoops.core.signing import Verifier
-from autoops.errors import AutoopsError, BackupUnsound, CannotTell
+from autoops.errors import AutoopsError, BackupUnsound, CannotTell, CheckFailed
 from autoops.files import durable, medium
 from autoops.model import JSON
 from autoops.state import State
 from autoops.store.border import flag_of
+from autoops.store.folding import fold
 from autoops.store.registry import Registry
-from autoops.store.salvage import Salvage, fold
+from autoops.store.salvage import Salvage
 from autoops.trace import trace
 from autoops.window.swap import beside
 
@@ -114,7 +115,8 @@ class Recovery:
         for suffix in ("", "-wal"):
             with contextlib.suppress(FileNotFoundError):
                 shutil.copyfile(beside(database, suffix), beside(path, suffix), follow_symlinks=False)
-        fault = fold(path) or proof.registry_fault(path, scratch.checkpoints, self._verifier, lambda: self._tell("verifying", 0))
+        fault = _fold_fault(path)
+        fault = fault or proof.registry_fault(path, scratch.checkpoints, self._verifier, lambda: self._tell("verifying", 0))
         self._say(f"registry.db: {f'damaged: {fault}' if fault else 'whole'}")
         unfit = _unfit(database)
         if unfit:
@@ -173,6 +175,14 @@ def _unfit(database: Path) -> str:
     except OSError as error:
         return f"its disk cannot be read ({error.strerror})"
     return "" if offset is None else f"its disk does not hold what the cache shows, from byte {offset} on"
+
+
+def _fold_fault(copied: Path) -> str:
+    try:
+        fold(copied)
+    except CheckFailed as error:
+        return str(error)
+    return ""
 
 
 def _head_in(database: Path) -> Head:

@@ -29,7 +29,11 @@ from autoops.errors import (
 _TIGHT_BYTES = 1 << 20
 
 
-def reraise(error: sqlite3.Error, path: Path, busy_s: float) -> NoReturn:
+# Python decodes what SQLite says, and that may quote a damaged schema.
+FAILURES = (sqlite3.Error, UnicodeDecodeError)
+
+
+def reraise(error: sqlite3.Error | UnicodeDecodeError, path: Path, busy_s: float) -> NoReturn:
     """Raise the storage error that stands for what SQLite said, or `error` as it is when it is a bug of ours."""
     translated = translate(error, path, busy_s)
     if translated is None:
@@ -37,7 +41,7 @@ def reraise(error: sqlite3.Error, path: Path, busy_s: float) -> NoReturn:
     raise translated from error
 
 
-def translate(error: sqlite3.Error, path: Path, busy_s: float) -> Exception | None:
+def translate(error: sqlite3.Error | UnicodeDecodeError, path: Path, busy_s: float) -> Exception | None:
     """Return the storage error that stands for what SQLite said, None when it is a bug of ours.
 
     Marks the database suspect on an I/O error. Extended result codes (sqlite.org/rescode.html) begin with their primary code.
@@ -49,7 +53,8 @@ def translate(error: sqlite3.Error, path: Path, busy_s: float) -> Exception | No
         return StorageBusy(database=path, seconds=busy_s)
     if name == "SQLITE_FULL":
         return StorageFull(database=path)
-    undecodable = not name and "Could not decode to UTF-8" in str(error)  # Python's own error, which has no code
+    # Python's own errors have no code; the second is about a message of SQLite's that quotes what is damaged
+    undecodable = isinstance(error, UnicodeDecodeError) or (not name and "Could not decode to UTF-8" in str(error))
     if undecodable or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return StorageCorrupt(database=path, detail=error)
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
@@ -70,7 +75,7 @@ def unopened(path: Path, why: str) -> StorageDenied | StorageMissing | StorageRe
     return StorageReadOnly(database=path, detail=why)
 
 
-def _disk_failed(name: str, error: sqlite3.Error, path: Path) -> Exception:
+def _disk_failed(name: str, error: Exception, path: Path) -> Exception:
     if name == "SQLITE_IOERR_NOMEM":
         return MemoryError(str(error))
     if name.startswith("SQLITE_IOERR_SHM") and _is_tight(path):

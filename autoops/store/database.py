@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 
 from autoops.acting import as_owner_of
 from autoops.errors import StorageBusy, StorageInUse, StorageReadOnly
-from autoops.store.border import flag_of, refuse_suspect, reraise, unopened
+from autoops.store.border import FAILURES, flag_of, refuse_suspect, reraise, unopened
 from autoops.store.filesystem import mount_kind, refuse_remote
 from autoops.store.guard import Guard
 from autoops.store.schema import BUSY_S, Schema, connect, migrate, use_wal, verify
@@ -89,7 +89,7 @@ class Database(Reader):
             for opened in (con, lock):
                 if opened:
                     opened.close()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, FAILURES):
                 reraise(error, path, busy_s)
             if isinstance(error, OSError):
                 raise StorageReadOnly(database=path, detail=error.strerror) from error
@@ -116,7 +116,7 @@ class Database(Reader):
         except BaseException as error:
             if con:
                 con.close()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, FAILURES):
                 reraise(error, path, 0)
             raise
 

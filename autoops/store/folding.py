@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from autoops.errors import CheckFailed, StorageFull
+from autoops.store.border import FAILURES
 
 _BESIDE_BYTES = 1 << 16
 
@@ -21,7 +22,7 @@ def fold(copied: Path) -> None:
         with closing(sqlite3.connect(copied, isolation_level=None)) as opened:
             opened.execute("PRAGMA synchronous=OFF")
             opened.execute("PRAGMA journal_mode=DELETE").fetchall()
-    except sqlite3.Error as error:
+    except FAILURES as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL or not _has_room(copied.parent):
             raise StorageFull(database=copied.parent) from error
         raise CheckFailed(detail=f"what was copied of {copied.name} is not whole ({error})") from error

@@ -13,6 +13,7 @@ from typing import Any
 
 from autoops.core.canonical import parse
 from autoops.model import JSON
+from autoops.store.border import FAILURES
 from autoops.store.database import Row, Transaction
 from autoops.store.records import UNFIT, Record, id_of, patches_of
 
@@ -28,21 +29,10 @@ def carry_findings(tx: Transaction, rows: Iterable[JSON]) -> int:
     sql = f"INSERT OR REPLACE INTO finding ({', '.join(_FINDING)}) VALUES ({', '.join('?' * len(_FINDING))})"
     done = 0
     for row in rows:
-        with contextlib.suppress(sqlite3.Error, *UNFIT):
+        with contextlib.suppress(*FAILURES, *UNFIT):
             parse(row["detail"])
             done += tx.execute(sql, tuple(row[name] for name in _FINDING))
     return done
-
-
-def fold(copied: Path) -> str:
-    """Make one file of a copied database and its WAL, as SQLite's own recovery does it; return why it cannot, "" when it did."""
-    try:
-        with contextlib.closing(sqlite3.connect(copied, isolation_level=None)) as opened:
-            opened.execute("PRAGMA journal_mode=DELETE").fetchall()
-            opened.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-    except sqlite3.Error as error:
-        return str(error)
-    return ""
 
 
 class Salvage:
@@ -50,7 +40,7 @@ class Salvage:
 
     def __init__(self, copied: Path) -> None:
         self._con = sqlite3.connect(copied, isolation_level=None)
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(*FAILURES):
             self._con.execute("PRAGMA trusted_schema=OFF")
 
     def __enter__(self) -> Salvage:
@@ -114,13 +104,13 @@ class Salvage:
     def _one(self, sql: str, params: tuple[Any, ...]) -> Row | None:
         try:
             row: Row | None = self._con.execute(sql, params).fetchone()
-        except sqlite3.Error:
+        except FAILURES:
             return None
         return row
 
     def _rows(self, sql: str, params: tuple[Any, ...] = ()) -> Iterator[Row]:
         """Yield rows up to the first that cannot be read."""
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(*FAILURES):
             yield from self._con.execute(sql, params)
 
     def _all(self, sql: str, params: tuple[Any, ...] = ()) -> Iterator[Row]:

@@ -22,7 +22,7 @@ from autoops.errors import (
     StorageOutdated,
     StorageReadOnly,
 )
-from autoops.store.border import flag_of, refuse_suspect, reraise
+from autoops.store.border import FAILURES, flag_of, refuse_suspect, reraise
 from autoops.store.filesystem import mount_kind, refuse_remote
 from autoops.store.guard import Guard
 from autoops.store.statements import Transaction
@@ -88,7 +88,7 @@ def migrate(path: Path, spec: Schema, *, busy_s: float = BUSY_S) -> int:
                 before = _upgrade(con, path, spec, busy_s)
                 con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # the one in close() would hide its errors
                 return before
-        except sqlite3.Error as error:
+        except FAILURES as error:
             reraise(error, path, busy_s)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autoops.store.border import reraise
+from autoops.store.border import FAILURES, reraise
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -25,7 +25,7 @@ class Reader:
         """Return every row; the way for RETURNING too, whose rows must be read before COMMIT (else SQLITE_BUSY)."""
         try:
             return self._con.execute(sql, params).fetchall()
-        except sqlite3.Error as error:
+        except FAILURES as error:
             reraise(error, self.path, self._busy_s)
 
     def one(self, sql: str, params: Parameters = ()) -> Row | None:
@@ -37,7 +37,7 @@ class Reader:
         """Yield rows as they are read, in constant memory; an open iterator holds the WAL, so use it up or close it."""
         try:
             yield from self._con.execute(sql, params)
-        except sqlite3.Error as error:
+        except FAILURES as error:
             reraise(error, self.path, self._busy_s)
 
 
@@ -54,7 +54,7 @@ class Transaction(Reader):
         self._assert_open()
         try:
             return self._con.execute(sql, params).rowcount
-        except sqlite3.Error as error:
+        except FAILURES as error:
             reraise(error, self.path, self._busy_s)
 
     def execute_many(self, sql: str, rows: Iterable[Parameters]) -> int:
@@ -62,7 +62,7 @@ class Transaction(Reader):
         self._assert_open()
         try:
             return self._con.executemany(sql, rows).rowcount
-        except sqlite3.Error as error:
+        except FAILURES as error:
             reraise(error, self.path, self._busy_s)
 
     def _assert_open(self) -> None:

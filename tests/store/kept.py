@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from autoops.store.registry import Registry
 
 SIGNER = Signer(bytes(range(32)))
 VERIFIER = Verifier(SIGNER.public)
+FLIPS = int(os.environ.get("AUTOOPS_FLIPS", "120"))  # how many damages of each kind are tried
 _WEEK_S = 7 * 86400.0
 
 

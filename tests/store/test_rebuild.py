@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from histories import tables
-from kept import SIGNER, VERIFIER, Kept, faults, live_and_keep
+from kept import FLIPS, SIGNER, VERIFIER, Kept, faults, live_and_keep
 
 from autoops.backup import manifest
 from autoops.backup.place import MANIFEST, REGISTRY, Place
@@ -204,7 +204,7 @@ def test_a_manifest_that_promises_another_commit_than_its_registry_has_is_not_be
     assert made(kept, tmp_path / "100.db", 100)
 
 
-@pytest.mark.parametrize("number", range(60))
+@pytest.mark.parametrize("number", range(FLIPS))
 def test_one_flipped_bit_anywhere_is_never_taken_for_good(lived: Kept, tmp_path: Path, number: int) -> None:
     flip_and_require(lived, tmp_path, number)
 
