@@ -133,6 +133,8 @@ def _replaced(state: State, fresh: Registry) -> tuple[Head | None, str]:
     greatest ID that it gave, "" when it is not known."""
     try:
         with contextlib.closing(Registry.open(state.registry_db)) as live:
+            if live.strange_schema():  # what is asked of it may not be there
+                return None, ""
             head, given_id = live.head(), live.given_until() or ""
     except StorageError:
         return None, ""

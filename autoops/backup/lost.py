@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops.backup.segments import Segments
+from autoops.core.ledger import signed_bytes
 from autoops.core.signing import Verifier
 from autoops.files.following import Follower, Position
 from autoops.prove.verify import signed_checkpoint
@@ -31,26 +32,32 @@ class Lost(NamedTuple):
 
 
 def lost_after(head: int, checkpoints: Path, segments: Segments | None, salvage: Salvage | None, verifier: Verifier) -> list[Lost]:
-    """Return every commit after one, up to the last of which anything tells."""
-    traces = salvage.touched_after(head) if salvage else {}
-    entries = {number: set(ids) for number, ids in traces.items()}
+    """Return every commit after one: up to the last that is certain, each; and what rows of a damaged file name beyond that.
+
+    Certain is what our key signed, or has its checksum. A number in a damaged row may be any number.
+    """
+    entries: dict[int, set[str]] = {number: set(ids) for number, ids in (salvage.touched_after(head) if salvage else {}).items()}
     at: dict[int, str] = {}
-    for record in _readable(head, segments, salvage, list(traces)):
+    last = max(head, _checkpointed(checkpoints, verifier))
+    for record in _certain(head, segments, salvage, list(entries), verifier):
+        last = max(last, record.sequence)
         ids = entries.setdefault(record.sequence, set())
         with contextlib.suppress(*UNFIT):
             at[record.sequence] = said_by(record).at
             ids.update(map(id_of, patches_of(record)))
-    last = max([head, *entries, _checkpointed(checkpoints, verifier)])
-    return [Lost(number, at.get(number, ""), sorted(entries.get(number, ()))) for number in range(head + 1, last + 1)]
+    numbers = sorted({*range(head + 1, last + 1), *(number for number in entries if number > head)})
+    return [Lost(number, at.get(number, ""), sorted(entries.get(number, ()))) for number in numbers]
 
 
-def _readable(head: int, segments: Segments | None, salvage: Salvage | None, traces: list[int]) -> Iterator[Record]:
+def _certain(
+    head: int, segments: Segments | None, salvage: Salvage | None, numbers: list[int], verifier: Verifier
+) -> Iterator[Record]:
     if segments:
         yield from segments.readable(head)
-    for number in traces if salvage else ():
+    for number in numbers if salvage else ():
         assert salvage
         record = salvage.record(number)
-        if record:
+        if record and verifier.verify(record.signature, signed_bytes(number, record.hash)):
             yield record
 
 

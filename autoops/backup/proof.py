@@ -12,19 +12,25 @@ from autoops.prove import verify
 from autoops.store.database import Database
 from autoops.store.queue import SCHEMA as QUEUE
 from autoops.store.registry import Registry
+from autoops.store.schema import OBJECTS, strange
 
 Alive = Callable[[], None]
 
 
-def registry_fault(copied: Path, checkpoints: Path, verifier: Verifier, alive: Alive = lambda: None) -> str:
+def registry_fault(
+    copied: Path, checkpoints: Path, verifier: Verifier, alive: Alive = lambda: None, *, with_history: bool = False
+) -> str:
     """Return the first thing that is wrong with a copy of registry.db, "" when it proves itself.
 
     That is SQLite's integrity, the schema, the ledger's chain and signatures, every entry and the digest, and every line of a copy
-    of checkpoints.jsonl from before.
+    of checkpoints.jsonl from before. with_history: also every revision, for which the whole ledger is parsed.
     """
     try:
         with contextlib.closing(Registry.open_still(copied)) as registry, registry.watched(alive):
-            return next(_faults(registry, checkpoints, verifier), "")
+            fault = next(_faults(registry, checkpoints, verifier), "")
+            if not fault and with_history:
+                fault = next((one.detail for one in verify.history(registry)), "")
+            return fault
     except AutoopsError as error:
         return str(error)
 
@@ -45,6 +51,6 @@ def queue_fault(copied: Path) -> str:
     """Return what is wrong with a copy of queue.db, "" when it is whole."""
     try:
         with contextlib.closing(Database.open_still(copied, QUEUE)) as database:
-            return next(iter(database.check()), "")
+            return next(iter([*database.check(), *strange(database.query(OBJECTS), QUEUE)]), "")
     except AutoopsError as error:
         return str(error)

@@ -26,6 +26,7 @@ from autoops.store.guard import SUFFIX as GUARD_SUFFIX
 from autoops.store.queue import SCHEMA, Queue
 from autoops.store.records import UNFIT
 from autoops.store.salvage import Salvage, carry_findings
+from autoops.store.schema import OBJECTS, strange
 from autoops.window.swap import beside
 
 _ACKNOWLEDGED: tuple[JobKind, ...] = ("patch", "note")
@@ -53,7 +54,7 @@ def fault_of(queue_db: Path) -> str:
         return "it is suspect: writing it failed once"
     try:
         with Database.open(queue_db, SCHEMA, mode="ro") as database:
-            return next(iter(database.check()), "")
+            return next(iter([*database.check(), *strange(database.query(OBJECTS), SCHEMA)]), "")
     except StorageOutdated:
         return ""
     except StorageMissing:

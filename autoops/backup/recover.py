@@ -116,7 +116,9 @@ class Recovery:
             with contextlib.suppress(FileNotFoundError):
                 shutil.copyfile(beside(database, suffix), beside(path, suffix), follow_symlinks=False)
         fault = _fold_fault(path)
-        fault = fault or proof.registry_fault(path, scratch.checkpoints, self._verifier, lambda: self._tell("verifying", 0))
+        fault = fault or proof.registry_fault(
+            path, scratch.checkpoints, self._verifier, lambda: self._tell("verifying", 0), with_history=True
+        )
         self._say(f"registry.db: {f'damaged: {fault}' if fault else 'whole'}")
         unfit = _unfit(database)
         if unfit:

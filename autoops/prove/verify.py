@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from autoops.files.following import ABSENT, Follower, Position
 from autoops.model import JSON
 from autoops.prove import chain
 from autoops.prove.replay import Replay
-from autoops.store.records import id_of
+from autoops.store.records import UNFIT, id_of, patches_of
 from autoops.store.registry import Registry
 
 MAX_LINE_BYTES = 4096
@@ -154,6 +154,36 @@ def ledger_fault(value: JSON, registry: Registry) -> str | None:
     return None
 
 
+def history(registry: Registry) -> Iterator[Fault]:
+    """Every revision against the commit that made it, as the ledger says: no more of them, and no fewer."""
+    revisions = 0
+    for record in registry.records():
+        try:
+            made = [made_by(patch) for patch in patches_of(record)]
+        except UNFIT:
+            yield Fault("history", f"commit {record.sequence} cannot be read", f"commit {record.sequence}")
+            return
+        yield from _unmade(registry, record.sequence, made)
+        revisions += len(made)
+    yield from _miscounted(registry, revisions)
+
+
+def made_by(patch: JSON) -> tuple[str, int]:
+    """Return (ID, rev) of what a patch makes."""
+    return id_of(patch), 1 if patch["op"] == "create" else int(patch["rev"]) + 1
+
+
+def _unmade(registry: Registry, sequence: int, made: Iterable[tuple[str, int]]) -> Iterator[Fault]:
+    for entry_id, rev in made:
+        if registry.commit_of(entry_id, rev) != sequence:
+            yield Fault("history", f"history does not say that commit {sequence} made rev {rev} of {entry_id}")
+
+
+def _miscounted(registry: Registry, revisions: int) -> Iterator[Fault]:
+    if registry.history_count() != revisions:
+        yield Fault("history", f"history has {registry.history_count()} revisions, the ledger {revisions}")
+
+
 def replay(registry: Registry, head: Head) -> Iterator[Fault]:
     """The whole ledger, from nothing: it must give the registry's digest and history, and what it claims after each commit."""
     revisions = 0
@@ -169,14 +199,11 @@ def replay(registry: Registry, head: Head) -> Iterator[Fault]:
             if state.digest().hex() != claimed:
                 yield Fault("replay", f"commit {record.sequence} claims {claimed}, replayed it is {state.digest().hex()}")
                 return
-            for entry_id, rev in made:
-                if registry.commit_of(entry_id, rev) != record.sequence:
-                    yield Fault("history", f"history does not say that commit {record.sequence} made rev {rev} of {entry_id}")
+            yield from _unmade(registry, record.sequence, made)
             revisions += len(made)
         if state.digest() != head.digest:
             yield Fault("replay", f"the registry's digest is {head.digest.hex()}, the ledger's {state.digest().hex()}")
-    if registry.history_count() != revisions:
-        yield Fault("history", f"history has {registry.history_count()} revisions, the ledger {revisions}")
+    yield from _miscounted(registry, revisions)
 
 
 def _replay_patch(state: Replay, patch: JSON) -> tuple[str, int]:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from autoops import clock
 from autoops.errors import ServicesRun, StorageError
@@ -14,6 +15,7 @@ from autoops.state import State
 from autoops.store.database import Database
 from autoops.store.operations import Heartbeat, Heartbeats
 from autoops.store.queue import SCHEMA
+from autoops.store.schema import OBJECTS, strange
 
 _SERVICES = ("shipper", "tailer", "watcher", "worker")
 _LOOK_S = 0.02
@@ -58,16 +60,21 @@ def gone_on(state: State, timeout_s: float) -> Heartbeat | None:
 _HELD_S = 3.0  # a worker that was held before the edit was mended looks again within a second
 
 
+def _can_be_asked(queue_db: Path) -> bool:
+    try:
+        with Database.open(queue_db, SCHEMA, mode="ro") as database:
+            return not database.check() and not strange(database.query(OBJECTS), SCHEMA)
+    except StorageError:
+        return False
+
+
 @contextlib.contextmanager
 def standing_still(state: State) -> Iterator[None]:
     """See that no service works with the databases, and that no worker begins to.
 
     Where queue.db cannot say who lives, the worker's lock alone is asked. Raises ServicesRun, OSError.
     """
-    try:
-        beats = living(state)
-    except StorageError:
-        beats = []
+    beats = living(state) if _can_be_asked(state.queue_db) else []
     at_work = [beat for beat in beats if beat.state not in ("paused", "held")]
     if at_work:
         raise ServicesRun(who=" and ".join(f"autoops-{beat.process} (process {beat.pid})" for beat in at_work))

@@ -282,7 +282,10 @@ def flip_and_require(case: Case, number: int) -> None:
     if done.head.sequence == COMMITS + UNSHIPPED:
         assert found == case.last
     else:
-        assert [one.sequence for one in done.lost] == list(range(done.head.sequence + 1, COMMITS + UNSHIPPED + 1))
+        # a row that is damaged may name any commit: then that one too is told of, and nothing before it
+        numbers = [one.sequence for one in done.lost]
+        certain = list(range(done.head.sequence + 1, COMMITS + UNSHIPPED + 1))
+        assert numbers[: len(certain)] == certain and len(numbers) < len(certain) + 50
 
 
 # queue.db
