@@ -22,7 +22,16 @@ from autoops.trace import POINTS
 Make = Callable[..., Suite]
 RENAMES = ("rename:intent", "rename:done")
 CATALOGS = ("catalog:made", "catalog:exchanged")  # see test_catalog_kill.py
-ELSEWHERE = ("segment:", "snapshot:", "prune:", "restore:", "abandon:", "swap:", "alert:", "outbox:")  # each has kill tests of its own
+ELSEWHERE = (  # each has kill tests of its own
+    "segment:",
+    "snapshot:",
+    "prune:",
+    "restore:",
+    "abandon:",
+    "swap:",
+    "alert:",
+    "outbox:",
+)
 SMALL_COMMITS = {"worker": {"commit_files": 8}, "queue": {"checkpoint_bytes": 65536, "backoff_first_s": 0.1}}
 
 
@@ -70,7 +79,9 @@ def who_passes(point: str) -> str:
     return "watcher" if point.startswith("enqueue") else "worker"
 
 
-@pytest.mark.parametrize("point", [point for point in POINTS if point not in RENAMES + CATALOGS and not point.startswith(ELSEWHERE)])
+@pytest.mark.parametrize(
+    "point", [point for point in POINTS if point not in RENAMES + CATALOGS and not point.startswith(ELSEWHERE)]
+)
 def test_a_process_that_dies_at_a_named_point_during_a_scan_and_during_edits_loses_nothing(make_suite: Make, point: str) -> None:
     suite = make_suite(tables=SMALL_COMMITS)
     fill(suite.root)
