@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from running import Suite
 
+from autoops.store.registry import SCHEMA
+
 Make = Callable[..., Suite]
 
 
@@ -124,7 +126,7 @@ def test_a_registry_that_cannot_be_read_is_an_error_that_says_so(still: Suite) -
         con.execute("PRAGMA user_version = 99")
     assert "newer autoops" in still.run("backup", "ship", code=6).err
     with sqlite3.connect(still.state / "registry" / "registry.db") as con:
-        con.execute("PRAGMA user_version = 1")
+        con.execute(f"PRAGMA user_version = {SCHEMA.version}")
 
 
 # by the shipper

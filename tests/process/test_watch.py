@@ -113,7 +113,7 @@ def test_a_deleted_tree_is_told_file_by_file_without_a_scan(root: Path, tmp_path
         watch.settle()
         assert watch.kept.jobs().keys() == {b"t/%d/k/f" % number for number in range(20)}
         assert watch.kept.scans() == []
-        assert "1 directories" in watch.watcher.status()
+        assert "1 directory watched" in watch.watcher.status()
 
 
 def test_reading_files_makes_no_jobs(root: Path, tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_directory_moved_out_is_heard_no_more(root: Path, tmp_path: Path) -> N
         (tmp_path / "d/e/secret").write_text("x")
         watch.settle()
         assert watch.kept.works == []
-        assert "1 directories" in watch.watcher.status()
+        assert "1 directory watched" in watch.watcher.status()
 
 
 def test_chains_swaps_and_exchanges_of_directories_leave_nobody_blind(root: Path, tmp_path: Path) -> None:
