@@ -111,13 +111,20 @@ def another_process_memory() -> None:
     call("process_vm_readv", os.getppid() or 1, ctypes.addressof(vector), 1, ctypes.addressof(vector), 1, 0)
 
 
+def something(found: bytes | list[str]) -> None:
+    """Raise when there is nothing: systemd hides what is inaccessible behind an empty file or directory, which one with the right to
+    read everything may open."""
+    if not found:
+        raise PermissionError("what is there is empty")
+
+
 def attempts() -> Iterator[tuple[str, Attempt]]:
     for directory in DIRECTORIES:
         yield f"write {directory}", lambda directory=directory: make_file(directory)
     for path in ("/etc/shadow", "/etc/autoops/ledger.key", "/proc/1/environ"):
-        yield f"read {path}", lambda path=path: Path(path).read_bytes()
+        yield f"read {path}", lambda path=path: something(Path(path).read_bytes())
     for directory in ("/root", "/proc/1", STATE / "backups"):
-        yield f"list {directory}", lambda directory=directory: os.listdir(directory)
+        yield f"list {directory}", lambda directory=directory: something(os.listdir(directory))
     yield "set the maintenance flag", (STATE / ".maintenance-probe").touch
     yield "run /bin/sh", lambda: subprocess.run(["/bin/sh", "-c", ":"], check=True)
     for directory in ("/tmp", STATE / "queue", "/dev/shm"):

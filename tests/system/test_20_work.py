@@ -51,7 +51,7 @@ def test_the_journal_finds_what_was_logged_of_one_document(machine: Machine) -> 
 
 
 def test_systemctl_status_says_something_useful(machine: Machine) -> None:
-    assert "directories watched" in machine.property("autoops-watcher", "StatusText")
+    assert " watched, " in machine.property("autoops-watcher", "StatusText")
     assert "entries, commit" in machine.property("autoops-worker", "StatusText")
 
 
@@ -85,7 +85,7 @@ def test_timers_are_listed_and_stop_by_their_pattern_and_come_back_with_the_targ
 
     all_of_them = {
         f"autoops-{name}.timer"
-        for name in ("archive", "archive-drill", "backup", "catalog", "drill", "health", "reconciler", "scrub", "verify")
+        for name in ("alerts", "archive", "archive-drill", "backup", "catalog", "drill", "health", "reconciler", "scrub", "verify")
     }
     assert waiting() == all_of_them
     machine.run("systemctl", "stop", "autoops-*.timer")

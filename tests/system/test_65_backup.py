@@ -52,12 +52,12 @@ def test_a_drill_goes_into_the_ledger_and_into_health(machine: Machine) -> None:
 
 def test_a_full_disk_keeps_what_was_kept_and_health_says_so(machine: Machine) -> None:
     good, disk = machine.path(CONFIG).read_text(), "/srv/small"
-    machine.sh(f"mkdir -p {disk} && mount -t tmpfs -o size=2m,mode=0700,uid=$(id -u autoops),gid=$(id -g autoops) tmpfs {disk}")
+    machine.sh(f"mkdir -p {disk} && mount -t tmpfs -o size=24m,mode=0700,uid=$(id -u autoops),gid=$(id -g autoops) tmpfs {disk}")
     machine.path(CONFIG).write_text(good + f'\n[backup]\ndirectory = "{disk}"\n')
     try:
         machine.run("autoops-backup", "snapshot", "--full")
         kept = snapshots(machine)
-        machine.sh(f"head -c 10000000 /dev/zero >{disk}/filler || true")
+        machine.sh(f"head -c 100000000 /dev/zero >{disk}/filler || true")
         assert machine.run("autoops-backup", "snapshot", "--full", code=None).code == 6
         assert snapshots(machine) == kept
         found = {one["name"]: one for one in json.loads(machine.run("autoops", "health", "--json", code=None).out)["checks"]}

@@ -51,7 +51,7 @@ def test_each_commit_is_shipped_as_it_is_made(machine: Machine) -> None:
 
 
 def mounted(machine: Machine) -> None:
-    machine.sh(f"mkdir -p {DISK}; mount -t tmpfs -o size=4m,mode=0755 tmpfs {DISK}")
+    machine.sh(f"mkdir -p {DISK}; mount -t tmpfs -o size=24m,mode=0755 tmpfs {DISK}")
 
 
 @pytest.fixture
