@@ -112,8 +112,7 @@ def another_process_memory() -> None:
 
 
 def something(found: bytes | list[str]) -> None:
-    """Raise when there is nothing: systemd hides what is inaccessible behind an empty file or directory, which one with the right to
-    read everything may open."""
+    """Raise when there is nothing: what is inaccessible is hidden behind something empty, which one who may read everything can open."""
     if not found:
         raise PermissionError("what is there is empty")
 

@@ -76,7 +76,7 @@ def test_a_disk_for_backups_is_opened_filled_and_not_mounted_when_the_shipper_st
     machine.run("systemctl", "start", "autoops-backup.service")
     assert machine.property("autoops-backup.service", "Result") == "success"
 
-    machine.sh(f"head -c 10000000 /dev/zero >{DISK}/filler || true")
+    machine.sh(f"head -c 100000000 /dev/zero >{DISK}/filler || true")
     for number in range(20):
         change(machine, f"full{number}.txt")
     machine.until(lambda: "No space left" in str(finding(machine, "ledger_unshipped")), "it is told")
