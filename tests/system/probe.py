@@ -112,7 +112,7 @@ def another_process_memory() -> None:
 
 
 def something(found: bytes | list[str]) -> None:
-    """Raise when there is nothing: what is inaccessible is hidden behind something empty, which one who may read everything can open."""
+    """Raise when there is nothing: what is inaccessible is hidden behind something empty, which who may read all can open."""
     if not found:
         raise PermissionError("what is there is empty")
 
