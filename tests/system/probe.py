@@ -114,7 +114,7 @@ def another_process_memory() -> None:
 def something(found: bytes | list[str]) -> None:
     """Raise when there is nothing: what is inaccessible is hidden behind something empty, which who may read all can open."""
     if not found:
-        raise PermissionError("what is there is empty")
+        raise PermissionError(errno.EACCES, "what is there is empty")
 
 
 def attempts() -> Iterator[tuple[str, Attempt]]:
