@@ -13,10 +13,8 @@ OTHERS = ("/root/debs/", "/var/lib/dpkg/", "/var/cache/apt/", "/var/cache/man/")
 
 def left(machine: Machine) -> list[str]:
     """Return everything in the machine that is called after autoops, outside the watched tree and the journal."""
-    out = machine.sh(
     trees = "-not -name .autoops-canary -not -path '/srv/*'"
     out = machine.sh(f"find / -xdev -name '*autoops*' {trees} -not -path '/proc/*' -not -path '/var/log/journal/*'").out
-    ).out
     return sorted(out.splitlines())
 
 
