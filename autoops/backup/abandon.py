@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+from autoops.backup.errors import BackupUnsound
 from autoops.backup.manifest import Manifest
 from autoops.backup.place import Place
 from autoops.backup.segments import Segments
@@ -20,7 +21,6 @@ from autoops.backup.shipping import parting
 from autoops.backup.snapshot import remove
 from autoops.core.ids import is_id
 from autoops.core.signing import Verifier
-from autoops.errors import BackupUnsound
 from autoops.files import durable
 from autoops.store.records import UNFIT, Records, patches_of
 from autoops.trace import trace

@@ -20,11 +20,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from autoops.backup.errors import NoBackup
 from autoops.backup.place import Place
 from autoops.backup.restic import Hear, Repository, ask
 from autoops.backup.retention import Keep
 from autoops.backup.trouble import ArchiveFull, ArchiveIncomplete, NoArchive
-from autoops.errors import NoBackup, StorageFull
+from autoops.errors import StorageFull
 from autoops.model import JSON
 
 SHORT = 8  # digits of an archive's name that are shown, as restic does

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from autoops.backup import proof
+from autoops.backup.errors import BackupUnsound
 from autoops.backup.manifest import Manifest
-from autoops.backup.packing import require_whole, unpack
+from autoops.backup.packing import Tell, require_whole, unpack
 from autoops.backup.place import CHECKPOINTS, QUEUE, Place
 from autoops.backup.rebuild import rebuild
 from autoops.core.signing import Verifier
-from autoops.errors import BackupUnsound
-
-Tell = Callable[[str, int], None]
 
 
 def require_sound(place: Place, one: Manifest, base: Manifest, tell: Tell) -> None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from autoops import names
 from autoops.backup import proof
-from autoops.backup.packing import unpack
+from autoops.backup.packing import Tell, unpack
 from autoops.backup.place import CHECKPOINTS, QUEUE, Place
 from autoops.backup.rebuild import rebuild
 from autoops.backup.segments import Segments
@@ -32,7 +32,6 @@ from autoops.store.registry import Registry
 from autoops.walk.looking import looked_at
 
 _NAMED = 20
-Tell = Callable[[str, int], None]
 
 
 class Files(NamedTuple):

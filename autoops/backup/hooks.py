@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from autoops import names
-from autoops.errors import HookFailed
+from autoops.backup.errors import HookFailed
 from autoops.log import emit
 from autoops.runtime.child import Child
 

@@ -8,8 +8,8 @@ import os
 import time
 from collections.abc import Iterator
 
+from autoops.backup.errors import BackupBusy
 from autoops.backup.place import Place
-from autoops.errors import BackupBusy
 
 _LOOK_S = 0.05
 

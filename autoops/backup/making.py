@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from autoops.acting import as_owner_of
+from autoops.backup.errors import BackupUnsound
 from autoops.backup.packing import unpack
 from autoops.backup.place import Place
 from autoops.backup.rebuild import OnFault
 from autoops.backup.shelf import Shelf
 from autoops.core.signing import Verifier
-from autoops.errors import BackupUnsound, StorageFull, StorageReadOnly
+from autoops.errors import StorageFull, StorageReadOnly
 from autoops.files import durable
 from autoops.files.following import Follower, Position
 from autoops.prove.verify import checkpoint_fault

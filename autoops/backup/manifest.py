@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from autoops.backup.errors import BackupForeign, BackupNewer, BackupUnsound
 from autoops.core.canonical import canonical, parse
 from autoops.core.ledger import Head
 from autoops.core.signing import Verifier
-from autoops.errors import BackupForeign, BackupNewer, BackupUnsound
 from autoops.model import JSON
 
 FORMAT = 1

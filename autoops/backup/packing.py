@@ -11,13 +11,14 @@ from typing import BinaryIO
 
 import zstandard
 
+from autoops.backup.errors import BackupUnsound
 from autoops.backup.manifest import Packed
-from autoops.errors import BackupUnsound
 
 _LEVEL = 3  # of 1,000 MiB of a registry 9 leaves 3 % less, in four times the time
 _CHUNK_BYTES = 1 << 20
 
 Progress = Callable[[int], None]  # told how many plain bytes were done since it was told last
+Tell = Callable[[str, int], None]  # what is being done, and how many bytes of it were done since it was told last
 
 
 def pack(source: Path, target: Path, progress: Progress = lambda _: None) -> Packed:

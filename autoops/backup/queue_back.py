@@ -11,12 +11,13 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple, cast
 
+from autoops.backup.errors import BackupUnsound
 from autoops.backup.making import unpack_last
 from autoops.backup.place import QUEUE, Place
 from autoops.backup.proof import queue_fault
 from autoops.backup.rebuild import OnFault, cleared
 from autoops.core.signing import Verifier
-from autoops.errors import BackupUnsound, CheckFailed, StorageCorrupt, StorageForeign, StorageMissing, StorageOutdated
+from autoops.errors import CheckFailed, StorageCorrupt, StorageForeign, StorageMissing, StorageOutdated
 from autoops.model import JobKind, Work
 from autoops.store.backlog import load
 from autoops.store.border import flag_of

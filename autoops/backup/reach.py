@@ -7,14 +7,16 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from autoops.backup.errors import BackupUnsound, NoBackup
 from autoops.backup.manifest import Manifest
+from autoops.backup.packing import Tell
 from autoops.backup.place import Place
-from autoops.backup.rebuild import OnFault, Tell, first_shipped, ledger_of
+from autoops.backup.rebuild import OnFault, first_shipped, ledger_of
 from autoops.backup.segments import Segments
 from autoops.backup.shelf import Shelf, Unreadable
 from autoops.core.ledger import utc
 from autoops.core.signing import Verifier
-from autoops.errors import AutoopsError, BackupUnsound, NoBackup
+from autoops.errors import AutoopsError
 from autoops.store.records import Record, committed_s
 
 

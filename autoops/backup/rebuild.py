@@ -15,24 +15,15 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from autoops.backup.errors import BackupUnsound, NoBackup, SegmentUnsound
 from autoops.backup.manifest import Manifest
-from autoops.backup.packing import unpack
+from autoops.backup.packing import Tell, unpack
 from autoops.backup.place import REGISTRY, Place
 from autoops.backup.segments import Segments
 from autoops.backup.shelf import Shelf, Unreadable
 from autoops.core.ledger import Head
 from autoops.core.signing import Verifier
-from autoops.errors import (
-    AutoopsError,
-    BackupUnsound,
-    CommitMisfit,
-    LedgerKeyChanged,
-    NoBackup,
-    SegmentUnsound,
-    StorageCorrupt,
-    StorageFull,
-    UsageError,
-)
+from autoops.errors import AutoopsError, CommitMisfit, LedgerKeyChanged, StorageCorrupt, StorageFull, UsageError
 from autoops.prove import chain
 from autoops.store.database import migrate
 from autoops.store.guard import SUFFIX as GUARD_SUFFIX
@@ -41,7 +32,6 @@ from autoops.store.records import Record
 from autoops.store.registry import SCHEMA, Registry
 from autoops.window.swap import BESIDE, beside, publish
 
-Tell = Callable[[str, int], None]  # what is being done, and how many bytes of it were done since it was told last
 OnFault = Callable[[AutoopsError], None]  # told what cannot be used, before another way is tried
 UNFIT = (BackupUnsound, CommitMisfit, StorageCorrupt, LedgerKeyChanged)
 

@@ -14,19 +14,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops.backup import proof, queue_back
+from autoops.backup.errors import BackupUnsound
 from autoops.backup.install import Installed, Why, at_work_in, install, install_queue
 from autoops.backup.lost import Lost, lost_after
 from autoops.backup.making import unpack_last
+from autoops.backup.packing import Tell
 from autoops.backup.place import CHECKPOINTS, Place
 from autoops.backup.queue_back import Carried
-from autoops.backup.rebuild import Tell
 from autoops.backup.remake import Say, Sources, remake
 from autoops.backup.restore import require_on_medium
 from autoops.backup.segments import Segments
 from autoops.core.canonical import canonical
 from autoops.core.ledger import Head
 from autoops.core.signing import Verifier
-from autoops.errors import AutoopsError, BackupUnsound, CannotTell, CheckFailed
+from autoops.errors import AutoopsError, CannotTell, CheckFailed
 from autoops.files import durable, medium
 from autoops.model import JSON
 from autoops.state import State

@@ -10,12 +10,14 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from autoops.backup.errors import BackupUnsound, NoBackup
+from autoops.backup.packing import Tell
 from autoops.backup.place import Place
-from autoops.backup.rebuild import UNFIT, Tell, begin, clear, told
+from autoops.backup.rebuild import UNFIT, begin, clear, told
 from autoops.backup.shelf import Shelf
 from autoops.core.ledger import Head
 from autoops.core.signing import Verifier
-from autoops.errors import BackupUnsound, CommitMisfit, NoBackup
+from autoops.errors import CommitMisfit
 from autoops.prove import chain
 from autoops.store.playback import Playback
 from autoops.store.records import Record

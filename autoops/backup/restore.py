@@ -12,9 +12,10 @@ from typing import NamedTuple
 from autoops.backup import queue_back
 from autoops.backup.install import Installed, Why, at_work_in, install
 from autoops.backup.making import scratch_of, unpack_last, write_checkpoints, writing
+from autoops.backup.packing import Tell
 from autoops.backup.place import CHECKPOINTS, CONFIG, Place
 from autoops.backup.queue_back import Carried
-from autoops.backup.rebuild import OnFault, Tell, rebuild
+from autoops.backup.rebuild import OnFault, rebuild
 from autoops.core.ledger import Head
 from autoops.core.signing import Verifier
 from autoops.errors import CheckFailed, Refused

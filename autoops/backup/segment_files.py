@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops.backup import frame
-from autoops.errors import SegmentUnsound
+from autoops.backup.errors import SegmentUnsound
 from autoops.files import durable
 
 MOST_BYTES = 8 << 20  # of an open segment; the next record begins another

@@ -9,17 +9,16 @@ readers hold nothing, and may read while somebody writes. Each method raises OSE
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from autoops.backup import frame
+from autoops.backup.errors import LedgerForked, SegmentUnsound
 from autoops.backup.segment_files import PACKED, Open, Segment, content_of, end_of, packed, superfluous, truncate, valid
 from autoops.backup.segment_lines import line_of, record_of, split
 from autoops.core.ledger import GENESIS, record_hash
-from autoops.errors import LedgerForked, SegmentUnsound
 from autoops.files import durable
 from autoops.store.records import Record
 from autoops.trace import trace
@@ -174,16 +173,6 @@ class Segments:
         durable.write(segment.path.with_suffix(""), content[:end])
         trace("segment:unpacked")
         self._drop(segment.path)
-
-    def prune(self, before: int, *, dry_run: bool = False) -> list[Segment]:
-        """Drop the closed segments of which every record has a smaller sequence, the oldest first; return them."""
-        if not dry_run:
-            self._mend()  # else what a writer left beside a segment would stand for it again
-        files = self.files()
-        old = [one for one, next_one in itertools.pairwise(files) if one.is_closed and next_one.first <= before]
-        for segment in [] if dry_run else old:
-            self._drop(segment.path)
-        return old
 
     def _mend(self) -> None:
         """Tidy up what a writer left that was killed."""

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops.backup import manifest
+from autoops.backup.errors import BackupUnsound, NoBackup
 from autoops.backup.manifest import Manifest
 from autoops.backup.place import MANIFEST, Place
 from autoops.core.signing import Verifier
-from autoops.errors import AutoopsError, BackupUnsound, NoBackup
+from autoops.errors import AutoopsError
 from autoops.store.queue import SCHEMA as QUEUE
 from autoops.store.registry import SCHEMA as REGISTRY_SCHEMA
 

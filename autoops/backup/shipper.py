@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from autoops.backup.errors import BackupUnwritable, LedgerForked
 from autoops.backup.lock import held
 from autoops.backup.place import Place
 from autoops.backup.segments import Segments
 from autoops.backup.shipping import fork_evidence, last_common, make_own, reaching, ship_some
 from autoops.core.drift import LEDGER_FORKED, LEDGER_UNSHIPPED
-from autoops.errors import AutoopsError, BackupUnwritable, LedgerForked, StorageReadOnly
+from autoops.errors import AutoopsError, StorageReadOnly
 from autoops.files.inotify import FileWatch
 from autoops.log import emit
 from autoops.model import JSON

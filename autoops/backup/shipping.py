@@ -7,9 +7,9 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from autoops.backup.errors import BackupUnwritable, LedgerForked
 from autoops.backup.place import Place
 from autoops.backup.segments import Segments
-from autoops.errors import BackupUnwritable, LedgerForked
 from autoops.model import JSON
 from autoops.state import State
 from autoops.store.records import Record, Records

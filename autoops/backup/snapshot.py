@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from autoops import __version__
 from autoops.backup import copying, manifest, proof
 from autoops.backup.lock import held
 from autoops.backup.manifest import Kind, Manifest, Packed
-from autoops.backup.packing import pack
+from autoops.backup.packing import Tell, pack
 from autoops.backup.place import CHECKPOINTS, CONFIG, MANIFEST, QUEUE, REGISTRY, SNAPSHOTS_LOCK, Place
 from autoops.backup.shelf import SCHEMAS, Shelf
 from autoops.backup.shipping import make_own, reaching, ship
@@ -32,8 +31,6 @@ from autoops.store.database import Database
 from autoops.store.queue import SCHEMA as QUEUE_SCHEMA
 from autoops.store.registry import Registry
 from autoops.trace import trace
-
-Tell = Callable[[str, int], None]  # what is being done, and how many bytes of it were done since it was told last
 
 
 class Wish(NamedTuple):

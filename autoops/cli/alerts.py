@@ -168,7 +168,7 @@ def unsilence(
 
 @alerts_app.command("test")
 def test(
-    channel: Annotated[str, typer.Argument(help="The name of a [[channel]].")],
+    channel: Annotated[str, typer.Argument(help="The name of a configured channel.")],
     state: StateOption = None,
     config: ConfigOption = None,
     dry_run: DryRunOption = False,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-
 import typer
 
-from autoops import __version__, log
+from autoops import log
+from autoops.cli import shell
 from autoops.cli.failing import run as run_to_the_end
 
 # What has commands for it, each with a function `register(app)`; in the order of the help.
@@ -18,29 +17,7 @@ MODULES: tuple[str, ...] = (
 
 def program(name: str) -> typer.Typer:
     """Return the commands as one program, or one group of them."""
-    app = typer.Typer(
-        name=name,
-        help="Backups: snapshots of registry and queue, the ledger as it grows, and the way back.",
-        no_args_is_help=True,
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-    app.callback()(_options)
-    for module in MODULES:
-        importlib.import_module(f"autoops.cli.{module}").register(app)
-    return app
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"autoops {__version__}")
-        raise typer.Exit
-
-
-def _options(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Say which version."),
-) -> None:
-    pass
+    return shell.program(name, "Backups: snapshots of registry and queue, the ledger as it grows, and the way back.", MODULES)
 
 
 def register(app: typer.Typer) -> None:

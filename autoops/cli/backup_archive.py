@@ -58,7 +58,7 @@ def archive_backups(
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Copy the backups into the repository of [archive], and remove from there what the retention does not keep.
+    """Copy the backups into the configured repository, and remove from there what the retention does not keep.
 
     1: it failed, or the check found damage; 3: out of reach, or not ended in time; 4: refused, locked, or not there; 6: no room.
     """

@@ -17,6 +17,7 @@ from autoops.acting import as_owner_of
 from autoops.backup import access, archive
 from autoops.backup import drill as drills
 from autoops.backup.drill import Files, Outcome
+from autoops.backup.errors import BackupBusy
 from autoops.backup.lock import held
 from autoops.backup.place import Place
 from autoops.backup.shelf import Shelf
@@ -29,7 +30,7 @@ from autoops.cli.progress import Progress
 from autoops.config import Config
 from autoops.core.drift import DRILL_FAILED
 from autoops.core.signing import Verifier
-from autoops.errors import AutoopsError, BackupBusy, CheckFailed
+from autoops.errors import AutoopsError, CheckFailed
 from autoops.files.last import remember_fault, remember_good
 from autoops.log import emit
 from autoops.model import note
@@ -52,7 +53,7 @@ _ARCHIVE = Kind(b"archive", lambda state: state.last_archive_drill)
 
 
 def drill(
-    files: Annotated[int, typer.Option(min=-1, help="Read so many files, chosen at random. Default: [drill] files.")] = -1,
+    files: Annotated[int, typer.Option(min=-1, help="Read so many files, chosen at random. Default: as configured.")] = -1,
     from_archive: Annotated[
         bool, typer.Option("--archive", help="From the archive alone: nothing of the backups here is used.")
     ] = False,

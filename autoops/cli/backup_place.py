@@ -36,7 +36,7 @@ def place(
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Say where backups go; or let them go elsewhere from now on: make the directory, open the sandbox, change [backup]."""
+    """Say where backups go; or from now on elsewhere: make the directory, open the sandbox, change the configuration."""
     ctx = context(state, config)
     if directory is None and not own:
         return _show(ctx, json=json)

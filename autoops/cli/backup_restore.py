@@ -35,7 +35,7 @@ _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 FromOption = Annotated[
     Path | None,
-    typer.Option("--from", metavar="DIR", readable=False, help="Another backup directory than [backup] directory."),
+    typer.Option("--from", metavar="DIR", readable=False, help="Another backup directory than the configured one."),
 ]
 PublicKeyOption = Annotated[
     Path | None,

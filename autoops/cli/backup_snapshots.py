@@ -14,6 +14,7 @@ from autoops import config as configuration
 from autoops.acting import as_owner_of
 from autoops.backup import prune as pruning
 from autoops.backup import snapshot as snapshots
+from autoops.backup.errors import BackupBusy, HookFailed
 from autoops.backup.hooks import Hooks, run_after, run_before
 from autoops.backup.manifest import Manifest
 from autoops.backup.place import Place
@@ -25,7 +26,7 @@ from autoops.cli.output import as_json, say, table, warn
 from autoops.cli.progress import Progress
 from autoops.config import BackupConfig
 from autoops.core.signing import Signer, Verifier
-from autoops.errors import AutoopsError, BackupBusy, CheckFailed, HookFailed, LedgerKeyChanged
+from autoops.errors import AutoopsError, CheckFailed, LedgerKeyChanged
 from autoops.files.last import remember_fault, remember_good
 from autoops.model import JSON
 
@@ -118,7 +119,7 @@ def list_snapshots(state: StateOption = None, config: ConfigOption = None, json:
 
 
 def prune(state: StateOption = None, config: ConfigOption = None, json: JsonOption = False, dry_run: DryRunOption = False) -> None:
-    """Remove the snapshots that the retention of [backup] does not keep."""
+    """Remove the snapshots that the configured retention does not keep."""
     ctx = context(state, config)
     settings = ctx.running_config()
     shelf, keep = Shelf(Place.of(ctx.state, settings.backup.directory), Verifier(ctx.public_key())), keep_of(settings.backup)

@@ -10,6 +10,7 @@ import typer
 
 from autoops.acting import as_owner_of
 from autoops.backup import check
+from autoops.backup.errors import BackupUnsound
 from autoops.backup.manifest import Manifest
 from autoops.backup.place import Place
 from autoops.backup.shelf import Shelf, Unreadable
@@ -18,7 +19,7 @@ from autoops.cli.options import ConfigOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say
 from autoops.cli.progress import Progress
 from autoops.core.signing import Verifier
-from autoops.errors import AutoopsError, BackupUnsound
+from autoops.errors import AutoopsError
 
 
 def verify(

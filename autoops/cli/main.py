@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 
 import typer
 
-from autoops import __version__, log
+from autoops import log
+from autoops.cli import shell
 from autoops.cli.failing import run as run_to_the_end
 
 # Which module has which commands, in the order of the help. Only the one that is wanted is loaded: all of them take three times as
@@ -40,30 +40,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 def program(wanted: str = "") -> typer.Typer:
     """Return the program: with the module of one command, or, for what is none, with all."""
-    app = typer.Typer(
-        name="autoops",
-        help="A signed, self-proving registry of every file in the trees it watches.",
-        no_args_is_help=True,
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-    app.callback()(_options)
     modules = [name for name, commands in COMMANDS.items() if wanted in commands] or list(COMMANDS)
-    for name in modules:
-        importlib.import_module(f"autoops.cli.{name}").register(app)
-    return app
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"autoops {__version__}")
-        raise typer.Exit
-
-
-def _options(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Say which version."),
-) -> None:
-    pass
+    return shell.program("autoops", "A signed, self-proving registry of every file in the trees it watches.", modules)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import pytest
 import typer
-from running import DEADLINE_S, Suite, environment, program
+from running import DEADLINE_S, PROJECT, Suite, environment, program
 
 from autoops.cli import main
 
@@ -404,3 +404,15 @@ def test_each_command_is_found_in_the_module_that_has_it() -> None:
         alone = typer.main.get_command(main.program(name))
         assert isinstance(alone, click.Group) and name in alone.commands
         assert set(alone.commands) < set(whole.commands)
+
+
+def test_no_help_has_words_in_brackets_that_the_terminal_takes_for_markup() -> None:
+    """`[backup]` in a text is gone when it is shown."""
+    texts = [
+        text
+        for path in (PROJECT / "autoops/cli").glob("*.py")
+        for text in re.findall(r'(?:help="|^    """)([^"]*)"', path.read_text(), re.M)
+    ]
+    assert len(texts) > 100
+    shown = [text for text in texts if re.search(r"\[[a-z_]+\]", text)]
+    assert [text for text in shown if "heartbeat_url" not in text] == []  # that one is argparse's, which shows it

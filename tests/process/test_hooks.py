@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from running import DEADLINE_S, PROJECT
 
+from autoops.backup.errors import HookFailed
 from autoops.backup.hooks import Hooks, run_after, run_before
-from autoops.errors import HookFailed
 
 Add = Callable[..., Path]
 

@@ -135,7 +135,7 @@ def test_without_the_wal_the_copy_would_not_be_one_state(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("flip", [0, 3, 200, -2])
 def test_a_packed_file_gives_back_what_was_packed_or_says_that_it_cannot(tmp_path: Path, flip: int) -> None:
-    from autoops.errors import BackupUnsound
+    from autoops.backup.errors import BackupUnsound
 
     source, packed, back = tmp_path / "a", tmp_path / "a.zst", tmp_path / "b"
     source.write_bytes(bytes(range(256)) * 5000 + os.urandom(1000))

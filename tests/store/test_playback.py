@@ -11,10 +11,11 @@ import pytest
 from histories import History, Tables, tables
 from registry_files import NOW_S, WHY, created, opened, updated
 
+from autoops.backup.errors import BackupUnsound
 from autoops.core.canonical import entry_text
 from autoops.core.ledger import Head
 from autoops.core.signing import Signer, Verifier, new_key
-from autoops.errors import BackupUnsound, CommitMisfit
+from autoops.errors import CommitMisfit
 from autoops.prove import chain, verify
 from autoops.store.commit import RegistryWriter
 from autoops.store.database import migrate

@@ -13,6 +13,7 @@ from histories import tables
 from kept import FLIPS, SIGNER, VERIFIER, Kept, faults, live_and_keep
 
 from autoops.backup import manifest
+from autoops.backup.errors import BackupForeign, BackupNewer, BackupUnsound, NoBackup
 from autoops.backup.place import MANIFEST, REGISTRY, Place
 from autoops.backup.rebuild import Way, rebuild, ways
 from autoops.backup.segment_lines import line_of
@@ -20,16 +21,7 @@ from autoops.backup.segments import Segments
 from autoops.core.canonical import entry_text
 from autoops.core.ledger import signed_bytes
 from autoops.core.signing import Signer, Verifier
-from autoops.errors import (
-    AutoopsError,
-    BackupForeign,
-    BackupNewer,
-    BackupUnsound,
-    CheckFailed,
-    CommitMisfit,
-    NoBackup,
-    UsageError,
-)
+from autoops.errors import AutoopsError, CheckFailed, CommitMisfit, UsageError
 from autoops.store.records import Record
 from autoops.store.registry import Registry
 

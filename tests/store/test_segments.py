@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from autoops.backup import frame, segment_files
+from autoops.backup.errors import LedgerForked, SegmentUnsound
 from autoops.backup.segments import Segments
 from autoops.core.ledger import GENESIS, record_hash, record_text
-from autoops.errors import LedgerForked, SegmentUnsound
 from autoops.store.records import Record
 
 # a writer in a process of its own, to be killed: appends so many records after what is there, or cuts
@@ -134,7 +134,7 @@ def test_a_directory_that_is_not_there_is_not_made_where_a_disk_should_be_mounte
     assert list(tmp_path.iterdir()) == []
 
 
-# cut and prune
+# cut
 
 
 @pytest.mark.usefixtures("small")
@@ -148,21 +148,6 @@ def test_after_a_cut_the_ledger_ends_there_and_another_one_goes_on(place: Path, 
     assert segments.last() == ((kept[-1].sequence, kept[-1].hash) if kept else (0, GENESIS))
     segments.append(records[after:])
     assert list(segments.records()) == records
-
-
-@pytest.mark.usefixtures("small")
-def test_closed_segments_of_old_records_alone_are_pruned(place: Path) -> None:
-    records, segments = chain(34), Segments(place)
-    segments.append(records)
-    assert segments.prune(11, dry_run=True) == segments.files()[:1]
-    assert [segment.first for segment in segments.prune(30)] == [1, 11]
-    assert segments.prune(30) == []
-    assert (segments.first(), segments.last()[0]) == (21, 34)
-    assert list(segments.records(20)) == records[20:]
-    assert list(segments.records(26)) == records[26:]
-    with pytest.raises(SegmentUnsound, match="begins with commit 21"):
-        list(segments.records(19))
-    assert [segment.first for segment in segments.prune(99)] == [21]  # the open one stays
 
 
 # crashes
@@ -203,17 +188,6 @@ def test_a_cut_that_dies_has_dropped_a_part_from_the_end_and_is_made_again(place
     segments.cut(13)
     assert list(segments.records()) == records[:13]
     assert names(place) == ["000000000001.jsonl.zst", "000000000011.jsonl"]
-
-
-@pytest.mark.usefixtures("small")
-def test_what_a_cut_that_died_left_beside_a_segment_does_not_come_back_when_that_is_pruned(place: Path) -> None:
-    records, segments = chain(35), Segments(place)
-    segments.append(records[:30])
-    assert writer(place, "cut", 13, "segment:unpacked") == -signal.SIGKILL
-    assert [segment.first for segment in segments.prune(20, dry_run=True)] == [1]
-    segments.append(records[20:])
-    segments.prune(21)
-    assert names(place) == ["000000000021.jsonl.zst", "000000000031.jsonl"]
 
 
 def test_what_an_earlier_writer_may_not_have_synced_is_synced_by_the_next_one_first(

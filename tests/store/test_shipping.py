@@ -9,10 +9,10 @@ import pytest
 from registry_files import WHY, created, opened
 
 from autoops.backup import segment_files, shipping
+from autoops.backup.errors import LedgerForked
 from autoops.backup.place import Place
 from autoops.backup.segments import Segments
 from autoops.core.signing import Signer
-from autoops.errors import LedgerForked
 from autoops.store.commit import RegistryWriter
 from autoops.store.registry import Registry
 
