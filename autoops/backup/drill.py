@@ -73,7 +73,7 @@ def drill(
 ) -> Outcome:
     """Try out a restore in an empty directory. What is wrong with the backups is in the outcome.
 
-    Raises NoBackup when there is none, OSError, StorageError of the live registry.
+    Raises NoBackup when there is none, OSError.
     """
     newest = Shelf(source, verifier).newest()
     found = failed("", newest.name, newest.head.sequence)
@@ -106,8 +106,10 @@ def _play_on(target: Path, live: Registry, verifier: Verifier) -> None:
     try:
         records = live.records(playback.ledger_head.sequence)
         playback.play(chain.sound(records, playback.ledger_head, verifier))
-    finally:
-        playback.finish()
+    except BaseException:
+        playback.close()
+        raise
+    playback.finish()
 
 
 def _compared(found: Outcome, here: Whole, restored: Registry) -> Outcome:

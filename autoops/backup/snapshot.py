@@ -83,7 +83,7 @@ def _take(state: State, place: Place, signer: Signer, begun_s: float, wish: Wish
         copies = _copy(state, scratch, tell)
         trace("snapshot:copied")
         head, entries = _prove(copies, verifier, tell)
-        _ship(copies.registry, place)
+        _ship(state, place, head)
         trace("snapshot:shipped")
         base = None if wish.full else _base(place, copies.registry, verifier, begun_s - wish.full_s)
         files = _pack(copies, wish.config, scratch, tell, with_registry=base is None)
@@ -139,10 +139,15 @@ def _prove(copies: Copies, verifier: Verifier, tell: Tell) -> tuple[Head, int]:
         return registry.head(), registry.count()
 
 
-def _ship(copied: Path, place: Place) -> None:
-    """Add to the segments what they do not have yet. Raises LedgerForked."""
-    with contextlib.closing(Registry.open_still(copied)) as registry, held(place):
+def _ship(state: State, place: Place, head: Head) -> None:
+    """Have the segments reach as far as the copy. From the registry itself, for the shipper may be further than the copy by now.
+
+    Raises LedgerForked; CheckFailed when another registry was put in its place since it was copied.
+    """
+    with contextlib.closing(Registry.open(state.registry_db)) as registry, held(place):
         ship(registry, place)
+        if head.sequence and registry.hash_of(head.sequence) != head.hash:
+            raise CheckFailed(detail="no snapshot was taken: another registry was put in the place of the one that was copied")
 
 
 def _base(place: Place, copied: Path, verifier: Verifier, not_before_s: float) -> str | None:

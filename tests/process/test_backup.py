@@ -6,12 +6,13 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from running import Suite
+from running import Suite, environment, program
 
 from autoops.backup import manifest
 from autoops.backup.manifest import Manifest
@@ -150,8 +151,6 @@ def test_prune_keeps_what_the_configuration_says_and_what_that_is_built_on(make_
 
 def test_two_at_once_wait_for_each_other(suite: Suite) -> None:
     command = ["backup", "snapshot", "--state", str(suite.state)]
-    from running import environment, program
-
     both = [subprocess.Popen([*program(), *command], env=environment()) for _ in range(2)]
     assert [one.wait(60) for one in both] == [0, 0]
     assert len(listed(suite)) == 2
@@ -223,3 +222,18 @@ def test_the_ledger_is_shipped_while_a_snapshot_is_taken_and_a_second_snapshot_w
         assert "shipped to" in still.run("backup", "ship").out
         assert "is at work in" in still.run("backup", "snapshot", code=4).err
     snapshot(still)
+
+
+def test_what_is_committed_and_shipped_while_a_snapshot_is_taken_is_no_fork(still: Suite) -> None:
+    snapshot(still)
+    command = [*program(), "backup", "snapshot", "--json", "--state", str(still.state)]
+    with subprocess.Popen(command, env=environment(AUTOOPS_TRACE="freeze:snapshot:copied"), stdout=subprocess.PIPE) as taking:
+        still.until(lambda: Path(f"/proc/{taking.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", "it is frozen")
+        (still.root / "since.txt").write_text("since\n")
+        still.once()
+        still.run("backup", "ship")
+        taking.send_signal(signal.SIGCONT)
+        told = json.loads(taking.communicate()[0])
+    assert taking.returncode == 0 and told["entries"] == 1
+    still.run("backup", "verify", "--all")
+    assert read(still, snapshot(still)).entries == 2
