@@ -33,3 +33,13 @@ def give_up_the_way_back() -> None:
         user, group = os.geteuid(), os.getegid()
         os.setregid(group, group)
         os.setreuid(user, user)
+
+
+def become_owner_of(directory: Path) -> None:
+    """Be a directory's owner for good, when that is not root and we are. Raises OSError."""
+    owner = os.lstat(directory)
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        return
+    os.setgroups([owner.st_gid])
+    os.setresgid(owner.st_gid, owner.st_gid, owner.st_gid)
+    os.setresuid(owner.st_uid, owner.st_uid, owner.st_uid)

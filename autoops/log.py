@@ -91,6 +91,8 @@ EVENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "message_delivered": ("info", ("channel", "message", "severity")),
     "delivery_failed": ("warning", ("channel", "message", "attempt", "reason")),
     "alerts_without_store": ("error", ("reason",)),
+    "playbook_ran": ("info", ("playbook", "cause", "fault", "took_s")),
+    "playbook_held": ("error", ("playbook", "reason")),
     "stamp_failed": ("warning", ("file", "reason")),
 }
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 Kind = Literal["file", "link", "fifo", "socket", "block", "char"]
 Status = Literal["active", "missing", "retired"]
 Policy = Literal["observe", "register", "rename"]
-JobKind = Literal["path", "scan", "describe", "patch", "catalog", "note"]
+JobKind = Literal["path", "scan", "describe", "patch", "catalog", "note", "checkpoint"]
 JobState = Literal["queued", "running", "completed", "failed", "dead_letter"]
 
 CANARY = ".autoops-canary"  # the file in a root that the health check rewrites to see that it is noticed
@@ -111,6 +111,9 @@ def note(key: str, actor: str, source: str, reason: str) -> Work:
     """Return a job that has the ledger say something: a record without patches, written once for each key, however often it is
     enqueued. `actor`, `source` and `reason` are those of the record."""
     return Work("note", key.encode(), PRIORITY_OPERATOR, {"actor": actor, "reason": reason, "source": source})
+
+
+CHECKPOINT = Work("checkpoint", b"registry", PRIORITY_OPERATOR)  # has the worker carry over the registry's WAL, which is its own
 
 
 def path_key(root: str, path: bytes) -> bytes:

@@ -10,6 +10,7 @@ queue/canary.json            which canaries were written, and which the registry
 queue/tail.json              how far the tailer has read checkpoints.jsonl, and what it found
 queue/snapshot.json          how the last snapshot ended, and when the last good one was taken
 queue/drill.json             the same of drills; archive.json, archive-check.json: of the archive and its checks
+queue/playbooks.lock         held by whoever carries out playbooks
 queue/catalogs.declared      there while the worker's configuration declares catalogs
 queue/cookies/               marks that `autoops wait-idle` sends through the event streams
 registry/registry.db         the truth, written by the worker alone
@@ -98,6 +99,11 @@ class State(NamedTuple):
     def rounds(self) -> Path:
         """When `autoops up` ran last what it runs now and then."""
         return self.directory / "queue" / "rounds.json"
+
+    @property
+    def playbooks_lock(self) -> Path:
+        """What the one runner of playbooks holds."""
+        return self.directory / "queue" / "playbooks.lock"
 
     @property
     def catalogs_declared(self) -> Path:

@@ -51,6 +51,10 @@ POINTS: tuple[str, ...] = (
     "outbox:claimed",
     "outbox:delivered",
     "outbox:settled",
+    "playbook:begun",
+    "playbook:carried-out",
+    "playbook:settled",
+    "playbook:held",
 )
 
 _armed = os.environ.get("AUTOOPS_TRACE", "").removeprefix("freeze:")

@@ -18,7 +18,7 @@ PACKAGE = Path(autoops.__file__).parent
 
 VOCABULARY = {"errors", "model", "names", "trace", "clock", "acting", "journal", "log", "state", "config"}
 SHARED = {"store", "files", "describe", "runtime", "pool", "units", "walk"}
-ROOMS = {"watch", "work", "catalog", "prove", "window", "health", "reconcile", "replica", "tail", "backup", "alert"}
+ROOMS = {"watch", "work", "catalog", "prove", "window", "health", "reconcile", "replica", "tail", "backup", "alert", "playbook"}
 MAY_KNOW: dict[str, set[str]] = {
     "core": set(),
     "store": {"core"},
@@ -40,6 +40,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "backup": {"core", *SHARED, "prove", "window", "replica"},
     "work": {"core", *SHARED, "window"},
     "alert": {"core", *SHARED},
+    "playbook": {"core", *SHARED},
     "cli": {"core", *SHARED, *ROOMS},
     "__main__": {"cli"},
 }

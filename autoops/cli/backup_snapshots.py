@@ -118,11 +118,21 @@ def list_snapshots(state: StateOption = None, config: ConfigOption = None, json:
     raise typer.Exit(1 if unusable else 0)
 
 
-def prune(state: StateOption = None, config: ConfigOption = None, json: JsonOption = False, dry_run: DryRunOption = False) -> None:
+def prune(
+    floor: Annotated[
+        int | None,
+        typer.Option("--floor", min=1, metavar="N", help="For an emergency: only the newest N stay, and what they are built on."),
+    ] = None,
+    state: StateOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
     """Remove the snapshots that the configured retention does not keep."""
     ctx = context(state, config)
     settings = ctx.running_config()
-    shelf, keep = Shelf(Place.of(ctx.state, settings.backup.directory), Verifier(ctx.public_key())), keep_of(settings.backup)
+    keep = keep_of(settings.backup) if floor is None else Keep(floor, 0, 0, 0, 0)
+    shelf = Shelf(Place.of(ctx.state, settings.backup.directory), Verifier(ctx.public_key()))
     if dry_run or not shelf.names():
         done = pruning.plan(shelf, keep)
     else:

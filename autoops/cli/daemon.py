@@ -25,6 +25,7 @@ _SERVICES: dict[str, tuple[str, Callable[[Context], int]]] = {
     "scrub": ("One run of the scrub, for autoops up.", services.run_scrub),
     "snapshot": ("One snapshot, for autoops up.", services.run_snapshot),
     "drill": ("One drill, for autoops up.", services.run_drill),
+    "playbooks": ("One run of the playbooks, for autoops up.", services.run_playbooks),
     "alerts": ("One run of the alerts, for autoops up.", services.run_alerts),
 }
 

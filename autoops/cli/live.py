@@ -40,7 +40,12 @@ _REFRESH_S = 0.5
 _PLAIN_S = 2.0
 _LATEST = 8
 _ALERTS_S = 60.0
+_PLAYBOOKS_S = 300.0  # as often as systemd has the health checked
 _TOLD_BY_LOG = ("reconciler", "scrub", "snapshot", "drill")  # what they print besides is for who runs them by hand
+_ENDED = (  # in this order
+    *("playbooks", "alerts", "drill", "snapshot", "scrub", "reconciler"),
+    *("catalog", "tailer", "shipper", "watcher", "worker"),
+)
 _PARSED_BYTES = 64 * 1024  # records of a scan are megabytes; one line says enough about them
 
 
@@ -154,6 +159,7 @@ def _rounds(config: Config) -> list[Round]:
         Round("scrub", config.scrub.interval_s if config.scrub.enabled else 0.0, (0, 3, PAUSED)),
         Round("snapshot", config.backup.interval_s, (0,)),
         Round("drill", config.drill.interval_s, (0,)),
+        Round("playbooks", _PLAYBOOKS_S if config.playbooks.enabled else 0.0, (0, PAUSED)),
         Round("alerts", _ALERTS_S if config.channels else 0.0, (0,), in_window=True),
     ]
 
@@ -189,7 +195,7 @@ def _start(context: Context, name: str, log: Path) -> subprocess.Popen[bytes]:
 
 def _end(children: dict[str, subprocess.Popen[bytes]]) -> None:
     # the worker last: it still takes what the watcher stored
-    for name in ("alerts", "drill", "snapshot", "scrub", "reconciler", "catalog", "tailer", "shipper", "watcher", "worker"):
+    for name in _ENDED:
         child = children.get(name)
         if child is None:
             continue

@@ -18,7 +18,8 @@ from typing import Annotated, NamedTuple
 import typer
 
 from autoops import log, names
-from autoops.cli.options import StateOption, context
+from autoops.cli.options import DryRunOption, StateOption, context
+from autoops.cli.output import say
 from autoops.errors import CannotTell, UsageError
 from autoops.units import systemd
 
@@ -26,6 +27,7 @@ _SPAN = re.compile(r"(\d+)([smhd])")
 _SPAN_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SERVICE = re.compile(r"[a-z][a-z-]*")
 _LOOK_S = 0.3
+_CHUNK_BYTES = 1 << 20
 
 
 class Line(NamedTuple):
@@ -41,8 +43,16 @@ def logs(
     since: Annotated[str, typer.Option("--since", metavar="S", help="90s, 5m, 2h, 1d ago, or a time: 2026-01-31 12:00.")] = "",
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", help="At most the last so many lines.")] = 50,
     state: StateOption = None,
+    vacuum: Annotated[
+        int | None,
+        typer.Option("--vacuum", min=0, metavar="BYTES", help="Show nothing: cut each log file of `up` to its newest bytes."),
+    ] = None,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Show what the services reported: from the journal, or from the state directory's log files."""
+    if vacuum is not None:
+        _vacuum(context(state).state.directory / "log", vacuum, dry_run=dry_run)
+        return
     wanted = [name.removeprefix("autoops-").removesuffix(".service") for name in service or ()]
     for name in wanted:
         if not _SERVICE.fullmatch(name):
@@ -63,6 +73,33 @@ def logs(
     if follow:
         with contextlib.suppress(KeyboardInterrupt):  # the way to end it
             _follow(tails)
+
+
+def _vacuum(directory: Path, keep_bytes: int, *, dry_run: bool) -> None:
+    for path in sorted(directory.glob("*.log")):
+        size_bytes = path.lstat().st_size
+        if path.is_symlink() or size_bytes <= keep_bytes:
+            continue
+        if not dry_run:
+            cut(path, keep_bytes)
+        say(f"{'would be cut' if dry_run else 'cut'}: {path}, {size_bytes:,} bytes to {keep_bytes:,} at most")
+
+
+def cut(path: Path, keep_bytes: int) -> None:
+    """Leave of a log file its newest whole lines. Raises OSError.
+
+    What is kept is moved to the front inside of the file: its writers have it open, appending, and on a full disk there is no room
+    for another one. A line that is written meanwhile may be lost.
+    """
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), "r+b", buffering=0) as file:
+        file.seek(-keep_bytes, os.SEEK_END)
+        if keep_bytes and b"\n" in (part := file.read(min(keep_bytes, _CHUNK_BYTES))):
+            file.seek(len(part) * -1 + part.index(b"\n") + 1, os.SEEK_CUR)
+        source, target = file.tell(), 0
+        while chunk := os.pread(file.fileno(), _CHUNK_BYTES, source):
+            os.pwrite(file.fileno(), chunk, target)
+            source, target = source + len(chunk), target + len(chunk)
+        file.truncate(target)
 
 
 def _has_units() -> bool:

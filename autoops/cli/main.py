@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "coverage": ("coverage",),
     "findings": ("findings",),
     "alerts": ("alerts",),
+    "playbooks": ("playbooks",),
     "reconcile": ("reconcile",),
     "status": ("status",),
     "trust": ("validate-registry", "verify", "submit", "rollback"),

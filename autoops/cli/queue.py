@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Annotated, Literal
 
 import typer
@@ -11,13 +12,15 @@ from autoops import names
 from autoops.cli.options import DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, table
 from autoops.core.spoken import counted
-from autoops.errors import UsageError
+from autoops.errors import CheckFailed, UsageError
 from autoops.health.services import age
-from autoops.model import split_key
+from autoops.model import CHECKPOINT, split_key
 from autoops.store.backlog import Backlog, Listed
+from autoops.store.queue import Queue
 
-queue_app = typer.Typer(help="The jobs: list, retry, rescue, purge.", no_args_is_help=True)
+queue_app = typer.Typer(help="The jobs: list, retry, rescue, purge, checkpoint.", no_args_is_help=True)
 
+_LOOK_S = 0.05
 _STATES = ("queued", "running", "failed", "dead_letter")
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 JobState = Literal["queued", "running", "failed", "dead_letter"]
@@ -91,6 +94,37 @@ def _change(verb: str, ids: list[int] | None, state: object, in_state: JobState 
     count = queue.retry(ids or (), in_state) if verb == "retry" else queue.purge(ids or (), in_state)
     ctx.wake_worker()
     say(f"{verb}: {counted(count, 'job')}")
+
+
+@queue_app.command()
+def checkpoint(
+    state: StateOption = None,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="S", help="How long to wait for the worker.")] = 60.0,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Carry the WALs of queue and registry over into their databases, and cut them. 1: somebody reads there, or time is over."""
+    ctx = context(state)
+    with ctx.queue_db(writable=not dry_run) as database:
+        if dry_run:
+            say(f"would carry over {database.wal_bytes:,} bytes of queue.db, and have the worker do so with registry.db")
+            return
+        done = database.checkpoint(truncate=True)
+        Queue(database).enqueue([CHECKPOINT])
+        ctx.wake_worker()
+        ended = _await(Backlog(database), time.monotonic() + timeout)
+    say(f"queue.db: {done.reason or 'carried over'}")
+    say(f"registry.db: {ended or 'carried over'}")
+    if done.reason or ended:
+        raise CheckFailed(detail="not all of it could be carried over")
+
+
+def _await(backlog: Backlog, until_s: float) -> str:
+    """Wait for the worker; return why the registry is not carried over, "" when it is."""
+    while found := backlog.job_at(CHECKPOINT.kind, CHECKPOINT.key):
+        if time.monotonic() > until_s or found[0] == "dead_letter":
+            return found[1] or "the worker has not come to it"
+        time.sleep(_LOOK_S)
+    return ""
 
 
 @queue_app.command()

@@ -161,6 +161,14 @@ def run_alerts(context: Context) -> int:
     return run_once(context)
 
 
+def run_playbooks(context: Context) -> int:
+    """Carry out the playbooks that are due, once. Raises ConfigError, Paused, StorageError."""
+    from autoops.cli.playing import config_of, run_once
+
+    configure_log(config_of(context), "autoops-playbooks")
+    return run_once(context)
+
+
 def _be_modest(context: Context, program: str) -> None:
     configure_log(context.running_config(), program)
     os.nice(_NICE)

@@ -19,6 +19,8 @@ from autoops.config.backup import ArchiveConfig, BackupConfig, DrillConfig
 from autoops.config.check import Fault, Where, find_lines, key_of, parse
 from autoops.config.edit import quoted
 from autoops.config.health import HealthConfig, pairs
+from autoops.config.playbooks import PlaybookConfig, PlaybooksConfig
+from autoops.config.playbooks import contradictions as playbook_contradictions
 from autoops.config.roots import check_roots, state_below
 from autoops.config.schema import (
     CatalogConfig,
@@ -56,6 +58,8 @@ __all__ = [
     "HealthConfig",
     "InhibitConfig",
     "LogConfig",
+    "PlaybookConfig",
+    "PlaybooksConfig",
     "QueueConfig",
     "ReconcileConfig",
     "RefreshConfig",
@@ -137,6 +141,8 @@ def _contradictions(config: Config, raw: bytes) -> Iterator[Fault]:
     yield from _alert_contradictions(config, lines)
     yield from _catalog_contradictions(config.catalog_tables, lines)
     yield from _health_contradictions(config, lines)
+    catalogs, roots = [one.name for one in config.catalog_tables], [one.name for one in config.roots]
+    yield from playbook_contradictions(config.playbook_tables, catalogs, roots, lines)
     queue = config.queue
     if queue.backoff_first_s > queue.backoff_max_s:
         line = lines.get(("queue", "backoff_max_s"), lines.get(("queue", "backoff_first_s"), 1))

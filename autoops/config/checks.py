@@ -108,6 +108,12 @@ def alert_pattern(text: str) -> str:
     return "" if text.count(":") >= 2 and text.isprintable() else "must be a glob of source:name:subject, such as health:queue:*"
 
 
+def trouble(text: str) -> str:
+    """Check what a playbook is for."""
+    good = text.isprintable() and re.fullmatch(r"health:[^:]+|finding:[^:]+(:.+)?", text)
+    return "" if good else "must be health:CHECK, finding:KIND or finding:KIND:SUBJECT, such as health:worker"
+
+
 def absolute(text: str) -> str:
     """Check a path."""
     return "" if text.startswith("/") and "\0" not in text else "must be an absolute path"

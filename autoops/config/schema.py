@@ -11,6 +11,7 @@ from autoops.config.alerts import AlertsConfig, ChannelConfig, InhibitConfig
 from autoops.config.backup import ArchiveConfig, BackupConfig, DrillConfig
 from autoops.config.field import YEAR_S, key
 from autoops.config.health import HealthConfig
+from autoops.config.playbooks import PlaybookConfig, PlaybooksConfig
 from autoops.model import ClassRule, Policy
 
 MIB = 1024 * 1024
@@ -236,6 +237,8 @@ class Config:
     alerts: AlertsConfig = AlertsConfig()  # noqa: RUF009  # frozen, as the others are
     channels: tuple[ChannelConfig, ...] = field(default=(), metadata={"name": "channel"})
     inhibitions: tuple[InhibitConfig, ...] = field(default=(), metadata={"name": "inhibit"})
+    playbooks: PlaybooksConfig = PlaybooksConfig()  # noqa: RUF009  # frozen, as the others are
+    playbook_tables: tuple[PlaybookConfig, ...] = field(default=(), metadata={"name": "playbook"})
     health: HealthConfig = HealthConfig()  # noqa: RUF009  # frozen, as the others are
     log: LogConfig = LogConfig()
     service: ServiceConfig = ServiceConfig()

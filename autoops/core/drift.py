@@ -23,6 +23,7 @@ HOLDING = (MASS_MISSING, MASS_RETIRED, QUARANTINED, ROLLED_BACK)  # something is
 LEDGER_FORKED, LEDGER_UNSHIPPED = "ledger_forked", "ledger_unshipped"
 DRILL_FAILED = "drill_failed"
 UNIT_FAILED = "unit_failed"
+PLAYBOOK_FAILED = "playbook_failed"
 
 # a whole tree, or a whole service, is not looked after; a content is gone; what proves the rest does not prove itself
 GRAVE = (
@@ -35,6 +36,7 @@ GRAVE = (
     "checkpoint_mismatch",
     LEDGER_FORKED,
     DRILL_FAILED,
+    PLAYBOOK_FAILED,
 )
 
 Repair = Literal["look", "build", ""]  # a job that looks at the path again; a job that builds a catalog; none

@@ -7,7 +7,7 @@ stands behind a finding is its history (`finding_event`), which the database kee
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable
 from typing import NamedTuple
 
 from autoops.model import JSON
@@ -171,7 +171,7 @@ class Findings:
         )
         return [_finding(row) for row in rows]
 
-    def each(self, kinds: Collection[str] = ()) -> Iterator[Finding]:
+    def each(self, kinds: Collection[str] = ()) -> Generator[Finding, None, None]:
         """Yield all standing findings, or those of some kinds, by kind and subject."""
         sql = f"SELECT {_COLUMNS} FROM finding WHERE closed_s IS NULL AND (? = '[]' OR kind IN (SELECT value FROM json_each(?1)))"
         for row in self._db.each(f"{sql} ORDER BY kind, subject", (json.dumps(sorted(kinds)),)):

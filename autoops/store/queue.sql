@@ -261,3 +261,27 @@ CREATE TABLE receipt (
 ) STRICT;
 CREATE INDEX receipt_of ON receipt (channel, id);
 CREATE INDEX receipt_by ON receipt (outbox);
+
+-- One playbook that was held once. held_s: since when it is, because of `why`; NULL: it is not. Its runs up to released_run count no more.
+CREATE TABLE playbook (
+    name TEXT PRIMARY KEY,
+    held_s INTEGER,
+    why TEXT NOT NULL DEFAULT '',
+    released_s INTEGER,
+    released_by TEXT NOT NULL DEFAULT '',
+    released_run INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+-- One run of a playbook, because of `cause`. Written before anything is done: running, although nobody runs it, is one whose runner died.
+CREATE TABLE playbook_run (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    playbook TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    began_s INTEGER NOT NULL,
+    ended_s INTEGER,
+    outcome TEXT NOT NULL CHECK (outcome IN ('running', 'good', 'failed')),
+    detail TEXT NOT NULL DEFAULT '', -- what went wrong
+    CHECK ((outcome = 'running') = (ended_s IS NULL))
+) STRICT;
+CREATE INDEX playbook_run_of ON playbook_run (playbook, id);
+CREATE INDEX playbook_run_began ON playbook_run (began_s);

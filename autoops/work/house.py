@@ -71,6 +71,14 @@ class House:
             return 0.0
         return self._rescue.due_s - now_s
 
+    def carry_over(self, job: Job) -> None:
+        """Carry the registry's WAL over because somebody asked, and cut it: a disk may be full. Tried again beside a reader."""
+        done = self._registry.checkpoint(least_bytes=0, truncate=True)
+        if done is None or done.done:
+            self._queue.complete([job])
+        else:
+            self._queue.fail(job, done.reason)
+
     def _carry_over(self, now_s: float, *, least_bytes: int) -> bool:
         """Carry the registry's WAL over. A reader (a snapshot that is taken, say) may hold it for minutes: asked now and then."""
         if now_s < self._reader_s:

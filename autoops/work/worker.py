@@ -53,7 +53,7 @@ _CLAIM = 512
 _WAIT_S = 0.05  # for the pool, before looking again for something more urgent
 _NET_S = 15.0  # in case a wake-up was lost
 _PROGRESS_S = 1.0
-_KINDS: tuple[JobKind, ...] = ("path", "scan", "patch", "note", "describe")  # catalogs are built by another process
+_KINDS: tuple[JobKind, ...] = ("path", "scan", "patch", "note", "checkpoint", "describe")  # catalogs are built by another process
 
 
 class Worker:
@@ -249,7 +249,7 @@ class Worker:
         return due_s is None or due_s > within_s
 
     def _claim(self) -> None:
-        kinds: list[JobKind] = ["patch", "note"]
+        kinds: list[JobKind] = ["patch", "note", "checkpoint"]
         if len(self._paths.held) < _CLAIM:
             kinds.append("path")
         if self._scans.running is None:
@@ -270,6 +270,8 @@ class Worker:
         for job in jobs:
             if job.kind in ("patch", "note"):
                 self._patches.perform(job)
+            elif job.kind == "checkpoint":
+                self._house.carry_over(job)
             elif job.kind == "describe":
                 self._stage_two.begin(job)
             elif job.kind == "scan":

@@ -374,6 +374,7 @@ PROGRAMS = (
     "autoops-alerts",
     "autoops-backup",
     "autoops-catalog",
+    "autoops-playbooks",
     "autoops-reconciler",
     "autoops-shipper",
     "autoops-tailer",

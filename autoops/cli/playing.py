@@ -1,0 +1,104 @@
+"""What `autoops-playbooks` and `autoops playbooks` share: what is wrong now, who carries out what, and a run by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from autoops import log, names
+from autoops.cli.context import Context, require_state
+from autoops.config import Config, PlaybookConfig
+from autoops.config.playbooks import HEALTH
+from autoops.errors import Paused
+from autoops.health import run as checks
+from autoops.health.sources import Settings as HealthSettings
+from autoops.playbook import broker, lock, remedies, run
+from autoops.playbook.decide import Trouble, is_for
+from autoops.playbook.errors import AnotherRunner
+from autoops.runtime import maintenance
+from autoops.store.database import Database
+from autoops.store.findings import Findings
+from autoops.store.queue import Queue
+
+
+class Ready(NamedTuple):
+    """What a run works with, for as long as it holds the lock."""
+
+    database: Database
+    queue: Queue
+    settings: run.Settings
+
+
+def config_of(ctx: Context) -> Config:
+    """Load the configuration; for root none that somebody else may have written. Raises ConfigError."""
+    return ctx.config() if _is_for_another(ctx) else ctx.running_config()
+
+
+def settings_of(ctx: Context, config: Config, tell: Callable[[str], None], asker: broker.Asker | None = None) -> run.Settings:
+    """Return the settings of a run."""
+    return run.Settings(config, ctx.state, ctx.config_file, lambda playbooks: look(ctx, playbooks), tell, asker)
+
+
+def look(ctx: Context, playbooks: Sequence[PlaybookConfig]) -> list[Trouble]:
+    """Return what is wrong of what these playbooks are for: their checks, and for each a finding that stands."""
+    wanted = {one.trouble[1] for one in playbooks if one.trouble[0] == HEALTH}
+    asked = [(name, check) for name, check in checks.CHECKS if name in wanted]
+    settings = HealthSettings(ctx.state, ctx.running_config, _no_validation, may_write=False)
+    found = [Trouble(HEALTH, one.name, "", one.level.name, one.text) for one in checks.run(settings, asked)]
+    with ctx.queue_db(writable=False) as database:
+        findings = Findings(database)
+        found += filter(None, (_standing(findings, one) for one in playbooks if one.trouble[0] != HEALTH))
+    return found
+
+
+def _standing(findings: Findings, playbook: PlaybookConfig) -> Trouble | None:
+    """Return the first finding that a playbook is for. There may be any number, with any subject."""
+    with contextlib.closing(findings.each((playbook.trouble[1],))) as standing:
+        made = (Trouble("finding", one.kind, names.show(one.subject.replace(b"\0", b"/")), "CRITICAL") for one in standing)
+        return next((one for one in made if is_for(playbook, one)), None)
+
+
+def _no_validation(_registry: object, _head: object) -> Iterable[str]:
+    return ()  # who may write nothing is not asked to validate
+
+
+@contextlib.contextmanager
+def ready(ctx: Context, config: Config, tell: Callable[[str], None]) -> Iterator[Ready]:
+    """Hold the lock with everything opened. Where root works on the state of somebody else, this goes on as that one.
+
+    Raises Paused, AnotherRunner, StorageError.
+    """
+    require_state(ctx.state)
+    if maintenance.is_set(ctx.state.flag):
+        raise Paused(flag=ctx.state.flag, why="")
+    asker = _divided(ctx, config)
+    with lock.held(ctx.state.playbooks_lock), ctx.queue_db() as database:
+        yield Ready(database, Queue(database), settings_of(ctx, config, tell, asker))
+        ctx.wake_worker()
+
+
+def run_once(ctx: Context, tell: Callable[[str], None] = lambda _: None) -> int:
+    """Carry out whatever is due; return 0, also when a playbook failed: that is recorded and told. Raises Paused, StorageError."""
+    config = config_of(ctx)
+    if not config.playbooks.enabled or not config.playbook_tables:
+        return 0
+    try:
+        with ready(ctx, config, tell) as at:
+            run.carry_out_due(at.database, at.queue, at.settings)
+    except AnotherRunner as error:
+        log.emit("look_put_off", service="playbooks", reason=str(error))
+    return 0
+
+
+def _is_for_another(ctx: Context) -> bool:
+    return os.geteuid() == 0 and os.lstat(ctx.state.queue_db.parent).st_uid != 0
+
+
+def _divided(ctx: Context, config: Config) -> broker.Asker | None:
+    if not _is_for_another(ctx):
+        return None
+    limits = {one.name: one.timeout_s for one in config.playbook_tables}
+    orders = {name: broker.Order(commands, limits[name]) for name, commands in remedies.orders(config).items()}
+    return broker.split(ctx.state.queue_db.parent, orders)

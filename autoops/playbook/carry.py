@@ -1,0 +1,54 @@
+"""One command carried out: in a process group of its own, within a time, told how it ended.
+
+Guarantee: when `carry_out` returns, the command has ended, and so has all that it left in its process group; it dies with us. Of
+what it says the last line is kept, without secrets. Reads and writes nothing itself.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+
+from autoops import names
+from autoops.core.redact import redact
+from autoops.playbook.remedies import Command
+from autoops.runtime.child import Child
+
+_KEPT = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANG", "TZ", "HOME", "AUTOOPS_BOOT_ID", "AUTOOPS_STRICT_EVENTS")
+_BARE = {"LANG": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+_FAULT_CHARACTERS = 300
+
+
+def carry_out(command: Command, timeout_s: float, told: Mapping[str, str]) -> str:
+    """Run a command to its end; return what went wrong, "" when it ended with 0. `told` is in the environment of the operator's."""
+    ours = {key: os.environ[key] for key in _KEPT if key in os.environ}
+    try:
+        child = Child(command.words, environment={**_BARE, **told} if command.is_theirs else {**_BARE, **ours})
+    except OSError as error:
+        return names.show(f"{command.words[0]} cannot be started: {error.strerror}")
+    try:
+        child.close_input()
+        for _ in child.output(time.monotonic() + timeout_s):
+            pass  # nobody reads it, but it must not wait for a reader
+        if child.ended() == 0:
+            return ""
+        return _cut(f"{command.shown}: {child.last_words()}")
+    except TimeoutError:
+        return _cut(f"{command.shown}: killed, it took longer than {timeout_s:g} s")
+    finally:
+        child.close()
+
+
+def carry_out_all(commands: Sequence[Command], timeout_s: float, told: Mapping[str, str]) -> str:
+    """Run commands in order, each with this time limit, up to the first that fails; return what went wrong, "" for nothing."""
+    for command in commands:
+        fault = carry_out(command, timeout_s, told)
+        if fault and not command.may_fail:
+            return fault
+    return ""
+
+
+def _cut(said: str) -> str:
+    told = names.show(redact(said))
+    return told if len(told) <= _FAULT_CHARACTERS else f"{told[:_FAULT_CHARACTERS]}…"

@@ -1,0 +1,191 @@
+"""One run of the playbooks: look, decide, carry out, look again, and say in the ledger what became of it.
+
+A run of a playbook is recorded before anything is done, so one that is killed half way counts as failed. Reads and writes queue.db;
+starts processes (carry.py), or has root start them (broker.py). For whoever holds the lock.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from autoops import names
+from autoops.config import Config, PlaybookConfig
+from autoops.core.drift import PLAYBOOK_FAILED, UNIT_FAILED
+from autoops.log import emit
+from autoops.model import Work, note
+from autoops.playbook.broker import Asker, Order
+from autoops.playbook.carry import carry_out, carry_out_all
+from autoops.playbook.decide import Limits, Trouble, Verdict, decide, gives_up, reason_for
+from autoops.playbook.remedies import Command, commands_of
+from autoops.runtime import maintenance
+from autoops.state import State
+from autoops.store.database import Database
+from autoops.store.findings import Findings
+from autoops.store.playbooks import Playbooks, Run
+from autoops.store.queue import Queue
+from autoops.trace import trace
+
+_LOOK_FIRST_S, _LOOK_MOST_S = 0.2, 5.0  # between two looks whether it has helped
+_ACTOR = "playbook"
+_DIED = "whoever carried it out has died in the middle of it"
+
+Look = Callable[[Sequence[PlaybookConfig]], list[Trouble]]  # what is wrong now, of what these are for
+
+
+class Settings(NamedTuple):
+    """What a run needs to be told."""
+
+    config: Config
+    state: State
+    config_file: Path | None
+    look: Look
+    tell: Callable[[str], None]  # a person, what is being done
+    asker: Asker | None = None  # None: what is for root is tried as whoever we are
+
+
+class Done(NamedTuple):
+    """What became of a playbook that was to be carried out."""
+
+    playbook: str
+    outcome: Literal["good", "failed", "unmet"]
+    said: str = ""
+
+
+def verdicts(database: Database, settings: Settings, *, force: bool = False) -> list[Verdict]:
+    """Return what becomes of each playbook now. Raises StorageError."""
+    tables, now_s = settings.config.playbook_tables, int(time.time())
+    books = Playbooks(database)
+    limits = Limits(settings.config.playbooks.at_most, books.total(now_s))
+    known = books.known([one.name for one in tables], now_s)
+    return decide(tables, settings.look(tables), known, limits, now_s, force=force)
+
+
+def carry_out_due(database: Database, queue: Queue, settings: Settings) -> list[Done]:
+    """Carry out whatever is due, each playbook at most once; hold what does not help. Raises StorageError."""
+    done: list[Done] = []
+    tidy(database, queue)
+    for one in settings.config.playbook_tables:
+        # decided anew for each: what came before may have helped, and a window may have been opened
+        if maintenance.is_set(settings.state.flag):
+            break
+        verdict = next(each for each in verdicts(database, settings) if each.playbook == one)
+        if verdict.action == "escalate":
+            hold(database, queue, verdict)
+        elif verdict.action == "run":
+            done.append(carry_out_one(database, queue, settings, verdict))
+    return done
+
+
+def tidy(database: Database, queue: Queue) -> None:
+    """Settle the runs whose runner died. What is held is told, and what is told is held. Raises StorageError.
+
+    (The finding may have been closed by hand; and the hold may be gone with a damaged queue.db, of which findings were saved.)
+    """
+    for run in Playbooks(database).unfinished():
+        _settle(database, queue, run, _DIED)
+    held = {name.encode(): why for name, why in Playbooks(database).held()}
+    told = {one.subject: str(one.detail.get("reason", "")) for one in Findings(database).list(PLAYBOOK_FAILED)}
+    Findings(database).open([(PLAYBOOK_FAILED, name, {"reason": held[name]}) for name in held.keys() - told], int(time.time()))
+    for name in told.keys() - held:
+        _hold(database, queue, names.text(name), told[name])
+
+
+def hold(database: Database, queue: Queue, verdict: Verdict) -> None:
+    """Hold a playbook until a person releases it, and see to it that one is told. Raises StorageError."""
+    _hold(database, queue, verdict.playbook.name, verdict.reason)
+
+
+def release(database: Database, queue: Queue, playbook: str, who: str) -> bool:
+    """Let a held playbook go on; say whether it was held. Raises StorageError."""
+    now_s = int(time.time())
+    key, source = f"playbook:release:{playbook}:{time.time_ns()}", f"playbook:{playbook}"
+    said = note(key, f"operator:{who}", source, f"{playbook} is released")
+    # first what is told: a hold without its finding is told again, a finding without its hold is a hold (tidy)
+    Findings(database).close([(PLAYBOOK_FAILED, playbook.encode())], now_s, who)
+    return Playbooks(database).release(playbook, who, queue, said, now_s)
+
+
+def carry_out_one(database: Database, queue: Queue, settings: Settings, verdict: Verdict) -> Done:
+    """Carry out one playbook that is to be run: precondition, remedy, postcondition. Raises StorageError."""
+    one, trouble = verdict.playbook, verdict.trouble
+    assert trouble is not None
+    told = {"AUTOOPS_PLAYBOOK": one.name, "AUTOOPS_CAUSE": trouble.label, "AUTOOPS_STATE": os.fspath(settings.state.directory)}
+    settings.tell(f"{one.name}: {one.remedy}, for {trouble.label}")
+    if one.only_if and (why := carry_out(Command(one.only_if, is_theirs=True), one.timeout_s, told)):
+        settings.tell(f"{one.name}: not now: {why}")
+        return Done(one.name, "unmet", why)
+    run = Playbooks(database).begin(one.name, trouble.label, int(time.time()))
+    trace("playbook:begun")
+    fault = _remedied(settings, one, told)
+    trace("playbook:carried-out")
+    if not fault:
+        _close_what_was_restarted(database, one)
+        fault = _helped(settings, one, told)
+    _settle(database, queue, run, fault)
+    settings.tell(f"{one.name}: {f'failed: {fault}' if fault else 'it has helped'}")
+    return Done(one.name, "failed" if fault else "good", fault)
+
+
+def _remedied(settings: Settings, one: PlaybookConfig, told: dict[str, str]) -> str:
+    commands = commands_of(one, settings.config, settings.state.directory, settings.config_file)
+    if settings.asker and all(command.is_roots for command in commands):
+        return settings.asker.ask(one.name, Order(commands, one.timeout_s))
+    return carry_out_all(commands, one.timeout_s, told)
+
+
+def _helped(settings: Settings, one: PlaybookConfig, told: dict[str, str]) -> str:
+    """Return why it has not helped, "" when it has: `verify` says so, or the trouble is gone."""
+    end_s, wait_s = time.monotonic() + one.within_s, _LOOK_FIRST_S
+    while True:
+        if one.verify:
+            fault = carry_out(Command(one.verify, is_theirs=True), one.timeout_s, told)
+        else:
+            fault = _still(one, settings.look([one]))
+        left_s = end_s - time.monotonic()
+        if not fault or left_s <= 0:
+            return f"it has not helped within {one.within_s:g} s: {fault}" if fault else ""
+        time.sleep(min(wait_s, left_s))
+        wait_s = min(2 * wait_s, _LOOK_MOST_S)
+
+
+def _still(one: PlaybookConfig, troubles: Sequence[Trouble]) -> str:
+    unknown = next((each for each in troubles if each.level == "UNKNOWN"), None)  # which is not "well"
+    found = reason_for(one, troubles) or unknown
+    return names.show(f"{found.label} is {found.level}: {found.said}")[:300] if found else ""
+
+
+def _close_what_was_restarted(database: Database, one: PlaybookConfig) -> None:
+    """Close the finding that a unit failed, when it was started anew and runs: the health check would do so minutes later."""
+    if one.remedy == "restart-unit" and one.trouble[:2] == ("finding", UNIT_FAILED):
+        Findings(database).close([(UNIT_FAILED, one.unit.encode())], int(time.time()))
+
+
+def _settle(database: Database, queue: Queue, run: Run, fault: str) -> None:
+    """Record how a run ended, and hold the playbook if that was once too often."""
+    now_s, books = int(time.time()), Playbooks(database)
+    settled = books.settle(run, queue, _said(run, fault, now_s), now_s, fault=fault)
+    if settled is None:
+        return
+    trace("playbook:settled")
+    emit("playbook_ran", playbook=run.playbook, cause=run.cause, fault=fault, took_s=now_s - run.began_s)
+    if why := gives_up(books.known([run.playbook], now_s)[run.playbook].recent):
+        _hold(database, queue, run.playbook, why)
+
+
+def _said(run: Run, fault: str, now_s: int) -> Work:
+    how = f"failed: {fault}" if fault else "good"
+    reason = f"run {run.id} of {run.playbook}, for {run.cause}: {how}; {max(0, now_s - run.began_s)} s"
+    return note(f"playbook:run:{run.id}:{run.began_s}", _ACTOR, f"playbook:{run.playbook}", reason)
+
+
+def _hold(database: Database, queue: Queue, playbook: str, why: str) -> None:
+    now_s = int(time.time())
+    said = note(f"playbook:hold:{playbook}:{time.time_ns()}", _ACTOR, f"playbook:{playbook}", f"{playbook} is held: {why}")
+    if Playbooks(database).hold(playbook, why, queue, said, now_s):
+        emit("playbook_held", playbook=playbook, reason=why)
+    trace("playbook:held")
+    Findings(database).open([(PLAYBOOK_FAILED, playbook.encode(), {"reason": why})], now_s)
