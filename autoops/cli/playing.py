@@ -93,7 +93,10 @@ def run_once(ctx: Context, tell: Callable[[str], None] = lambda _: None) -> int:
 
 
 def _is_for_another(ctx: Context) -> bool:
-    return os.geteuid() == 0 and os.lstat(ctx.state.queue_db.parent).st_uid != 0
+    try:
+        return os.geteuid() == 0 and os.lstat(ctx.state.queue_db.parent).st_uid != 0
+    except (FileNotFoundError, NotADirectoryError):  # which is told by who opens the state
+        return False
 
 
 def _divided(ctx: Context, config: Config) -> broker.Asker | None:

@@ -17,7 +17,8 @@ from autoops.runtime.child import Child
 
 _KEPT = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANG", "TZ", "HOME", "AUTOOPS_BOOT_ID", "AUTOOPS_STRICT_EVENTS")
 _BARE = {"LANG": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-_FAULT_CHARACTERS = 300
+_COMMAND_CHARACTERS = 120  # of a fault: how it begins is enough to know it again
+_WHY_CHARACTERS = 300
 
 
 def carry_out(command: Command, timeout_s: float, told: Mapping[str, str]) -> str:
@@ -26,16 +27,16 @@ def carry_out(command: Command, timeout_s: float, told: Mapping[str, str]) -> st
     try:
         child = Child(command.words, environment={**_BARE, **told} if command.is_theirs else {**_BARE, **ours})
     except OSError as error:
-        return names.show(f"{command.words[0]} cannot be started: {error.strerror}")
+        return _told(command, f"it cannot be started: {error.strerror}")
     try:
         child.close_input()
         for _ in child.output(time.monotonic() + timeout_s):
             pass  # nobody reads it, but it must not wait for a reader
         if child.ended() == 0:
             return ""
-        return _cut(f"{command.shown}: {child.last_words()}")
+        return _told(command, child.last_words())
     except TimeoutError:
-        return _cut(f"{command.shown}: killed, it took longer than {timeout_s:g} s")
+        return _told(command, f"killed, it took longer than {timeout_s:g} s")
     finally:
         child.close()
 
@@ -49,6 +50,10 @@ def carry_out_all(commands: Sequence[Command], timeout_s: float, told: Mapping[s
     return ""
 
 
-def _cut(said: str) -> str:
+def _told(command: Command, why: str) -> str:
+    return f"{_cut(command.shown, _COMMAND_CHARACTERS)}: {_cut(why, _WHY_CHARACTERS)}"
+
+
+def _cut(said: str, characters: int) -> str:
     told = names.show(redact(said))
-    return told if len(told) <= _FAULT_CHARACTERS else f"{told[:_FAULT_CHARACTERS]}…"
+    return told if len(told) <= characters else f"{told[:characters]}…"
