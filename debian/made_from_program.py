@@ -40,6 +40,7 @@ SERVICES = (
     "autoops-backup(8)",
     "autoops-shipper(8)",
     "autoops-alerts(8)",
+    "autoops-playbooks(8)",
     "autoops-health(8)",
 )
 SEE_ALSO = f"{', '.join(SERVICES)}, systemctl(1), journalctl(1); /usr/share/doc/autoops/RUNBOOK.md"
