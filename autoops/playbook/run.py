@@ -55,9 +55,9 @@ class Done(NamedTuple):
     said: str = ""
 
 
-def verdicts(database: Database, settings: Settings, *, force: bool = False) -> list[Verdict]:
-    """Return what becomes of each playbook now. Raises StorageError."""
-    tables, now_s = settings.config.playbook_tables, int(time.time())
+def verdicts(database: Database, settings: Settings, only: Sequence[PlaybookConfig] = (), *, force: bool = False) -> list[Verdict]:
+    """Return what becomes of each playbook now, or of some. Raises StorageError."""
+    tables, now_s = only or settings.config.playbook_tables, int(time.time())
     books = Playbooks(database)
     limits = Limits(settings.config.playbooks.at_most, books.total(now_s))
     known = books.known([one.name for one in tables], now_s)
@@ -72,7 +72,7 @@ def carry_out_due(database: Database, queue: Queue, settings: Settings) -> list[
         # decided anew for each: what came before may have helped, and a window may have been opened
         if maintenance.is_set(settings.state.flag):
             break
-        verdict = next(each for each in verdicts(database, settings) if each.playbook == one)
+        (verdict,) = verdicts(database, settings, [one])
         if verdict.action == "escalate":
             hold(database, queue, verdict)
         elif verdict.action == "run":
