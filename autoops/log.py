@@ -93,6 +93,7 @@ EVENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "alerts_without_store": ("error", ("reason",)),
     "playbook_ran": ("info", ("playbook", "cause", "fault", "took_s")),
     "playbook_held": ("error", ("playbook", "reason")),
+    "playbooks_without_store": ("warning", ("playbook", "action", "reason")),
     "stamp_failed": ("warning", ("file", "reason")),
 }
 

@@ -25,8 +25,9 @@ def held(place: Place, wait_s: float = 10.0, name: str = "lock") -> Iterator[Non
                 holder = os.pread(fd, 32, 0).decode(errors="replace").strip()
                 raise BackupBusy(directory=place.directory, pid=holder or "unknown")
             time.sleep(_LOOK_S)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # it helps whoever is refused; on a full disk snapshots can still be removed
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(fd)

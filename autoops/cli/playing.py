@@ -11,12 +11,13 @@ from autoops import log, names
 from autoops.cli.context import Context, require_state
 from autoops.config import Config, PlaybookConfig
 from autoops.config.playbooks import HEALTH
-from autoops.errors import Paused
+from autoops.errors import Paused, StorageFull
 from autoops.health import run as checks
 from autoops.health.sources import Settings as HealthSettings
-from autoops.playbook import broker, lock, remedies, run
+from autoops.playbook import broker, emergency, lock, remedies, run
 from autoops.playbook.decide import Trouble, is_for
 from autoops.playbook.errors import AnotherRunner
+from autoops.playbook.perform import Settings
 from autoops.runtime import maintenance
 from autoops.store.database import Database
 from autoops.store.findings import Findings
@@ -28,7 +29,7 @@ class Ready(NamedTuple):
 
     database: Database
     queue: Queue
-    settings: run.Settings
+    settings: Settings
 
 
 def config_of(ctx: Context) -> Config:
@@ -36,9 +37,9 @@ def config_of(ctx: Context) -> Config:
     return ctx.config() if _is_for_another(ctx) else ctx.running_config()
 
 
-def settings_of(ctx: Context, config: Config, tell: Callable[[str], None], asker: broker.Asker | None = None) -> run.Settings:
+def settings_of(ctx: Context, config: Config, tell: Callable[[str], None], asker: broker.Asker | None = None) -> Settings:
     """Return the settings of a run."""
-    return run.Settings(config, ctx.state, ctx.config_file, lambda playbooks: look(ctx, playbooks), tell, asker)
+    return Settings(config, ctx.state, ctx.config_file, lambda playbooks: look(ctx, playbooks), tell, asker)
 
 
 def look(ctx: Context, playbooks: Sequence[PlaybookConfig]) -> list[Trouble]:
@@ -47,9 +48,11 @@ def look(ctx: Context, playbooks: Sequence[PlaybookConfig]) -> list[Trouble]:
     asked = [(name, check) for name, check in checks.CHECKS if name in wanted]
     settings = HealthSettings(ctx.state, ctx.running_config, _no_validation, may_write=False)
     found = [Trouble(HEALTH, one.name, "", one.level.name, one.text) for one in checks.run(settings, asked)]
-    with ctx.queue_db(writable=False) as database:
-        findings = Findings(database)
-        found += filter(None, (_standing(findings, one) for one in playbooks if one.trouble[0] != HEALTH))
+    others = [one for one in playbooks if one.trouble[0] != HEALTH]
+    if others:
+        with ctx.queue_db(writable=False) as database:
+            findings = Findings(database)
+            found += filter(None, (_standing(findings, one) for one in others))
     return found
 
 
@@ -70,13 +73,25 @@ def ready(ctx: Context, config: Config, tell: Callable[[str], None]) -> Iterator
 
     Raises Paused, AnotherRunner, StorageError.
     """
+    with _alone(ctx, config, tell) as settings, _opened(ctx) as (database, queue):
+        yield Ready(database, queue, settings)
+
+
+@contextlib.contextmanager
+def _alone(ctx: Context, config: Config, tell: Callable[[str], None]) -> Iterator[Settings]:
     require_state(ctx.state)
     if maintenance.is_set(ctx.state.flag):
         raise Paused(flag=ctx.state.flag, why="")
     asker = _divided(ctx, config)
-    with lock.held(ctx.state.playbooks_lock), ctx.queue_db() as database:
-        yield Ready(database, Queue(database), settings_of(ctx, config, tell, asker))
-        ctx.wake_worker()
+    with lock.held(ctx.state.playbooks_lock):
+        yield settings_of(ctx, config, tell, asker)
+
+
+@contextlib.contextmanager
+def _opened(ctx: Context) -> Iterator[tuple[Database, Queue]]:
+    with ctx.queue_db() as database:
+        yield database, Queue(database)
+    ctx.wake_worker()
 
 
 def run_once(ctx: Context, tell: Callable[[str], None] = lambda _: None) -> int:
@@ -84,12 +99,26 @@ def run_once(ctx: Context, tell: Callable[[str], None] = lambda _: None) -> int:
     config = config_of(ctx)
     if not config.playbooks.enabled or not config.playbook_tables:
         return 0
+    spare = emergency.Spare.open(os.environ)  # before this becomes another user, who may not
     try:
-        with ready(ctx, config, tell) as at:
-            run.carry_out_due(at.database, at.queue, at.settings)
+        with _alone(ctx, config, tell) as settings:
+            _run(ctx, settings, spare)
     except AnotherRunner as error:
         log.emit("look_put_off", service="playbooks", reason=str(error))
     return 0
+
+
+def _run(ctx: Context, settings: Settings, spare: emergency.Spare | None) -> None:
+    try:
+        with _opened(ctx) as (database, queue):
+            if spare and (runs := spare.read()):
+                run.take_over(database, queue, runs)
+                spare.write([])
+            run.carry_out_due(database, queue, settings)
+    except StorageFull:
+        if spare is None:
+            raise
+        emergency.carry_out_due(settings, spare)
 
 
 def _is_for_another(ctx: Context) -> bool:

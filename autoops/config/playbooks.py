@@ -45,6 +45,8 @@ _OWN_UNIT = "autoops-playbooks.service"
 _UNIT = re.compile(r"autoops-[A-Za-z0-9:_.\\@-]+\.service")  # systemd.unit(5)
 _OF_ITSELF = ("playbook_failed", "findings", "units")  # what a failed playbook is told as
 
+_NEVER_CRITICAL = ("tailer", "verification", "configuration")  # without these nothing is lost, only told later
+
 
 @dataclass(frozen=True)
 class PlaybooksConfig:
@@ -109,6 +111,8 @@ def _trouble(one: PlaybookConfig) -> Iterator[tuple[str, str]]:
         yield "when", f"there is no {kind} {name!r}{did_you_mean(name, known) or '; there are ' + ', '.join(known)}"
     elif source == HEALTH and subject != "*":
         yield "when", f"a health check has no subject: write {HEALTH}:{name}"
+    elif source == HEALTH and name in _NEVER_CRITICAL and one.severity == "critical":
+        yield "severity", f'{HEALTH}:{name} is never critical, so it would never be carried out: write severity = "warning"'
     elif name in _OF_ITSELF:
         yield "when", f"{name!r} is also told when a playbook fails: it would set off itself, without end; name the trouble itself"
 

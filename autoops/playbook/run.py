@@ -1,50 +1,31 @@
 """One run of the playbooks: look, decide, carry out, look again, and say in the ledger what became of it.
 
 A run of a playbook is recorded before anything is done, so one that is killed half way counts as failed. Reads and writes queue.db;
-starts processes (carry.py), or has root start them (broker.py). For whoever holds the lock.
+what is carried out is in perform.py. For whoever holds the lock.
 """
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from autoops import names
-from autoops.config import Config, PlaybookConfig
+from autoops.config import PlaybookConfig
 from autoops.core.drift import PLAYBOOK_FAILED, UNIT_FAILED
 from autoops.log import emit
 from autoops.model import Work, note
-from autoops.playbook.broker import Asker, Order
-from autoops.playbook.carry import carry_out, carry_out_all
-from autoops.playbook.decide import Limits, Trouble, Verdict, decide, gives_up, reason_for
-from autoops.playbook.remedies import Command, commands_of
+from autoops.playbook.decide import Limits, Verdict, decide, gives_up
+from autoops.playbook.perform import Settings, objection, perform
 from autoops.runtime import maintenance
-from autoops.state import State
 from autoops.store.database import Database
 from autoops.store.findings import Findings
 from autoops.store.playbooks import Playbooks, Run
 from autoops.store.queue import Queue
 from autoops.trace import trace
 
-_LOOK_FIRST_S, _LOOK_MOST_S = 0.2, 5.0  # between two looks whether it has helped
 _ACTOR = "playbook"
 _DIED = "whoever carried it out has died in the middle of it"
-
-Look = Callable[[Sequence[PlaybookConfig]], list[Trouble]]  # what is wrong now, of what these are for
-
-
-class Settings(NamedTuple):
-    """What a run needs to be told."""
-
-    config: Config
-    state: State
-    config_file: Path | None
-    look: Look
-    tell: Callable[[str], None]  # a person, what is being done
-    asker: Asker | None = None  # None: what is for root is tried as whoever we are
 
 
 class Done(NamedTuple):
@@ -110,52 +91,23 @@ def release(database: Database, queue: Queue, playbook: str, who: str) -> bool:
 
 
 def carry_out_one(database: Database, queue: Queue, settings: Settings, verdict: Verdict) -> Done:
-    """Carry out one playbook that is to be run: precondition, remedy, postcondition. Raises StorageError."""
+    """Carry out one playbook that is to be run. Raises StorageError."""
     one, trouble = verdict.playbook, verdict.trouble
     assert trouble is not None
-    told = {"AUTOOPS_PLAYBOOK": one.name, "AUTOOPS_CAUSE": trouble.label, "AUTOOPS_STATE": os.fspath(settings.state.directory)}
-    settings.tell(f"{one.name}: {one.remedy}, for {trouble.label}")
-    if one.only_if and (why := carry_out(Command(one.only_if, is_theirs=True), one.timeout_s, told)):
-        settings.tell(f"{one.name}: not now: {why}")
+    if why := objection(settings, verdict):
         return Done(one.name, "unmet", why)
     run = Playbooks(database).begin(one.name, trouble.label, int(time.time()))
     trace("playbook:begun")
-    fault = _remedied(settings, one, told)
-    trace("playbook:carried-out")
-    if not fault:
-        _close_what_was_restarted(database, one)
-        fault = _helped(settings, one, told)
+    fault = perform(settings, verdict, lambda: _close_what_was_restarted(database, one))
     _settle(database, queue, run, fault)
-    settings.tell(f"{one.name}: {f'failed: {fault}' if fault else 'it has helped'}")
     return Done(one.name, "failed" if fault else "good", fault)
 
 
-def _remedied(settings: Settings, one: PlaybookConfig, told: dict[str, str]) -> str:
-    commands = commands_of(one, settings.config, settings.state.directory, settings.config_file)
-    if settings.asker and all(command.is_roots for command in commands):
-        return settings.asker.ask(one.name, Order(commands, one.timeout_s))
-    return carry_out_all(commands, one.timeout_s, told)
-
-
-def _helped(settings: Settings, one: PlaybookConfig, told: dict[str, str]) -> str:
-    """Return why it has not helped, "" when it has: `verify` says so, or the trouble is gone."""
-    end_s, wait_s = time.monotonic() + one.within_s, _LOOK_FIRST_S
-    while True:
-        if one.verify:
-            fault = carry_out(Command(one.verify, is_theirs=True), one.timeout_s, told)
-        else:
-            fault = _still(one, settings.look([one]))
-        left_s = end_s - time.monotonic()
-        if not fault or left_s <= 0:
-            return f"it has not helped within {one.within_s:g} s: {fault}" if fault else ""
-        time.sleep(min(wait_s, left_s))
-        wait_s = min(2 * wait_s, _LOOK_MOST_S)
-
-
-def _still(one: PlaybookConfig, troubles: Sequence[Trouble]) -> str:
-    unknown = next((each for each in troubles if each.level == "UNKNOWN"), None)  # which is not "well"
-    found = reason_for(one, troubles) or unknown
-    return names.show(f"{found.label} is {found.level}: {found.said}")[:300] if found else ""
+def take_over(database: Database, queue: Queue, runs: Sequence[Run]) -> None:
+    """Record runs that were carried out while queue.db had no room, as they ended. Raises StorageError."""
+    for run in runs:
+        made = Playbooks(database).begin(run.playbook, run.cause, run.began_s)
+        _settle(database, queue, made, run.detail if run.outcome != "running" else _DIED, run.ended_s)
 
 
 def _close_what_was_restarted(database: Database, one: PlaybookConfig) -> None:
@@ -164,9 +116,9 @@ def _close_what_was_restarted(database: Database, one: PlaybookConfig) -> None:
         Findings(database).close([(UNIT_FAILED, one.unit.encode())], int(time.time()))
 
 
-def _settle(database: Database, queue: Queue, run: Run, fault: str) -> None:
-    """Record how a run ended, and hold the playbook if that was once too often."""
-    now_s, books = int(time.time()), Playbooks(database)
+def _settle(database: Database, queue: Queue, run: Run, fault: str, ended_s: int | None = None) -> None:
+    """Record how a run ended (now, unless it is said when), and hold the playbook if that was once too often."""
+    now_s, books = ended_s or int(time.time()), Playbooks(database)
     settled = books.settle(run, queue, _said(run, fault, now_s), now_s, fault=fault)
     if settled is None:
         return

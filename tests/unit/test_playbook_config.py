@@ -37,6 +37,11 @@ def table(**more: object) -> str:
         ({"when": "health:disk:/srv"}, 8, "must be health:CHECK"),
         ({"when": "finding:playbook_failed"}, 8, "it would set off itself, without end; name the trouble itself"),
         ({"when": "health:findings"}, 8, "it would set off itself, without end"),
+        (
+            {"when": "health:tailer"},
+            6,
+            'health:tailer is never critical, so it would never be carried out: write severity = "warning"',
+        ),
         ({"remedy": "restart"}, 9, "must be one of reset-jobs, prune-backups"),
         ({"unit": None}, 9, "playbook.remedy: 'restart-unit' needs the key unit"),
         ({"unit": "ssh.service"}, 10, "playbook.unit: must be a service of autoops"),
