@@ -1,7 +1,7 @@
 """One command carried out: in a process group of its own, within a time, told how it ended.
 
-Guarantee: when `carry_out` returns, the command has ended, and so has all that it left in its process group; it dies with us. Of
-what it says the last line is kept, without secrets. Reads and writes nothing itself.
+Guarantee: when `carry_out` returns, the command has ended, and so has all that it started; it dies with us. Of what it says the
+last line is kept, without secrets. Reads and writes nothing itself.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from autoops import names
 from autoops.core.redact import redact
 from autoops.playbook.remedies import Command
+from autoops.runtime import strays
 from autoops.runtime.child import Child
 
 _KEPT = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANG", "TZ", "HOME", "AUTOOPS_BOOT_ID", "AUTOOPS_STRICT_EVENTS")
@@ -23,6 +24,7 @@ _WHY_CHARACTERS = 300
 
 def carry_out(command: Command, timeout_s: float, told: Mapping[str, str]) -> str:
     """Run a command to its end; return what went wrong, "" when it ended with 0. `told` is in the environment of the operator's."""
+    known = strays.adopt()
     ours = {key: os.environ[key] for key in _KEPT if key in os.environ}
     try:
         child = Child(command.words, environment={**_BARE, **told} if command.is_theirs else {**_BARE, **ours})
@@ -39,6 +41,7 @@ def carry_out(command: Command, timeout_s: float, told: Mapping[str, str]) -> st
         return _told(command, f"killed, it took longer than {timeout_s:g} s")
     finally:
         child.close()
+        strays.end(known)
 
 
 def carry_out_all(commands: Sequence[Command], timeout_s: float, told: Mapping[str, str]) -> str:

@@ -102,3 +102,13 @@ def test_other_troubles_wait(full: Played) -> None:
     full.configure(full.shell("other", "true", when="health:inodes"), full.shell("room", "true", when="health:disk"))
     full.by_itself()
     assert (full.ran("other"), full.ran("room")) == (0, 1)
+
+
+def test_snapshots_can_be_removed_there_down_to_the_floor_and_no_further(full: Played) -> None:
+    (full.base / "disk/ballast").unlink()
+    for _ in range(3):
+        full.autoops("backup", "snapshot", "--full", "--no-prune")
+    fill(full.base / "disk")
+    full.configure({"name": "prune", "when": "health:disk", "remedy": "prune-backups", "floor": 1, "verify": ["/bin/true"]})
+    full.by_itself()
+    assert len(list((full.state / "backups/snapshots").iterdir())) == 1

@@ -156,13 +156,24 @@ def test_all_playbooks_together_have_a_budget(played: Played) -> None:
 
 
 def test_a_command_that_never_ends_is_killed_with_its_children_and_has_failed(played: Played) -> None:
-    children = f"sleep 1000 & echo $! >{played.base}/child; yes | cat >/dev/null & echo $! >>{played.base}/child; yes >&2; wait"
+    away = f"setsid sh -c 'echo $$ >>{played.base}/child; sleep 1000 & echo $! >>{played.base}/child; wait' &"
+    children = f"{away} yes | cat >/dev/null & echo $! >>{played.base}/child; yes >&2; wait"
     played.configure(played.shell("endless", children, timeout_s=1))
     played.trouble()
     assert "killed, it took longer than 1 s" in played.play("run", code=1).out
     pids = [int(line) for line in (played.base / "child").read_text().split()]
+    assert len(pids) == 3
     played.until(lambda: not any(map(exists, pids)), "its children are gone")
     assert "killed" in played.runs("endless")[0].detail
+
+
+def test_what_a_good_command_leaves_running_is_ended_too(played: Played) -> None:
+    leaves = f"setsid sh -c 'echo $$ >{played.base}/child.new; mv {played.base}/child.new {played.base}/child; exec sleep 1000' &"
+    waits = f"while ! [ -e {played.base}/child ]; do sleep 0.02; done"
+    played.configure(played.shell("leaves", f"{leaves} {waits}", verify=["/bin/true"]))
+    played.trouble()
+    played.play("run")
+    assert not exists(int((played.base / "child").read_text())) and played.runs("leaves")[0].outcome == "good"
 
 
 def test_a_program_that_is_not_there_is_a_failure_that_says_so(played: Played) -> None:
