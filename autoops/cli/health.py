@@ -41,11 +41,12 @@ def health(
 def doctor(state: StateOption = None, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Check what autoops stands on: permissions, sandbox, databases, key, clock, limits. 0 good, 1 wrong, 3 cannot tell."""
     from autoops.cli.alerting import check_channels
+    from autoops.cli.playing import check_playbooks
     from autoops.health import doctor as examination
 
     ctx = context(state, config)
     results = examination.run(Settings(ctx.state, ctx.running_config, validate))
-    results += check_channels(ctx)
+    results += [*check_channels(ctx), *check_playbooks(ctx)]
     code = examination.exit_code(results)
     if json:
         as_json({**report.as_facts(results, utc(time.time())), "code": code})

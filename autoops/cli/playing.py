@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from autoops import log, names
 from autoops.cli.context import Context, require_state
 from autoops.config import Config, PlaybookConfig
 from autoops.config.playbooks import HEALTH
-from autoops.errors import Paused, StorageFull
+from autoops.errors import ConfigError, Paused, StorageFull
 from autoops.health import run as checks
+from autoops.health.result import Level, Result
 from autoops.health.sources import Settings as HealthSettings
 from autoops.playbook import broker, emergency, lock, remedies, run
 from autoops.playbook.decide import Trouble, is_for
@@ -134,3 +137,34 @@ def _divided(ctx: Context, config: Config) -> broker.Asker | None:
     limits = {one.name: one.timeout_s for one in config.playbook_tables}
     orders = {name: broker.Order(commands, limits[name]) for name, commands in remedies.orders(config).items()}
     return broker.split(ctx.state.queue_db.parent, orders)
+
+
+def check_playbooks(ctx: Context) -> list[Result]:
+    """Return whether what each playbook runs could be run, as far as that can be told without doing it."""
+    try:
+        config = config_of(ctx)
+    except ConfigError:  # which has a check of its own
+        return []
+    if not config.playbook_tables:
+        return [Result("playbooks", Level.OK, "none: nothing is mended by itself ([[playbook]])")]
+    return [_judged(one) for one in config.playbook_tables]
+
+
+def _judged(one: PlaybookConfig) -> Result:
+    name = f"playbook {one.name}"
+    faults = [fault for words in (one.command, one.only_if, one.verify) if words and (fault := _flaw(Path(words[0])))]
+    if faults:
+        return Result(name, Level.WARNING, "; ".join(faults), remedy="RUNBOOK, 'Playbooks'")
+    return Result(name, Level.OK, f"{one.remedy}, for {one.when}")
+
+
+def _flaw(program: Path) -> str:
+    """Return why a program should not be run, "" when it may."""
+    shown = names.show(os.fspath(program))
+    try:
+        found = program.stat()
+    except OSError as error:
+        return f"{shown} cannot be run: {error.strerror}"
+    if not stat.S_ISREG(found.st_mode) or not os.access(program, os.X_OK):
+        return f"{shown} is no program, or may not be run"
+    return f"others may write {shown}" if found.st_mode & 0o022 else ""

@@ -287,6 +287,25 @@ def test_what_is_not_configured_is_refused_with_what_is(played: Played) -> None:
     assert "exit" not in played.play("release", "two", code=4).out
 
 
+def test_doctor_tells_of_programs_that_could_not_be_run(played: Played) -> None:
+    bad, open_to_all = played.base / "no-program", played.base / "open"
+    bad.write_text("")
+    open_to_all.write_text("")
+    open_to_all.chmod(0o777)
+    played.configure(
+        played.shell("good", "true"),
+        played.shell("bad", "true", only_if=[str(bad)], verify=[str(open_to_all)]),
+        {"name": "gone", "remedy": "command", "command": ["/nonexistent"]},
+    )
+    said = played.autoops("doctor", "--config", played.config, "--json", code=None).json["checks"]
+    told = {one["name"]: (one["level"], one["text"]) for one in said if one["name"].startswith("playbook")}
+    assert told == {
+        "playbook good": ("OK", f"command, for {TROUBLE}"),
+        "playbook bad": ("WARNING", f"{bad} is no program, or may not be run; others may write {open_to_all}"),
+        "playbook gone": ("WARNING", "/nonexistent cannot be run: No such file or directory"),
+    }
+
+
 def test_of_one_that_is_configured_no_more_the_hold_is_listed_and_can_be_released(played: Played) -> None:
     played.configure(played.shell("old", "exit 1", at_most=1))
     played.trouble()
@@ -343,6 +362,19 @@ def test_root_reads_nothing_that_others_wrote_and_does_what_the_configuration_sa
     assert (out / "said").read_text().splitlines()[1].startswith("PermissionError")
     assert {path.stat().st_uid for path in theirs.state.rglob("*")} == {THEIRS}
     assert [theirs.runs(name)[0].outcome for name in ("unit", "his")] == ["good", "good"]
+
+
+def test_by_hand_root_divides_too(theirs: Played) -> None:
+    theirs.configure(theirs.shell("one", f"id -u >{theirs.state}/queue/who", verify=["/bin/true"]))
+    (theirs.base / "one").touch()
+    (theirs.base / "one").chmod(0o666)
+    theirs.trouble()
+    command = [theirs.interpreter, "-m", "autoops", "playbooks", "run", "one", *theirs.command()[3:]]
+    ran = subprocess.run(command, env=environment(**theirs.environment), capture_output=True, text=True)
+    assert ran.returncode == 0 and "one: it has helped" in ran.stdout, ran
+    assert (theirs.state / "queue/who").read_text() == f"{THEIRS}\n"
+    again = subprocess.run(command, env=environment(**theirs.environment), capture_output=True, text=True)
+    assert again.returncode == 4 and "again in" in again.stderr, again
 
 
 def test_root_ends_as_its_other_half_does(theirs: Played) -> None:
