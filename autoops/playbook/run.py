@@ -123,7 +123,11 @@ def _settle(database: Database, queue: Queue, run: Run, fault: str, ended_s: int
     if settled is None:
         return
     trace("playbook:settled")
-    emit("playbook_ran", playbook=run.playbook, cause=run.cause, fault=fault, took_s=now_s - run.began_s)
+    facts = {"playbook": run.playbook, "cause": run.cause, "took_s": now_s - run.began_s}
+    if fault:
+        emit("playbook_failed", reason=fault, **facts)
+    else:
+        emit("playbook_ran", **facts)
     if why := gives_up(books.known([run.playbook], now_s)[run.playbook].recent):
         _hold(database, queue, run.playbook, why)
 
