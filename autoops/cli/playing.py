@@ -13,7 +13,7 @@ from autoops import log, names
 from autoops.cli.context import Context, require_state
 from autoops.config import Config, PlaybookConfig
 from autoops.config.playbooks import HEALTH
-from autoops.errors import ConfigError, Paused, StorageFull
+from autoops.errors import ConfigError, Paused, StorageDenied, StorageFull
 from autoops.health import run as checks
 from autoops.health.result import Level, Result
 from autoops.health.sources import Settings as HealthSettings
@@ -82,10 +82,10 @@ def ready(ctx: Context, config: Config, tell: Callable[[str], None]) -> Iterator
 
 @contextlib.contextmanager
 def _alone(ctx: Context, config: Config, tell: Callable[[str], None]) -> Iterator[Settings]:
-    require_state(ctx.state)
     if maintenance.is_set(ctx.state.flag):
         raise Paused(flag=ctx.state.flag, why="")
-    asker = _divided(ctx, config)
+    asker = _divided(ctx, config)  # first: root may not even see what is in the state, as a unit
+    require_state(ctx.state)
     with lock.held(ctx.state.playbooks_lock):
         yield settings_of(ctx, config, tell, asker)
 
@@ -129,6 +129,8 @@ def _is_for_another(ctx: Context) -> bool:
         return os.geteuid() == 0 and os.lstat(ctx.state.queue_db.parent).st_uid != 0
     except (FileNotFoundError, NotADirectoryError):  # which is told by who opens the state
         return False
+    except PermissionError as error:  # root without rights, in a directory that is closed to others
+        raise StorageDenied(database=ctx.state.queue_db, user="root") from error
 
 
 def _divided(ctx: Context, config: Config) -> broker.Asker | None:

@@ -35,7 +35,7 @@ class Played:
     def __init__(self, base: Path) -> None:
         self.base, self.state, self.config = base, base / "state", base / "autoops.toml"
         self.environment: dict[str, str] = {}
-        self.interpreter = sys.executable
+        self.begins = [sys.executable]  # of what systemd runs: the interpreter, and what comes before
         self.configure()
         self.autoops("migrate")
 
@@ -71,7 +71,7 @@ class Played:
 
     def command(self) -> list[str]:
         """Return the command that is `autoops-playbooks`."""
-        return [self.interpreter, "-m", "autoops.cli.player", "--state", str(self.state), "--config", str(self.config)]
+        return [*self.begins, "-m", "autoops.cli.player", "--state", str(self.state), "--config", str(self.config)]
 
     def _ran(self, command: Sequence[str], code: int | None, **more: str) -> Answer:
         ran = subprocess.run(command, capture_output=True, text=True, env=environment(**self.environment, **more), timeout=120)

@@ -318,22 +318,27 @@ def test_of_one_that_is_configured_no_more_the_hold_is_listed_and_can_be_release
 
 
 THEIRS = 65534  # another user
+INTERPRETER = "/usr/bin/python3"
 
 
 @pytest.fixture
 def theirs(tmp_path: Path) -> Played:
-    """A state that belongs to another user, and root's run on it by an interpreter that this user may read too."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
+    """A state as the package has it, of another user, and root's run on it with the capabilities of the unit, which open nobody's
+    files, by an interpreter that this user may read too."""
+    capabilities = ["setpriv", "--bounding-set=-all,+setuid,+setgid", "--inh-caps=-all"]
+    if os.geteuid() != 0 or subprocess.run([*capabilities, "true"], capture_output=True).returncode:
+        pytest.skip("needs root, and setpriv(1)")
     played = Played(tmp_path)
-    played.interpreter = "/usr/bin/python3"
+    played.begins = [*capabilities, INTERPRETER]
     played.environment["PYTHONPATH"] = sysconfig.get_path("purelib")
-    tried = [played.interpreter, "-c", "import autoops.cli.playing"]
+    tried = [INTERPRETER, "-c", "import autoops.cli.playing"]
     ran = subprocess.run(tried, env=environment(**played.environment), user=THEIRS, cwd="/", capture_output=True)
     if ran.returncode:
         pytest.skip("there is no interpreter that every user may run, with our dependencies")
-    for path in (played.state, *played.state.rglob("*")):
+    for path in played.state.rglob("*"):
         os.chown(path, THEIRS, THEIRS)
+    os.chown(played.state, 0, THEIRS)
+    played.state.chmod(0o750)
     for path in (tmp_path, *tmp_path.parents):
         if path.stat().st_mode & 0o055 != 0o055:
             path.chmod(0o755)
@@ -345,13 +350,13 @@ def test_root_reads_nothing_that_others_wrote_and_does_what_the_configuration_sa
     programs, out = theirs.base / "bin", theirs.base / "out"
     for directory in (programs, out):
         directory.mkdir()
-    os.chown(out, THEIRS, THEIRS)
+    out.chmod(0o777)  # root without its rights writes in nobody's directory
     (programs / "systemctl").write_text(f'#!/bin/sh\necho "$(id -u) $*" >>{out}/asked\n')
     (programs / "systemctl").chmod(0o755)
     theirs.environment["PATH"] = f"{programs}:{os.environ['PATH']}"
     unit = "autoops-catalog.service"
     ours = {"name": "unit", "when": f"finding:unit_failed:{unit}", "remedy": "restart-unit", "unit": unit}
-    becomes_root = f"{theirs.interpreter} -c 'import os; os.setuid(0)' 2>&1 | tail -1"
+    becomes_root = f"{INTERPRETER} -c 'import os; os.setuid(0)' 2>&1 | tail -1"
     his = {"name": "his", "remedy": "command", "verify": ["/bin/true"]}
     theirs.configure(ours, his | {"command": ["/bin/sh", "-c", f"(id -u; {becomes_root}) >{out}/said"]})
     theirs.trouble()
@@ -369,7 +374,7 @@ def test_by_hand_root_divides_too(theirs: Played) -> None:
     (theirs.base / "one").touch()
     (theirs.base / "one").chmod(0o666)
     theirs.trouble()
-    command = [theirs.interpreter, "-m", "autoops", "playbooks", "run", "one", *theirs.command()[3:]]
+    command = [*theirs.begins, "-m", "autoops", "playbooks", "run", "one", *theirs.command()[-4:]]
     ran = subprocess.run(command, env=environment(**theirs.environment), capture_output=True, text=True)
     assert ran.returncode == 0 and "one: it has helped" in ran.stdout, ran
     assert (theirs.state / "queue/who").read_text() == f"{THEIRS}\n"
@@ -389,6 +394,6 @@ def test_root_takes_no_orders_from_a_configuration_that_others_may_write(theirs:
     theirs.configure(theirs.shell("one", "true"))
     (theirs.state / "registry/running.toml").write_text(theirs.config.read_text())
     theirs.trouble()
-    command = [theirs.interpreter, "-m", "autoops.cli.player", "--state", str(theirs.state)]
+    command = theirs.command()[:-2]
     subprocess.run(command, env=environment(**theirs.environment), check=True)
     assert theirs.ran("one") == 0
