@@ -204,7 +204,9 @@ def _facts(ctx: Context, settings: Config, one: Verdict) -> JSON:
 
 def _told(one: Run) -> str:
     took = f", {one.ended_s - one.began_s} s" if one.ended_s is not None else ""
-    return f"{utc(one.began_s)} run {one.id}, for {one.cause}: {one.outcome}{took}" + (f": {one.detail}" if one.detail else "")
+    return f"{utc(one.began_s)} run {one.id} ({one.remedy}), for {one.cause}: {one.outcome}{took}" + (
+        f": {one.detail}" if one.detail else ""
+    )
 
 
 def _who() -> str:

@@ -89,7 +89,7 @@ def _verdict(settings: Settings, spare: Spare, one: PlaybookConfig) -> Verdict:
 def _carry_out(settings: Settings, spare: Spare, verdict: Verdict) -> None:
     assert verdict.trouble is not None
     before = spare.read() or []
-    run = Run(0, verdict.playbook.name, verdict.trouble.label, int(time.time()))
+    run = Run(0, verdict.playbook.name, verdict.playbook.remedy, verdict.trouble.label, int(time.time()))
     spare.write([*before, run])
     fault = perform(settings, verdict)
     spare.write([*before, run._replace(ended_s=int(time.time()), outcome="failed" if fault else "good", detail=fault)])

@@ -96,7 +96,7 @@ def carry_out_one(database: Database, queue: Queue, settings: Settings, verdict:
     assert trouble is not None
     if why := objection(settings, verdict):
         return Done(one.name, "unmet", why)
-    run = Playbooks(database).begin(one.name, trouble.label, int(time.time()))
+    run = Playbooks(database).begin(one.name, one.remedy, trouble.label, int(time.time()))
     trace("playbook:begun")
     fault = perform(settings, verdict, lambda: _close_what_was_restarted(database, one))
     _settle(database, queue, run, fault)
@@ -106,7 +106,7 @@ def carry_out_one(database: Database, queue: Queue, settings: Settings, verdict:
 def take_over(database: Database, queue: Queue, runs: Sequence[Run]) -> None:
     """Record runs that were carried out while queue.db had no room, as they ended. Raises StorageError."""
     for run in runs:
-        made = Playbooks(database).begin(run.playbook, run.cause, run.began_s)
+        made = Playbooks(database).begin(run.playbook, run.remedy, run.cause, run.began_s)
         _settle(database, queue, made, run.detail if run.outcome != "running" else _DIED, run.ended_s)
 
 
@@ -134,7 +134,7 @@ def _settle(database: Database, queue: Queue, run: Run, fault: str, ended_s: int
 
 def _said(run: Run, fault: str, now_s: int) -> Work:
     how = f"failed: {fault}" if fault else "good"
-    reason = f"run {run.id} of {run.playbook}, for {run.cause}: {how}; {max(0, now_s - run.began_s)} s"
+    reason = f"run {run.id} of {run.playbook} ({run.remedy}), for {run.cause}: {how}; {max(0, now_s - run.began_s)} s"
     return note(f"playbook:run:{run.id}:{run.began_s}", _ACTOR, f"playbook:{run.playbook}", reason)
 
 

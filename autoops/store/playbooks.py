@@ -18,7 +18,7 @@ KEPT = 10_000  # runs
 DAY_S = 86400
 
 Outcome = Literal["running", "good", "failed"]
-_RUN = "id, playbook, cause, began_s, ended_s, outcome, detail"
+_RUN = "id, playbook, remedy, cause, began_s, ended_s, outcome, detail"
 
 
 class Run(NamedTuple):
@@ -26,6 +26,7 @@ class Run(NamedTuple):
 
     id: int
     playbook: str
+    remedy: str
     cause: str
     began_s: int
     ended_s: int | None = None  # None: it runs, or whoever ran it has died
@@ -51,11 +52,13 @@ class Playbooks:
 
     # what the runner does
 
-    def begin(self, playbook: str, cause: str, now_s: int) -> Run:
+    def begin(self, playbook: str, remedy: str, cause: str, now_s: int) -> Run:
         """Record that a run begins. It counts from now on, whatever becomes of whoever runs it."""
-        sql = f"INSERT INTO playbook_run (playbook, cause, began_s, outcome) VALUES (?, ?, ?, 'running') RETURNING {_RUN}"
+        sql = (
+            f"INSERT INTO playbook_run (playbook, remedy, cause, began_s, outcome) VALUES (?, ?, ?, ?, 'running') RETURNING {_RUN}"
+        )
         with self._db.transaction() as tx:
-            made = _run(tx.query(sql, (playbook, cause, now_s))[0])
+            made = _run(tx.query(sql, (playbook, remedy, cause, now_s))[0])
             tx.execute(
                 "DELETE FROM playbook_run WHERE outcome <> 'running'"
                 " AND id <= (SELECT id FROM playbook_run ORDER BY id DESC LIMIT 1 OFFSET ?)",

@@ -276,6 +276,7 @@ CREATE TABLE playbook (
 CREATE TABLE playbook_run (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     playbook TEXT NOT NULL,
+    remedy TEXT NOT NULL,
     cause TEXT NOT NULL,
     began_s INTEGER NOT NULL,
     ended_s INTEGER,

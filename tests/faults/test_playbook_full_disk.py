@@ -60,7 +60,7 @@ def test_room_is_made_and_the_ledger_hears_of_it_as_soon_as_there_is(full: Playe
     full.by_itself()
     (run,) = full.runs("room")
     assert (run.outcome, run.cause) == ("good", "health:disk")
-    assert [note.partition(";")[0] for note in full.notes()] == ["run 1 of room, for health:disk: good"]
+    assert [note.partition(";")[0] for note in full.notes()] == ["run 1 of room (command), for health:disk: good"]
     assert (full.base / "run/playbooks.emergency").read_bytes() == b""
 
 

@@ -29,7 +29,7 @@ def test_killed_there_it_is_held_all_the_same_after_two_failures(tmp_path: Path,
     assert played.actions() == {"broken": "held"}
     (found,) = played.findings()
     assert "it failed 2 times in a row" in found["detail"]["reason"]
-    assert sum(" of broken, for " in note for note in played.notes()) == 2
+    assert sum(" of broken (command), for " in note for note in played.notes()) == 2
     assert sum("broken is held" in note for note in played.notes()) == 1
 
 

@@ -35,7 +35,7 @@ class Mended:
             self._config + "\n" + tables({"name": remedy, "remedy": remedy, "verify": ["/bin/true"], **more})
         )
         answer = self.suite.run("playbooks", "run", remedy, "--force", config=True)
-        said = f"of {remedy}, for finding:unit_failed:trouble: good"
+        said = f"of {remedy} ({remedy}), for finding:unit_failed:trouble: good"
         if in_ledger:
             self.suite.until(lambda: said in self.suite.run("export", "--format", "ledger").out, "it is in the ledger")
         return answer

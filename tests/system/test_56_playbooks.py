@@ -106,7 +106,7 @@ def test_a_worker_that_died_and_is_not_restarted_by_systemd_is_by_a_playbook(mac
     assert "autoops-worker.service" not in findings(machine, "unit_failed")
     machine.idle()
     assert (
-        "of restart-worker, for finding:unit_failed:autoops-worker.service: good"
+        "of restart-worker (restart-unit), for finding:unit_failed:autoops-worker.service: good"
         in machine.run("autoops", "export", "--format", "ledger").out
     )
     machine.require_proven()

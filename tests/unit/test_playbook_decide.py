@@ -21,7 +21,7 @@ ROOM = Limits(at_most=20, total=0)
 
 def run(outcome: Outcome, ago_s: int, took_s: int = 1, number: int = 0) -> Run:
     began_s = NOW_S - ago_s
-    return Run(number, "one", "c", began_s, None if outcome == "running" else began_s + took_s, outcome, "why it failed")
+    return Run(number, "one", "command", "c", began_s, None if outcome == "running" else began_s + took_s, outcome, "why it failed")
 
 
 def verdict(*runs: Run, trouble: Trouble | None = WORKER, limits: Limits = ROOM, force: bool = False, **known: Any) -> Verdict:
@@ -136,6 +136,6 @@ def test_no_history_leads_to_a_run_that_is_out_of_bounds(
         assert sum(each.began_s > now_s - DAY_S for each in counted) < at_most, "too often"
         assert sum(each.began_s > now_s - DAY_S for each in runs) < in_all, "too many in all"
         outcome: Outcome = "good" if becomes == "good" else "failed" if becomes == "failed" else "running"
-        runs.append(Run(number, "one", "c", now_s, None if becomes == "killed" else now_s, outcome))
+        runs.append(Run(number, "one", "command", "c", now_s, None if becomes == "killed" else now_s, outcome))
         if outcome != "running" and gives_up(runs[since:]):
             held = now_s

@@ -30,7 +30,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 def test_a_run_is_settled_once_and_the_ledger_hears_of_it_once(database: Database) -> None:
     books, queue = Playbooks(database), Queue(database)
-    run = books.begin("a", "c", NOW_S)
+    run = books.begin("a", "command", "c", NOW_S)
     assert books.unfinished() == [run] and run.outcome == "running"
     settled = books.settle(run, queue, SAID, NOW_S + 5, fault="broken")
     assert settled == run._replace(ended_s=NOW_S + 5, outcome="failed", detail="broken")
@@ -51,9 +51,9 @@ def test_held_once_and_released_once(database: Database) -> None:
 def test_what_is_kept_is_bounded_and_what_runs_is_never_dropped(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KEPT", 5)
     books, queue = Playbooks(database), Queue(database)
-    first = books.begin("a", "c", NOW_S)
+    first = books.begin("a", "command", "c", NOW_S)
     for number in range(20):
-        books.settle(books.begin("b", "c", NOW_S + number), queue, SAID, NOW_S + number, fault="")
+        books.settle(books.begin("b", "command", "c", NOW_S + number), queue, SAID, NOW_S + number, fault="")
     assert books.unfinished() == [first] and len(books.runs("b", 100)) == 5
 
 
@@ -99,7 +99,7 @@ def compare(books: Playbooks, queue: Queue, history: list[tuple[str, str, int]])
             assert books.release(name, "me", queue, SAID, now_s) is account.held
             account.since, account.held = len(account.runs) if account.held else account.since, False
         else:
-            run = books.begin(name, "c", now_s)
+            run = books.begin(name, "command", "c", now_s)
             if step != "died":
                 run = books.settle(run, queue, SAID, now_s, fault="x" if step == "failed" else "") or run
             account.runs.append(run)
