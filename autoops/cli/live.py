@@ -136,7 +136,7 @@ def run_suite(context: Context) -> int:
     with Signals() as signals:
         services = ("worker", "watcher", "tailer", "shipper", *(("catalog",) if config.catalog_tables else ()))
         children = {name: _start(context, name, logs / f"{name}.log") for name in services}
-        rounds = Rounds(context.state, _rounds(config), lambda name: _start(context, name, logs / f"{name}.log"), time.time())
+        rounds = Rounds(context.state, rounds_of(config), lambda name: _start(context, name, logs / f"{name}.log"), time.time())
         eyes = Eyes(context)
         try:
             with _view(context, logs) as show:
@@ -152,7 +152,7 @@ def run_suite(context: Context) -> int:
     return 0
 
 
-def _rounds(config: Config) -> list[Round]:
+def rounds_of(config: Config) -> list[Round]:
     """Return what is run now and then. (A reconciler that finds something ends with 1, a scrub without a worker with 3.)"""
     return [
         Round("reconciler", config.reconcile.interval_s, (0, 1, PAUSED)),

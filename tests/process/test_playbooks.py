@@ -14,7 +14,11 @@ import pytest
 from playing import TROUBLE, Played
 from running import environment
 
+from autoops import config
+from autoops.cli import live
 from autoops.clock import exists
+from autoops.store.database import Database
+from autoops.store.queue import SCHEMA
 
 
 @pytest.fixture
@@ -134,6 +138,18 @@ def test_a_held_one_is_a_critical_alert_and_closing_its_finding_does_not_release
     assert len(played.findings()) == 1 and played.ran("broken") == 1
 
 
+def test_a_hold_that_was_lost_with_a_damaged_queue_comes_back_with_its_finding(played: Played) -> None:
+    played.configure(played.shell("broken", "exit 1", at_most=1))
+    played.trouble()
+    played.by_itself()
+    played.by_itself()
+    with Database.open(played.state / "queue/queue.db", SCHEMA, guard=True) as database, database.transaction() as tx:
+        tx.execute("DELETE FROM playbook")
+        tx.execute("DELETE FROM playbook_run")
+    played.by_itself()
+    assert played.actions() == {"broken": "held"} and played.ran("broken") == 1
+
+
 def test_a_trouble_that_comes_back_again_and_again_is_told_although_each_run_helped(played: Played) -> None:
     well = played.base / "well"
     played.configure(played.shell("again", f"touch {well}", verify=["/usr/bin/test", "-e", str(well)], at_most=2))
@@ -210,6 +226,26 @@ def test_turned_off_nothing_is_done_and_a_dry_run_shows_what_would_be(played: Pl
     shown = subprocess.run([*played.command(), "--dry-run"], env=environment(), capture_output=True, text=True, check=True)
     assert shown.stdout == played.play("run", "--dry-run").out
     assert played.ran("one") == 0 and played.runs("one") == [] and not (played.state / "queue/playbooks.lock").exists()
+
+
+def test_up_carries_them_out_now_and_then_when_they_are_on(played: Played) -> None:
+    played.configure(played.shell("one", "true", verify=["/bin/true"]))
+    played.trouble()
+    command = [
+        sys.executable,
+        "-m",
+        "autoops.cli.daemon",
+        "playbooks",
+        "--state",
+        str(played.state),
+        "--config",
+        str(played.config),
+    ]
+    subprocess.run(command, env=environment(), check=True, capture_output=True)
+    assert played.ran("one") == 1
+    for enabled in (True, False):
+        played.configure(enabled=enabled)
+        assert {one.name: one.interval_s > 0 for one in live.rounds_of(config.load(played.config))}["playbooks"] is enabled
 
 
 def test_in_a_maintenance_window_nothing_is_done(played: Played) -> None:
