@@ -28,6 +28,7 @@ from bench import (  # noqa: E402
     w8_catalog,
     w9_replica,
     w10_health,
+    w11_detection,
 )
 from bench.measure import Lines  # noqa: E402
 from bench.setting import Setting  # noqa: E402
@@ -46,6 +47,7 @@ WORKLOADS: dict[str, ModuleType] = {
         w8_catalog,
         w9_replica,
         w10_health,
+        w11_detection,
     )
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -59,8 +60,17 @@ def wait_ready(service: Service, limit_s: float) -> None:
     while time.monotonic() < deadline and service.process.poll() is None:
         with contextlib.suppress(TimeoutError):
             if b"READY=1" in service.notices.recv(4096).splitlines():
+                threading.Thread(target=_listen, args=(service.notices,), daemon=True).start()
                 return
     raise ServiceFailed(f"not ready: {service.errors.read_text(errors='replace')[-400:].strip()}")
+
+
+def _listen(notices: socket.socket) -> None:
+    """Take what it tells, as systemd does, until the socket is closed: nobody may wait for us to read."""
+    notices.settimeout(None)
+    with contextlib.suppress(OSError):
+        while notices.recv(4096):
+            pass
 
 
 def end(service: Service) -> None:
@@ -71,4 +81,5 @@ def end(service: Service) -> None:
     except subprocess.TimeoutExpired:
         service.process.kill()
         service.process.wait()
+    service.notices.shutdown(socket.SHUT_RDWR)
     service.notices.close()

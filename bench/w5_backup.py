@@ -1,4 +1,4 @@
-"""W5: a copy of a SQLite database under a writer, the way back from a packed one, and what a second backup stores.
+"""W5: a copy of a SQLite database under a writer, the way back from a backup, and what a second backup stores.
 
 A writer commits one small transaction every 5 ms (WAL, synchronous=FULL). `stall_ms` is its slowest commit while the copy is taken.
 A method that has not ended after a while is stopped: the stepwise backup of SQLite begins again whenever another process writes.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -37,7 +38,7 @@ NEEDS = {
     "sqlite3-backup": "program sqlite3",
     "autoops-copy": "own autoops.backup.copying",
     "cp-sync": "",
-    "autoops-unpack": "own autoops.backup.packing",
+    "autoops-restore": "own autoops.backup.restore",
     "restic-second": "program restic",
     "autoops-second": "own autoops.backup.snapshot",
 }
@@ -77,7 +78,7 @@ class Run(NamedTuple):
 
 
 def measure(setting: Setting) -> None:
-    """Measure the copies, then the ways back."""
+    """Measure the copies, then a registry's way back and its second backup."""
     names = setting.taking_part(NAME, NEEDS)
     place, mib = setting.folder("w5"), 24 if setting.quick else (setting.files or 1024)
     live = place / "live.db"
@@ -89,10 +90,9 @@ def measure(setting: Setting) -> None:
             taken.setdefault(name, []).append(under_writer(command, live, place / "copy.db", rows))
     for name, runs in taken.items():
         setting.lines.write(NAME, **_facts(name, runs, mib))
-    back = restores(live, place, names, setting)
-    for name, walls_s in back.items():
-        setting.lines.write(NAME, peer=name, mib=mib, wall_s=spread(walls_s))
-    stored = second_backups(place, mib * 1000, names, setting)  # a row is about 1 kB
+    for left in place.glob("*.db*"):
+        left.unlink()
+    back, stored = of_a_registry(place, mib * 1000, names, setting)  # a row is about 1 kB
     summarize(setting.lines, NAME, targets(taken, back, stored), mib=mib)
 
 
@@ -114,8 +114,8 @@ def targets(taken: dict[str, list[Run]], back: dict[str, list[float]], stored: d
     def ratio(key: Callable[[Run], float]) -> float | None:
         return quantile([key(run) for run in ours], 50) / quantile([key(run) for run in theirs], 50) if ours and theirs else None
 
-    unpacked, copied = back.get("autoops-unpack"), back.get("cp-sync")
-    restore = quantile(unpacked, 50) / quantile(copied, 50) if unpacked and copied else None
+    restored, copied = back.get("autoops-restore"), back.get("cp-sync")
+    restore = quantile(restored, 50) / quantile(copied, 50) if restored and copied else None
     second = stored["autoops-second"] / stored["restic-second"] if len(stored) == 2 else None
     return [
         Target("consistent copy / Connection.backup in one step", ratio(lambda run: run.wall_s), 0.7),
@@ -210,62 +210,64 @@ def write(live: Path, rows: int, stop: Event, taken: Any) -> None:
     taken.put(lasted)
 
 
-# the ways back
+# a registry, its backups, and the way back
 
 
-def restores(live: Path, place: Path, names: list[str], setting: Setting) -> dict[str, list[float]]:
-    """Time cp and sync of a database, and the unpacking of it with every checksum."""
-    from autoops.backup import packing
+def of_a_registry(place: Path, entries: int, names: list[str], setting: Setting) -> tuple[dict[str, list[float]], dict[str, int]]:
+    """Return how long the ways back took, and how many bytes a second backup stores when one entry in 1,000 has changed."""
+    wanted: list[str] = [name for name in ("autoops-second", "restic-second") if name in names]
+    back: list[str] = [name for name in ("cp-sync", "autoops-restore") if name in names]
+    if not wanted and not back:
+        return {}, {}
+    state, change = make_state(place / "state", entries)
+    environment, restic = setting.environment(), peers.restic(place)
+    snapshot = " ".join(map(quote, autoops("backup", "snapshot", "--no-prune", "--state", state.directory)))
+    takes = {"autoops-second": snapshot, "restic-second": f"{restic} backup {quote(str(state.registry_db))}"}
+    if "restic-second" in wanted:
+        peers.run(f"{restic} init", environment)
+    for name, command in takes.items():
+        if name in wanted or name == "autoops-second":
+            peers.run(command, environment)
+    walls_s = restores(state, place, back, setting)
+    change()
+    stored = {name: _second(name, takes[name], state, place, entries, setting) for name in wanted}
+    return walls_s, stored
 
-    packed, back = place / "live.db.zst", place / "back.db"
-    told = packing.pack(live, packed)
 
-    def copy() -> None:
-        subprocess.run(["cp", "--reflink=never", str(live), str(back)], check=True)
-        subprocess.run(["sync", str(back)], check=True)
-
-    ways = {"cp-sync": copy, "autoops-unpack": lambda: packing.unpack(packed, back, told, "bench")}
+def restores(state: State, place: Path, names: list[str], setting: Setting) -> dict[str, list[float]]:
+    """Time cp and sync of a registry, and the command that makes a whole state directory of its newest backup, proved."""
+    database, copy, back = quote(str(state.registry_db)), place / "copy.db", place / "back"
+    command = autoops("backup", "restore", "--latest", "--to", back, "--state", state.directory)
+    ways = {
+        "cp-sync": f"cp --reflink=never {database} {quote(str(copy))} && sync {quote(str(copy))}",
+        "autoops-restore": " ".join(map(quote, command)),
+    }
     walls_s: dict[str, list[float]] = {}
     for _ in range(setting.rounds(5)):
-        for name, way in ways.items():
-            if name in names:
-                back.unlink(missing_ok=True)
-                wait_quiet(setting.quiet_s)
-                begun_s = time.monotonic()
-                way()
-                walls_s.setdefault(name, []).append(time.monotonic() - begun_s)
+        for name in names:
+            copy.unlink(missing_ok=True)
+            shutil.rmtree(back, ignore_errors=True)
+            wait_quiet(setting.quiet_s)
+            begun_s = time.monotonic()
+            peers.run(ways[name], setting.environment())
+            walls_s.setdefault(name, []).append(time.monotonic() - begun_s)
+    registry_mib = rounded(state.registry_db.stat().st_size / MIB)
+    for name, taken_s in walls_s.items():
+        setting.lines.write(NAME, peer=name, registry_mib=registry_mib, wall_s=spread(taken_s))
+    copy.unlink(missing_ok=True)
+    shutil.rmtree(back, ignore_errors=True)
     return walls_s
 
 
-# what a second backup stores
-
-
-def second_backups(place: Path, entries: int, names: list[str], setting: Setting) -> dict[str, int]:
-    """Return how many bytes each stores of a registry in which, since the first backup, one entry in 1,000 has changed."""
-    wanted = [name for name in ("autoops-second", "restic-second") if name in names]
-    if not wanted:
-        return {}
-    state, change = make_state(place / "state", entries)
-    environment, restic = setting.environment(), peers.restic(place)
-    database = quote(str(state.registry_db))
-    snapshot = " ".join(map(quote, autoops("backup", "snapshot", "--no-prune", "--state", state.directory)))
-    takes = {"autoops-second": snapshot, "restic-second": f"{restic} backup {database}"}
-    if "restic-second" in wanted:
-        peers.run(f"{restic} init", environment)
-    places = {"autoops-second": state.backups, "restic-second": place / "restic"}
-    for name in wanted:
-        peers.run(takes[name], environment)
-    change()
-    before = {name: size_of(places[name]) for name in wanted}
-    stored = {}
-    for name in wanted:
-        begun_s = time.monotonic()
-        peers.run(takes[name], environment)
-        took_s = time.monotonic() - begun_s
-        stored[name] = size_of(places[name]) - before[name]
-        mib = rounded(stored[name] / MIB)
-        registry_mib = rounded(state.registry_db.stat().st_size / MIB)
-        setting.lines.write(NAME, peer=name, entries=entries, registry_mib=registry_mib, wall_s=rounded(took_s), stored_mib=mib)
+def _second(name: str, command: str, state: State, place: Path, entries: int, setting: Setting) -> int:
+    """Return how many bytes a backup stores."""
+    kept = {"autoops-second": state.backups, "restic-second": place / "restic"}[name]
+    before, begun_s = size_of(kept), time.monotonic()
+    peers.run(command, setting.environment())
+    took_s, stored = time.monotonic() - begun_s, size_of(kept) - before
+    registry_mib = rounded(state.registry_db.stat().st_size / MIB)
+    wall_s, stored_mib = rounded(took_s), rounded(stored / MIB)
+    setting.lines.write(NAME, peer=name, entries=entries, registry_mib=registry_mib, wall_s=wall_s, stored_mib=stored_mib)
     return stored
 
 

@@ -61,7 +61,7 @@ def of_check(name: str, level: str, text: str, remedy: str, figures: JSON) -> Si
     if level not in _BY_LEVEL or name in _TOLD_ELSEWHERE:
         return None
     summary = f"{text} (to do: {remedy})" if remedy else text
-    return signal(HEALTH, name, "", _BY_LEVEL[level], summary, {"level": level, "figures": figures}, "Health")
+    return signal(HEALTH, name, "", _BY_LEVEL[level], summary, {"level": level, "figures": figures}, f"Check: {name}")
 
 
 def of_finding(finding: Finding) -> Signal:

@@ -17,6 +17,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from autoops.errors import AnotherBuilder
@@ -25,6 +26,7 @@ from autoops.trace import trace
 
 MODE, DIRECTORY_MODE = 0o644, 0o755  # the state directory above lets nobody but its group pass
 _LOOK_S = 0.1
+_SYNCS_AT_ONCE = 8
 
 
 @contextlib.contextmanager
@@ -83,9 +85,10 @@ class Generation:
 
     def publish(self) -> None:
         """Sync the new generation, let it be the one that readers see, and remove the one before the last. Raises OSError."""
-        for name in os.listdir(self.directory):
-            if name not in self._taken_over:  # that is durable and readable already
-                _sync(self.directory / name)
+        new = [self.directory / name for name in os.listdir(self.directory) if name not in self._taken_over]  # the rest is durable
+        with ThreadPoolExecutor(_SYNCS_AT_ONCE) as syncs:  # a file system has one commit for those that wait together
+            for _ in syncs.map(_sync, new):
+                pass
         durable.sync_directory(self.directory)
         trace("catalog:made")
         if self.current.is_dir():

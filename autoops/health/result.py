@@ -51,4 +51,4 @@ def judge(value: float, warning: float, critical: float) -> Level:
 
 def entry(check: str) -> str:
     """Return where the runbook says what to do when a check warns."""
-    return f"RUNBOOK, 'The check \"{check}\" warns'"
+    return f"RUNBOOK, 'Check: {check}'"

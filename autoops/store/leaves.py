@@ -38,17 +38,6 @@ def set_mids(tx: Transaction, tree: Tree, buckets: Iterable[int]) -> None:
     tx.execute_many(_SET_MID, [(mid, mids[mid * HASH_BYTES : (mid + 1) * HASH_BYTES]) for mid in wanted])
 
 
-def add_mids(tx: Transaction) -> None:
-    """Migrate a registry that has no mids."""
-    tx.execute(
-        "CREATE TABLE mid (\n"
-        "    number INTEGER PRIMARY KEY CHECK (number BETWEEN 0 AND 255),\n"
-        "    hash   BLOB NOT NULL CHECK (length(hash) = 32)\n"
-        ") STRICT"
-    )
-    set_mids(tx, tree_of(tx, {}), (number for (number,) in tx.query("SELECT number FROM bucket")))
-
-
 class Leaves:
     """The leaves for the one who writes them."""
 

@@ -14,12 +14,12 @@ from autoops.errors import StorageCorrupt
 from autoops.model import JSON, UNDESCRIBED, Described, Entry, Observation
 from autoops.store.database import Database, Row, Schema
 from autoops.store.directories import Directories
-from autoops.store.leaves import add_mids, tree_of
+from autoops.store.leaves import tree_of
 from autoops.store.records import id_of, patches_of
 from autoops.store.schema import OBJECTS, strange
 from autoops.store.verified import Verified
 
-SCHEMA = Schema("registry", 0x6175_7267, Path(__file__).with_name("registry.sql"), migrations=(add_mids,))
+SCHEMA = Schema("registry", 0x6175_7267, Path(__file__).with_name("registry.sql"))
 
 COLUMNS = (
     "e.id, e.rev, r.name, d.key, e.name, e.status, e.since_s,"

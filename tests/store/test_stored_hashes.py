@@ -11,14 +11,13 @@ from registry_files import NOW_S, WHY, created, opened, seen, updated
 
 from autoops.core.digest import bucket_of
 from autoops.core.signing import Signer, new_key
-from autoops.errors import CannotTell, StorageOutdated
+from autoops.errors import CannotTell
 from autoops.model import Entry
 from autoops.prove import verify
 from autoops.prove.descent import descend
 from autoops.replica.side import of_registry
 from autoops.store.commit import RegistryWriter
-from autoops.store.database import migrate
-from autoops.store.registry import SCHEMA, Registry
+from autoops.store.registry import Registry
 
 SIGNER = Signer(new_key())
 BURST = 300  # more than are stored with their commit
@@ -103,19 +102,3 @@ def test_a_wrong_stored_hash_is_no_answer_and_the_rows_give_one(writer: Registry
     with of_registry(writer, rows=True) as here, of_registry(copy, rows=True) as there:
         assert list(descend(here, there, 1)) == []
     copy.close()
-
-
-def test_a_registry_from_before_they_were_kept_is_migrated(writer: RegistryWriter, path: Path) -> None:
-    burst(writer)
-    writer.store_leaves()
-    burst(writer, b"late")
-    stored = writer.mids()
-    writer.checkpoint(least_bytes=0, truncate=True)
-    writer.close()
-    execute(path, "DROP TABLE mid", "PRAGMA user_version=1")
-    with pytest.raises(StorageOutdated):
-        Registry.open(path)
-    assert migrate(path, SCHEMA) == 1
-    registry = Registry.open(path)
-    assert registry.mids() == stored and faults(registry) == registry.strange_schema() == []
-    registry.close()

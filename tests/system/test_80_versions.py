@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 from machine import DAEMONS, Machine
@@ -17,6 +18,7 @@ def versions(machine: Machine) -> dict[str, int]:
 
 def test_an_upgrade_copies_the_databases_and_then_migrates_them(machine: Machine) -> None:
     before, export = versions(machine), machine.run("autoops", "export").out
+    backup = machine.run("autoops-backup", "snapshot", "--full", "--json").out
     older = machine.run("autoops", "maintenance", "snapshot").out.rpartition("/")[2].strip()
     machine.install("next")
     assert versions(machine) == {name: version + 1 for name, version in before.items()}
@@ -34,6 +36,15 @@ def test_an_upgrade_copies_the_databases_and_then_migrates_them(machine: Machine
 
     machine.run("autoops", "pause")
     machine.run("autoops", "resume", "--restore-snapshot", "--snapshot", older)  # a copy is migrated on its way back
+    machine.require_disk_registered()
+    machine.require_proven()
+
+    (machine.path("/srv/docs") / "after the upgrade.txt").write_text("new\n")
+    machine.idle()
+    machine.run("systemctl", "stop", "autoops.target")
+    machine.run("autoops-backup", "restore", "--snapshot", json.loads(backup)["name"])  # and so is a backup
+    assert versions(machine) == {name: version + 1 for name, version in before.items()}
+    machine.run("systemctl", "start", "autoops.target")
     machine.require_disk_registered()
     machine.require_proven()
 

@@ -1,0 +1,181 @@
+"""The disk fills up while a restore, a recovery or a snapshot works: the old state is whole, and with room the same call does it.
+
+The disk is a small tmpfs; the room on it is made a little larger from one try to the next, so each step meets the end of it once.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from running import Answer, Suite, environment, program
+
+from autoops.core.canonical import entry_text
+from autoops.state import State
+from autoops.store.registry import Registry
+
+Make = Callable[..., Suite]
+STEP_BYTES = 96 << 10
+ENOUGH = 4  # tries that failed: else the end of the disk was met nowhere
+PLENTY_BYTES = 64 << 20
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+
+
+class Now(NamedTuple):
+    """What a registry is."""
+
+    sequence: int
+    export: str
+
+
+class Disk:
+    """A small disk with a copy of a state directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.state = path, path / "state"
+
+    def give(self, size_bytes: int) -> None:
+        """Make it so large. (It works in pages; 0 would be no limit.)"""
+        subprocess.run(["mount", "-o", f"remount,size={max(4096, size_bytes)}", self.path], check=True)
+
+    def used_bytes(self) -> int:
+        usage = os.statvfs(self.path)
+        return (usage.f_blocks - usage.f_bfree) * usage.f_frsize
+
+    def renew(self, kept: Path) -> None:
+        """Have the state directory as it was."""
+        self.give(PLENTY_BYTES)
+        if self.state.exists():
+            shutil.rmtree(self.state)
+        shutil.copytree(kept, self.state)
+
+
+@pytest.fixture(scope="module")
+def lived(make_shared: Make) -> Suite:
+    """A suite that is not running; what it was is in `kept`."""
+    suite = make_shared()
+    for number in range(200):
+        (suite.root / f"{number}.txt").write_text(f"{number}\n" * 30)
+    suite.once()
+    suite.run("backup", "snapshot")
+    (suite.root / "0.txt").write_text("again\n")
+    suite.once()
+    suite.run("backup", "snapshot")
+    shutil.copytree(suite.state, suite.base / "kept", ignore=shutil.ignore_patterns("*.sock"))
+    return suite
+
+
+@pytest.fixture
+def disk(tmp_path: Path, lived: Suite) -> Iterator[Disk]:
+    small = Disk(tmp_path / "small")
+    small.path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={PLENTY_BYTES}", "tmpfs", small.path], check=True)
+    small.renew(lived.base / "kept")
+    yield small
+    subprocess.run(["umount", "-l", small.path], check=True)
+
+
+def call(disk: Disk, lived: Suite, *arguments: object) -> Answer:
+    command = [*program(), *map(str, arguments), "--state", str(disk.state)]
+    command += ["--config", str(lived.config)] if arguments[0] == "backup" else []
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120)
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def with_room(disk: Disk, lived: Suite, room_bytes: int, *arguments: object) -> Answer:
+    """Call a command while there is no more room than that."""
+    disk.give(disk.used_bytes() + room_bytes)
+    answer = call(disk, lived, *arguments)
+    disk.give(PLENTY_BYTES)
+    return answer
+
+
+def now(state: Path) -> Now:
+    with closing(Registry.open(State(state).registry_db)) as registry:
+        return Now(registry.head().sequence, "".join(entry_text(entry) + "\n" for entry in registry.entries()))
+
+
+def rooms() -> Iterator[int]:
+    """Yield how much room there is to be at each try: none, then more and more, until it was enough."""
+    yield from (number * STEP_BYTES for number in range(PLENTY_BYTES // STEP_BYTES // 4))
+    pytest.fail("it is never enough")
+
+
+def require_no_scratch(disk: Disk) -> None:
+    left = [path for path in disk.path.rglob("*") if path.name.startswith(".") and not path.name.endswith("lock")]
+    assert left == []
+
+
+def test_a_restore_in_place_leaves_the_old_registry_or_puts_the_older_one_there(disk: Disk, lived: Suite) -> None:
+    restore = ("backup", "restore", "--seq", 1, "--no-report")
+    last = now(disk.state)
+    for tries, room in enumerate(rooms()):
+        answer = with_room(disk, lived, room, *restore)
+        if answer.code == 6:
+            assert "no room" in answer.err.lower() and now(disk.state) == last, (room, answer)
+        else:
+            assert answer.code in (0, 1) and now(disk.state).sequence == 1, (room, answer)
+        require_no_scratch(disk)
+        assert call(disk, lived, "verify").code == 0
+        assert call(disk, lived, *restore).code == 0 and now(disk.state).sequence == 1
+        assert call(disk, lived, "verify").code == 0
+        if answer.code == 0:
+            assert tries >= ENOUGH
+            return
+        disk.renew(lived.base / "kept")
+
+
+def test_a_restore_elsewhere_leaves_a_whole_state_or_nothing(disk: Disk, lived: Suite) -> None:
+    target, last = disk.path / "there", now(disk.state)
+    for tries, room in enumerate(rooms()):
+        answer = with_room(disk, lived, room, "backup", "restore", "--latest", "--to", target)
+        require_no_scratch(disk)
+        if answer.code == 0:
+            assert tries >= ENOUGH and now(target) == last
+            return
+        assert answer.code == 6 and not target.exists() and "no room" in answer.err.lower(), (room, answer)
+
+
+def test_a_recovery_leaves_what_was_damaged_or_puts_a_whole_one_there(disk: Disk, lived: Suite) -> None:
+    registry, last = disk.state / "registry" / "registry.db", now(disk.state)
+    size = registry.stat().st_size
+    for tries, room in enumerate(rooms()):
+        with registry.open("r+b") as file:
+            file.seek(size // 3)
+            file.write(bytes(size // 3))  # zeros, as a disk leaves them
+        before = registry.read_bytes()
+        answer = with_room(disk, lived, room, "backup", "recover")
+        if answer.code == 6:
+            assert "no room" in answer.err.lower() and registry.read_bytes() == before, (room, answer)
+        else:
+            assert answer.code in (0, 1) and now(disk.state) == last, (room, answer)
+        require_no_scratch(disk)
+        assert call(disk, lived, "backup", "recover").code == 0 and now(disk.state) == last
+        assert call(disk, lived, "verify").code == 0
+        if answer.code == 0:
+            assert tries >= ENOUGH
+            return
+        disk.renew(lived.base / "kept")
+
+
+def test_a_snapshot_is_whole_or_it_is_not_there(disk: Disk, lived: Suite) -> None:
+    snapshot = ("backup", "snapshot", "--full")
+    before = call(disk, lived, "backup", "list", "--json").out
+    for tries, room in enumerate(rooms()):
+        answer = with_room(disk, lived, room, *snapshot)
+        listed = call(disk, lived, "backup", "list", "--json").out
+        require_no_scratch(disk)
+        assert call(disk, lived, "backup", "verify", "--all").code == 0
+        if answer.code == 0:
+            assert tries >= ENOUGH and listed != before
+            return
+        assert answer.code == 6 and listed == before, (room, answer)
+        assert call(disk, lived, *snapshot).code == 0
+        disk.renew(lived.base / "kept")
