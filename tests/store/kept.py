@@ -25,7 +25,7 @@ from autoops.store.registry import Registry
 
 SIGNER = Signer(bytes(range(32)))
 VERIFIER = Verifier(SIGNER.public)
-FLIPS = int(os.environ.get("AUTOOPS_FLIPS", "120"))  # how many damages of each kind are tried
+FLIPS = int(os.environ.get("AUTOOPS_FLIPS", "60"))  # how many damages of each kind are tried
 _WEEK_S = 7 * 86400.0
 
 

@@ -70,7 +70,7 @@ def made(kept: Kept, target: Path, sequence: int) -> list[AutoopsError]:
     return told
 
 
-@pytest.mark.parametrize("sequence", range(1, COMMITS + 1))
+@pytest.mark.parametrize("sequence", [*range(1, COMMITS, 3), COMMITS])
 def test_each_commit_is_given_back_exactly(lived: Kept, tmp_path: Path, sequence: int) -> None:
     target = tmp_path / "registry.db"
     assert rebuild(lived.place, target, sequence, VERIFIER) == lived.heads[sequence]
