@@ -95,6 +95,7 @@ class Job(NamedTuple):
     priority: int
     facts: JSON
     attempts: int  # how often it was claimed, this time included
+    waited_s: float = 0.0  # from when it was due until it was claimed
 
 
 class Work(NamedTuple):

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from autoops import names
 from autoops.catalog.build import Settings, build
 from autoops.config import CatalogConfig, Config
+from autoops.core.histogram import Meter
 from autoops.core.spoken import counted
 from autoops.errors import AnotherBuilder, AutoopsError, CatalogFailed, StorageError
 from autoops.log import emit
 from autoops.model import Job, JobKind
 from autoops.state import State
+from autoops.store.measured import CATALOG, Measured
 from autoops.store.queue import Queue
 
 _KINDS: tuple[JobKind, ...] = ("catalog",)
@@ -54,6 +56,9 @@ class Jobs:
             emit("catalog_failed", name=table.name, reason=str(error), hint=error.advice)
             self._queue.fail(job, str(error))
         else:
+            meter = Meter()
+            meter.add(CATALOG, outcome.took_s)
+            Measured(self._queue.database).add(meter.take(), int(time.time()))
             self.status = f"{outcome.name}: {counted(outcome.entries, 'entry')}, commit {outcome.sequence:,}"
             self._queue.complete([job])
 

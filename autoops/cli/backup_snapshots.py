@@ -21,6 +21,7 @@ from autoops.backup.place import Place
 from autoops.backup.retention import Keep
 from autoops.backup.shelf import Shelf, Unreadable
 from autoops.cli.context import Context, require_state
+from autoops.cli.extents import note_backups
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, table, warn
 from autoops.cli.progress import Progress
@@ -83,6 +84,7 @@ def take(ctx: Context, *, full: bool = False, prunes: bool = True) -> Taken:
             run_before(hooks, snapshots.name_of(begun_s))
             made = snapshots.take(ctx.state, place, signer, begun_s, wish, progress.bytes)
         remember_good(ctx.state.last_snapshot, made.name, time.time())
+        note_backups(ctx, place.directory)
         progress.end()
         gone = pruning.prune(Shelf(place, Verifier(signer.public)), keep_of(settings.backup)).going if prunes else []
         path = place.snapshot(made.name)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from autoops import clock, names
 from autoops.cli.context import Context, require_state
+from autoops.cli.extents import note_state
 from autoops.cli.finding_text import in_a_line
 from autoops.cli.output import as_json, say
 from autoops.cli.progress import Progress
@@ -78,6 +79,8 @@ def run(ctx: Context, asked: Asked) -> int:
     mend = asked.repair or settings.reconcile.repair
     outcome = find_out(ctx, settings, asked.path, hashes=asked.hashes, parts=parts, forks=True)
     repairs = 0 if asked.report else act(ctx, outcome, hashes=asked.hashes, mend=mend)
+    if not asked.report:
+        note_state(ctx, settings)
     if asked.json:
         as_json(_facts(outcome, repairs))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from typing import Any
 
 from autoops.core.canonical import canonical
@@ -21,9 +22,10 @@ def _classifier(rules: tuple[ClassRule, ...]) -> Classifier:
 
 
 def describe_file(fd: int, directory: bytes, file: File, setup: Setup) -> tuple[Any, ...] | None:
-    """Return (name, descriptor as JSON, class, rule, confidence, tags) of a file of an open directory.
+    """Return (name, descriptor as JSON, class, rule, confidence, tags, extractor, seconds) of a file of an open directory.
 
-    None when the file is not the one the registry knows any more: then a job for it is on its way.
+    seconds: what the extractor took, None when none was needed, because the content was described before. None for all when the
+    file is not the one the registry knows any more: then a job for it is on its way.
     """
     try:
         file_fd = opening.file(fd, file.name)
@@ -36,8 +38,11 @@ def describe_file(fd: int, directory: bytes, file: File, setup: Setup) -> tuple[
         return None
     if (found.st_size, found.st_mtime_ns, found.st_ino) != (file.size_bytes, file.mtime_ns, file.inode):
         return None
+    took_s = None
     if file.descriptor is None:
+        began_s = time.perf_counter()
         descriptor = describe(file.name, file.mime, data, truncated=found.st_size > len(data))
+        took_s = time.perf_counter() - began_s
         text = canonical(descriptor)
     else:
         import json
@@ -45,7 +50,7 @@ def describe_file(fd: int, directory: bytes, file: File, setup: Setup) -> tuple[
         descriptor, text = json.loads(file.descriptor), file.descriptor
     path = directory + b"/" + file.name if directory else file.name
     decided = _classifier(setup.class_rules).classify(path, file.mime, data[:HEAD_BYTES], descriptor)
-    return file.name, text, *(decided or (None, None, None, ()))
+    return file.name, text, *(decided or (None, None, None, ())), str(descriptor.get("extractor", "")), took_s
 
 
 def _read(fd: int, limit_bytes: int) -> bytes:

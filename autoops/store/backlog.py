@@ -113,7 +113,7 @@ class Backlog:
         """Return how many jobs are in each state; completed counts all that ever were, for they have no rows."""
         rows = self._reader.query("SELECT state, count(*) FROM job WHERE state <> 'queued' GROUP BY state")
         found = cast("dict[JobState, int]", dict(rows))
-        (ready,) = self._reader.one(f"SELECT count(*) FROM job WHERE {READY}") or (0,)
+        ready = self.waiting()
         (completed,) = self._reader.one("SELECT value FROM counter WHERE name = 'completed'") or (0,)
         failed = found.get("failed", 0)
         return {
@@ -123,6 +123,10 @@ class Backlog:
             "failed": failed,
             "dead_letter": found.get("dead_letter", 0),
         }
+
+    def waiting(self) -> int:
+        """Return how many jobs wait to be claimed."""
+        return int((self._reader.one(f"SELECT count(*) FROM job WHERE {READY}") or (0,))[0])
 
     def counter(self, name: str) -> int:
         """Return a sum of what has no rows any more; 0 when nothing was ever counted."""

@@ -169,6 +169,12 @@ class Outbox:
             sql = "UPDATE outbox SET state = 'dead', error = 'the channel is not configured any more' WHERE channel = ?"
             return tx.execute_many(f"{sql} AND state = 'queued'", [(one,) for one in strange])
 
+    def enqueue(self, items: Iterable[Item], now_s: int) -> None:
+        """Put items into the outbox, in a transaction of its own. Raises StorageError."""
+        with self._db.transaction() as tx:
+            enqueue_in(tx, items, now_s)
+        trace("alert:enqueued")
+
     def note(self, channel: str, *, sent: bool, detail: str, now_s: int) -> None:
         """Write the receipt of a test message, which is in no outbox."""
         with self._db.transaction() as tx:
@@ -188,6 +194,10 @@ class Outbox:
             (number,),
         )
         return [(one, status) for one, status in first], {(status, name): count for status, name, count in counts}
+
+    def holds(self, number: int, fingerprint: str) -> bool:
+        """Tell whether something is among the items of a message."""
+        return self._db.one("SELECT 1 FROM outbox_item WHERE outbox = ? AND fingerprint = ?", (number, fingerprint)) is not None
 
     def failing(self) -> list[Failing]:
         """Return the channels whose attempts all failed since the last one that did not."""

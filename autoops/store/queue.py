@@ -2,7 +2,7 @@
 
 Guarantees: one job per (kind, key); a job is held by one claimer at a time, and a late one's result is dropped (complete, fail,
 extend and release carry the attempt they belong to); what a dead process held comes back. Priority before due time before age.
-A job enqueued while it runs, runs again. Reads and writes table `job` of queue.db (queue.sql says what a row means).
+A job enqueued while it runs, runs again. Reads and writes tables `job` and `failure` of queue.db (queue.sql says what a row means).
 
 Each verb is one transaction; `enqueue_in` and `complete_in` join the caller's.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -87,8 +88,9 @@ UPDATE job SET
     reason = ?4,
     facts = {_merged("facts", "next_facts")},
     {_FREE}
-WHERE id = ?5 AND attempt = ?6 AND state = 'running' RETURNING state
+WHERE id = ?5 AND attempt = ?6 AND state = 'running' RETURNING state, kind, key
 """
+FAILURES_KEPT = 10_000
 _RELEASE = f"""
 UPDATE job SET
     state = 'queued',
@@ -144,6 +146,11 @@ class Queue(Backlog):
         for id_, attempt, *_ in tx.query(_RUNNING):  # a boot is no fault of theirs: the attempt is given back
             tx.execute(_RELEASE, (self._now_ns(), 1, None, id_, attempt))
 
+    @property
+    def database(self) -> Database:
+        """Return the database, for who writes other tables of it."""
+        return self._db
+
     def enqueue(self, works: Iterable[Work]) -> int:
         """Put work into the queue, durably, and return how many pieces it was."""
         works = list(works)
@@ -187,8 +194,8 @@ class Queue(Backlog):
             rows = self._set_apart(tx, rows)
         trace("claim:after")
         return [
-            Job(id_, attempt, kind, key, priority, load(facts), attempts)
-            for _, id_, attempt, kind, key, priority, facts, attempts, _ in rows
+            Job(id_, attempt, kind, key, priority, load(facts), attempts, max(0.0, (now_ns - due_ns) / NS))
+            for due_ns, id_, attempt, kind, key, priority, facts, attempts, _ in rows
         ]
 
     def _take(self, tx: Transaction, groups: list[Group], limit: int, now_ns: int, lease_ns: int) -> list[Row]:
@@ -260,6 +267,7 @@ class Queue(Backlog):
         due_ns = self._now_ns() + (int(pause_s * NS) if state == "failed" else 0)
         with self._db.transaction() as tx:
             rows = tx.query(_FAIL, (state, due_ns, 0, reason, job.id, job.attempt))
+            _keep_failures(tx, [(*row, reason) for row in rows])
         return rows[0][0] if rows else None
 
     def release(self, job: Job, delay_s: float = 0.0, facts: JSON | None = None, refund: bool = True) -> bool:
@@ -282,7 +290,9 @@ class Queue(Backlog):
             lost = self._lost(older_than_s)
             for why, (id_, attempt, attempts, deaths) in lost:
                 state = "queued" if attempts < self._max_attempts else "dead_letter"
-                tx.query(_FAIL, (state, self._now_ns(), 1, f"{why} {deaths + 1} times" if deaths else why, id_, attempt))
+                reason = f"{why} {deaths + 1} times" if deaths else why
+                rows = tx.query(_FAIL, (state, self._now_ns(), 1, reason, id_, attempt))
+                _keep_failures(tx, [(*row, reason) for row in rows])
         return len(lost)
 
     def _lost(self, older_than_s: float | None) -> list[tuple[str, Row]]:
@@ -318,3 +328,10 @@ class Queue(Backlog):
             if state:
                 return tx.execute(f"{sql} AND state = ?", (*params, state))
             return tx.execute(f"{sql} AND id IN (SELECT value FROM json_each(?))", (*params, _dump(list(ids))))
+
+
+def _keep_failures(tx: Transaction, failed: Sequence[Row]) -> None:
+    """Keep what failed, (state, kind, key, reason) each: of a job that is done later nothing else is left."""
+    sql = "INSERT INTO failure (at_s, state, kind, key, reason) VALUES (?, ?, ?, ?, ?)"
+    tx.execute_many(sql, [(int(time.time()), *row) for row in failed])
+    tx.execute("DELETE FROM failure WHERE id <= (SELECT max(id) FROM failure) - ?", (FAILURES_KEPT,))

@@ -149,6 +149,40 @@ CREATE TABLE sample (
 ) STRICT;
 CREATE INDEX sample_of ON sample (name, id);
 
+-- What was measured in one hour (since 1970), as a histogram: how many values fell into which bucket (core/histogram.py), their sum,
+-- and the greatest. Bounded: five weeks.
+CREATE TABLE measured (
+    hour INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    bucket INTEGER NOT NULL,
+    times INTEGER NOT NULL,
+    total REAL NOT NULL,
+    most REAL NOT NULL,
+    PRIMARY KEY (hour, name, bucket)
+) STRICT, WITHOUT ROWID;
+
+-- How large something was on one day (since 1970, UTC): a root, a database, what is kept of the ledger, a disk. Bounded: three years.
+CREATE TABLE extent (
+    what TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    day INTEGER NOT NULL,
+    at_s INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    files INTEGER,
+    limit_bytes INTEGER,
+    PRIMARY KEY (what, subject, day)
+) STRICT, WITHOUT ROWID;
+
+-- One attempt at a job that failed, or was lost with who made it: a job that is done later has no row any more. Bounded: the newest.
+CREATE TABLE failure (
+    id INTEGER PRIMARY KEY,
+    at_s INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    key BLOB NOT NULL,
+    state TEXT NOT NULL, -- of the job after it
+    reason TEXT NOT NULL
+) STRICT;
+
 -- A mark that came back through the event stream of `source`: everything before it was seen.
 CREATE TABLE cookie (
     source TEXT NOT NULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -105,6 +106,15 @@ class Records:
         for number, rev, kept in self._reader.each(sql):
             if kept != rev - 1 or f"{number:016d}" in wanted:
                 yield f"{number:016d}", rev, kept
+
+    def roots_of(self, entry_ids: Collection[str]) -> dict[str, str]:
+        """Return in which root entries are."""
+        sql = (
+            "SELECT e.id, r.name FROM json_each(?) j JOIN entry e ON e.id = j.value JOIN directory d ON d.id = e.directory"
+            " JOIN root r ON r.id = d.root"
+        )
+        rows = self._reader.query(sql, (json.dumps([int(entry_id) for entry_id in entry_ids]),))
+        return {f"{entry_id:016d}": root for entry_id, root in rows}
 
     def history_count(self) -> int:
         """Return how many revisions history knows, the present ones among them."""

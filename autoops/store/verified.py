@@ -95,6 +95,10 @@ class Verified(Records):
         rows = self._reader.query(sql, (overdue_before_s,))
         return [Age._make((*row[:-1], f"{row[-1]:016d}")) for row in rows]
 
+    def sizes(self) -> list[tuple[str, int, int]]:
+        """Return (root, files, bytes) of each root that has an active file."""
+        return [tuple(row) for row in self._reader.query(f"SELECT r.name, count(*), sum(e.size_bytes) {_FILES} GROUP BY r.id")]
+
     def unconfigured(self) -> list[JSON]:
         """Return the roots that are not configured any more and have active entries: {"root", "files"}."""
         sql = (

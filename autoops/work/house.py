@@ -10,6 +10,7 @@ from autoops.core.identity import retired
 from autoops.model import Job
 from autoops.store.commit import WAL_BYTES, RegistryWriter, Why
 from autoops.store.database import Database
+from autoops.store.measured import DEPTH, Measured
 from autoops.store.queue import Queue
 from autoops.trace import trace
 from autoops.work.catalogs import CatalogJobs
@@ -23,6 +24,7 @@ _SWEEP_ENTRIES = 1000
 _WAL_S = 0.5
 _READER_S = 5.0
 _NOTES_S = 30.0
+_MEASURES_S = 60.0
 _IDLE_CHECKPOINT_BYTES = 1 << 20
 
 
@@ -40,6 +42,7 @@ class House:
         masses: Masses,
         catalogs: CatalogJobs,
     ) -> None:
+        self._measured, self._measures = Measured(queue_db), Timer(_MEASURES_S)
         self._config, self._registry, self._register, self._checkpoints = config, registry, register, checkpoints
         self._queue, self._queue_db, self._masses, self._catalogs = queue, queue_db, masses, catalogs
         lease_s = config.queue.lease_s
@@ -61,9 +64,17 @@ class House:
             self._registry.store_leaves()
         if self._wal.rings(now_s):
             self._checkpoint_wals(now_s)
+        if self._measures.rings(now_s):
+            self.keep_measurements()
         self._catalogs.keep(self._registry.ledger_head.sequence)  # before the checkpoint line, which may start the builder
         if self._checkpoints.due and not scanning and not looking:
             self._checkpoints.write(time.time())
+
+    def keep_measurements(self) -> None:
+        """Store what was measured since the last time; a kill costs one minute of figures."""
+        meter = self._register.meter
+        meter.add(DEPTH, self._queue.waiting())
+        self._measured.add(meter.take(), int(time.time()))
 
     def rest(self, now_s: float) -> float:
         """Return the seconds until something is due on a worker that has nothing to do; 0 after doing what idleness allows."""

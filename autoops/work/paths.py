@@ -15,6 +15,7 @@ from autoops.log import emit
 from autoops.model import Job, path_key, split_key
 from autoops.pool import asking, tasks
 from autoops.pool.pool import Answer, Done, Failed, Lost, Pool
+from autoops.store.measured import LOOK
 from autoops.store.queue import Queue
 from autoops.trace import trace
 from autoops.walk.hearing import Hearing
@@ -34,6 +35,7 @@ class Paths:
     def __init__(self, queue: Queue, register: Register, pool: Pool, notes: Notes, fresh: Fresh, hearing: Hearing) -> None:
         self._queue, self._register, self._pool, self._notes = queue, register, pool, notes
         self.held: dict[bytes, Job] = {}  # by key
+        self._due_s: dict[Place, float] = {}  # when the jobs that are held were due, in seconds since 1970
         self._fresh, self._hearing = fresh, hearing
         self._put_off: Counter[bytes] = Counter()  # how often a look was overtaken by events, by key
         self._released: set[int] = set()  # jobs of the answers at hand that went back
@@ -43,11 +45,12 @@ class Paths:
     def begin(self, jobs: Sequence[Job], roots: Collection[str], epoch: int) -> None:
         """Have the pool look at the files of some jobs; those of a root that is no longer configured are done."""
         by_directory: dict[tuple[str, bytes], list[Job]] = {}
-        foreign = []
+        foreign, now_s = [], time.time()
         for job in jobs:
             root, path = split_key(job.key)
             if root in roots:
                 self.held[job.key] = job
+                self._due_s[root, path] = now_s - job.waited_s
                 by_directory.setdefault((root, opening.parts(path)[0]), []).append(job)
             else:
                 foreign.append(job)
@@ -58,7 +61,13 @@ class Paths:
 
     def _look(self, root: str, directory: bytes, jobs: list[Job], epoch: int) -> None:
         wanted = [(_name(job), bool(job.facts.get("closed")), _sample(job)) for job in jobs]
-        self._pool.submit(tasks.Look(root, directory, wanted, epoch), lambda answer: self._answered.append((jobs, answer)))
+        began_s = time.monotonic()
+
+        def then(answer: Answer) -> None:
+            self._register.meter.add(LOOK, time.monotonic() - began_s)
+            self._answered.append((jobs, answer))
+
+        self._pool.submit(tasks.Look(root, directory, wanted, epoch), then)
 
     def stale(self, found: Sequence[Sighting], asked_s: float) -> set[Place]:
         """Return the places of what a scan asked for at a time that a job for that very path has overtaken, or is about to."""
@@ -71,6 +80,7 @@ class Paths:
         """Forget every job; return them, to be released."""
         held = list(self.held.values())
         self.held.clear()
+        self._due_s.clear()
         return held
 
     def finish(self) -> int:
@@ -91,12 +101,13 @@ class Paths:
         trace("observe:after")
         self._released.clear()
         if found:
-            self._register.take(found, _source(done), "changed on the disk", self._overtaken)
+            self._register.take(found, _source(done), "changed on the disk", self._overtaken, self._due_s)
         for job in self._queue.complete([job for job in done if job.id not in self._released]):
             emit("lease_lost", kind=job.kind, path=split_key(job.key)[1])
         for jobs, _ in answered:
             for job in jobs:
                 self.held.pop(job.key, None)
+                self._due_s.pop(split_key(job.key), None)
                 self._fresh.note(job.key)
         return len(done)
 

@@ -13,6 +13,7 @@ from typing import cast
 from autoops.config import RootConfig
 from autoops.core.drift import REGISTRY_EDITED, action, evidence_of
 from autoops.core.hints import rename_facts
+from autoops.core.histogram import Meter
 from autoops.core.identity import Verdict, decide, is_doubtful
 from autoops.core.view import Place, Sighting, View
 from autoops.errors import EditedPastLedger
@@ -20,6 +21,7 @@ from autoops.files import opening
 from autoops.model import PRIORITY_LIVE, PRIORITY_RETRY, Change, Entry, Observation, Work, path_key
 from autoops.store.commit import Committed, RegistryWriter, Why
 from autoops.store.findings import Findings
+from autoops.store.measured import CHANGE, COMMIT, DETECT, ENTRIES, HASHED
 from autoops.store.operations import DryRun, WouldDo
 from autoops.store.queue import Queue
 from autoops.walk.absence import Absences
@@ -50,7 +52,9 @@ class Register:
         undone: Undone,
         findings: Findings,
         now_s: Callable[[], float] = time.time,
+        meter: Meter | None = None,
     ) -> None:
+        self.meter = meter or Meter()
         self._registry, self._queue, self.notes, self._dry_runs = registry, queue, notes, dry_runs
         self._checkpoints, self.absences, self.undone = checkpoints, absences, undone
         self._roots, self._findings = configured, findings
@@ -65,11 +69,14 @@ class Register:
         source: str,
         reason: str,
         overtaken: Callable[[Sequence[Sighting]], Collection[Place]] | None = None,
+        due_s: Mapping[Place, float] | None = None,
     ) -> Effects:
         """Bring the registry up to what was found. All of it is one ledger record.
 
         `overtaken`: asked about what is doubtful; the places it returns are left out, for they will be looked at again.
+        `due_s`: when the jobs about single paths were due, in seconds since 1970.
         """
+        self.meter.add(HASHED, sum(one.seen.size_bytes for one in found if one.seen and one.ctime_ns and one.seen.kind == "file"))
         found = [one for one in found if one.root in self._roots]
         found = self.absences.believable(found)
         if not found:
@@ -90,16 +97,28 @@ class Register:
         self._rehearse(verdicts, rehearsed)
         self._note_same(verdicts)
         committed = self.commit_sound(changes, Why("worker", source, reason)) if changes else []
+        self._measure(committed, due_s or {})
         self.notes.settle(_settled(verdicts, committed))
         missing = sum(1 for change in changes if change.after.status == "missing")
         return Effects(len(changes) + len(rehearsed), missing)
+
+    def _measure(self, committed: Sequence[Change], due_s: Mapping[Place, float]) -> None:
+        """Measure how long it took from the change on the disk until the job about it was due, and until it was committed."""
+        for change in committed if due_s else ():
+            at_s = due_s.get((change.after.root, change.after.path))
+            if at_s is not None and change.ctime_ns:
+                self.meter.add(DETECT, at_s - change.ctime_ns / 1e9)
+                self.meter.add(CHANGE, self._now_s() - change.ctime_ns / 1e9)
 
     def _view(self, found: Sequence[Sighting]) -> View:
         return view_of(self._registry, self._places, found, self.absences.is_lost, self._queue.on_their_way)
 
     def commit(self, changes: Sequence[Change], why: Why) -> Committed:
         """Commit, report and follow up. Raises PreconditionFailed, EditedPastLedger."""
+        began_s = time.perf_counter()
         done = self._registry.commit(changes, why, self._now_s())
+        self.meter.add(COMMIT, time.perf_counter() - began_s)
+        self.meter.add(ENTRIES, len(changes))
         report(changes, done, why)
         self._checkpoints.due = True
         self.on_pending()

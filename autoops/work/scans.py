@@ -13,6 +13,7 @@ from autoops.log import emit
 from autoops.model import JSON, PRIORITY_OPERATOR, Job, split_key
 from autoops.pool.pool import Pool
 from autoops.store.commit import RegistryWriter
+from autoops.store.measured import SCAN
 from autoops.store.queue import Queue
 from autoops.walk.absence import why_not_there
 from autoops.walk.scan import Scan
@@ -113,7 +114,8 @@ class Scans:
         self.queue.complete([scan.job])
         if not scan.top and self.registry.take_up(scan.root):
             self.taken_up()
-        totals = scan.totals
+        totals, took_s = scan.totals, time.monotonic() - self._began_s
+        self.register.meter.add(SCAN, took_s)
         emit(
             "scan_finished",
             root=scan.root,
@@ -122,7 +124,7 @@ class Scans:
             directories=totals.directories,
             changed=totals.changed,
             missing=totals.missing,
-            duration_s=round(time.monotonic() - self._began_s, 3),
+            duration_s=round(took_s, 3),
         )
 
     def _is_the_root_it_was(self, root: RootConfig, facts: JSON) -> bool:

@@ -20,6 +20,7 @@ from autoops.model import PRIORITY_DESCRIBE, Change, Described, Entry, Job, Work
 from autoops.pool import tasks
 from autoops.pool.pool import Answer, Done, Lost, Pool
 from autoops.store.commit import RegistryWriter, Why
+from autoops.store.measured import EXTRACTOR
 from autoops.store.queue import Queue
 from autoops.store.registry import Pending
 from autoops.trace import trace
@@ -121,6 +122,7 @@ class StageTwo:
     def _answered(self, together: list[Pending], answer: Answer) -> None:
         match answer:
             case Done(_, results):
+                self._measure(results)
                 self._described |= {one.id: (one, result) for one, result in zip(together, results, strict=True)}
             case Lost(_, culprit, reason):
                 by_name = {opening.parts(one.path)[1]: one for one in together}
@@ -134,6 +136,12 @@ class StageTwo:
                         self._broken(one, reason)  # alone, and no file was touched: it is the directory
             case _:
                 self._described |= {one.id: (one, None) for one in together}  # its directory is gone; so will be the entry
+
+    def _measure(self, results: Sequence[Sequence[Any] | None]) -> None:
+        """Measure how long each extractor took; what was taken over from a copy took none."""
+        for result in results:
+            if result and result[-1] is not None:
+                self._register.meter.add(EXTRACTOR + result[-2], result[-1])
 
     def _broken(self, one: Pending, reason: str) -> None:
         """The file's extractor crashed or hung."""
@@ -221,7 +229,7 @@ def _place(one: Pending) -> tuple[str, bytes]:
 
 def _change(entry: Entry, one: Pending, result: Sequence[Any]) -> Change | None:
     """Return the change that describes an entry; None when its descriptor does not satisfy the schema."""
-    _, text, class_name, rule, confidence, tags = result
+    _, text, class_name, rule, confidence, tags, _, _ = result
     old = entry.described
     by_hand = (old.class_rule or "").startswith("operator:")  # what a person decided stays
     described = Described(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from autoops import names
 from autoops.config import Config, as_toml
+from autoops.core.histogram import Meter
 from autoops.core.signing import Signer, Verifier
 from autoops.core.spoken import counted
 from autoops.files import durable
@@ -25,6 +26,7 @@ from autoops.state import State
 from autoops.store.commit import RegistryWriter
 from autoops.store.database import Database
 from autoops.store.findings import Findings
+from autoops.store.measured import WAIT
 from autoops.store.operations import DryRun, Gaps, Heartbeats
 from autoops.store.queue import SCHEMA as QUEUE
 from autoops.store.queue import Queue
@@ -86,6 +88,7 @@ class Worker:
         )
         self._sleeper = Sleeper(self._state.worker_socket)
         self._heartbeats = Heartbeats(self._queue_db)
+        self._meter = Meter()
         self._said, self._progress = "", Timer(_PROGRESS_S)
         self._gate = Gate(self._state)
 
@@ -115,7 +118,16 @@ class Worker:
         absences = Absences(self._registry, Gaps(self._queue_db), places)
         undone = Undone(findings, time.time)
         self._register = Register(
-            self._registry, self._queue, notes, DryRun(self._queue_db), absences, self._checkpoints, self._roots, undone, findings
+            self._registry,
+            self._queue,
+            notes,
+            DryRun(self._queue_db),
+            absences,
+            self._checkpoints,
+            self._roots,
+            undone,
+            findings,
+            meter=self._meter,
         )
         worker = self._config.worker
         setup = asking.setup_of(self._config, self._state.directory)
@@ -181,6 +193,7 @@ class Worker:
         self._registry.checkpoint(least_bytes=0, truncate=True)
         self._registry.close()
         seal.write(self._state, window)
+        self._house.keep_measurements()
 
     def pause(self, window: Maintenance) -> None:
         """Let go of the registry, so that it can be edited."""
@@ -267,6 +280,8 @@ class Worker:
     def _begin(self, jobs: Sequence[Job]) -> None:
         trace("claim:after")
         emit("jobs_claimed", count=len(jobs))
+        for job in jobs:
+            self._meter.add(WAIT, job.waited_s)
         for job in jobs:
             if job.kind in ("patch", "note"):
                 self._patches.perform(job)
