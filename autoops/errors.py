@@ -176,6 +176,12 @@ class NotDelivered(AutoopsError):
     hint = "autoops doctor looks at the channels; RUNBOOK, 'A channel is dead'"
 
 
+class NobodyTakesReports(Refused):
+    """Refused: no channel takes a report."""
+
+    hint = "a report goes to channels of kind apprise that take infos; RUNBOOK, 'Reports'"
+
+
 class CatalogUnknown(UsageError):
     """No catalog is called {name}."""
 

@@ -95,6 +95,7 @@ EVENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "playbook_failed": ("warning", ("playbook", "cause", "reason", "took_s")),
     "playbook_held": ("error", ("playbook", "reason")),
     "playbooks_without_store": ("warning", ("playbook", "action", "reason")),
+    "report_failed": ("error", ("reason",)),
     "stamp_failed": ("warning", ("file", "reason")),
 }
 

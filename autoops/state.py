@@ -11,6 +11,7 @@ queue/tail.json              how far the tailer has read checkpoints.jsonl, and 
 queue/snapshot.json          how the last snapshot ended, and when the last good one was taken
 queue/drill.json             the same of drills; archive.json, archive-check.json: of the archive and its checks
 queue/playbooks.lock         held by whoever carries out playbooks
+queue/weekly.json, .html      the weekly report that is sent; weekly-memory.json: when it was written last
 queue/catalogs.declared      there while the worker's configuration declares catalogs
 queue/cookies/               marks that `autoops wait-idle` sends through the event streams
 registry/registry.db         the truth, written by the worker alone
@@ -89,6 +90,21 @@ class State(NamedTuple):
     def last_archive_drill(self) -> Path:
         """How the last drill from the archive ended."""
         return self.directory / "queue" / "archive-drill.json"
+
+    @property
+    def letter(self) -> Path:
+        """The weekly report that is sent: title and text."""
+        return self.directory / "queue" / "weekly.json"
+
+    @property
+    def letter_page(self) -> Path:
+        """The page that goes with it."""
+        return self.directory / "queue" / "weekly.html"
+
+    @property
+    def letter_memory(self) -> Path:
+        """When it was written last."""
+        return self.directory / "queue" / "weekly-memory.json"
 
     @property
     def tail(self) -> Path:

@@ -139,4 +139,5 @@ def _order(channel: Channel, told: Message) -> JSON:
     order: JSON = {"kind": channel.kind, "url": channel.url, "allow_private": channel.allow_private, "timeout_s": channel.timeout_s}
     if channel.kind == "alertmanager":
         return order | {"key": f"{told.host}-{told.number}", "payload": message.webhook(told)}
-    return order | {"title": message.title(told), "body": message.body(told), "mood": message.mood(told)}
+    order |= {"title": message.title(told), "body": message.body(told), "mood": message.mood(told)}
+    return order | {"attach": told.letter.page if told.letter else ""}

@@ -14,12 +14,14 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from autoops import names
+from autoops.alert.letter import Letter
 from autoops.model import JSON
 from autoops.store.alerts import Alert
 
 _ACTIVE = re.compile(r"[@<>\[\]`]|(?<=:)//|&(?=[#\w])")
 _FIELD_CHARACTERS = 600
 _TITLE_CHARACTERS = 200
+_LETTER_LINES = 1000
 _NEVER = "0001-01-01T00:00:00Z"  # Go's zero time: it has not ended
 
 
@@ -40,6 +42,7 @@ class Message(NamedTuple):
     listed: tuple[Told, ...]  # the gravest first
     counts: Mapping[tuple[str, str], int]  # (status, name) -> how many in all
     runbook: str  # where the runbook is
+    letter: Letter | None = None  # a report that goes with it
 
     @property
     def total(self) -> int:
@@ -50,6 +53,9 @@ class Message(NamedTuple):
 def title(message: Message) -> str:
     """Return one line: how many of what, or which one."""
     head = f"[autoops {_inert(message.host)}] {message.severity.upper()}"
+    if message.letter:
+        more = f"; {message.total} more" if message.total else ""
+        return f"[autoops {_inert(message.host)}] {_inert(message.letter.title)}"[: _TITLE_CHARACTERS - len(more)] + more
     if message.total == 1 and message.listed:
         ((status, alert),) = message.listed
         said = f"{_inert(alert.name)} {_inert(_subject(alert))}".strip()
@@ -69,11 +75,15 @@ def body(message: Message) -> str:
     if message.total > len(message.listed):
         counts = ", ".join(f"{n} {_inert(name)} {status}" for (status, name), n in sorted(message.counts.items()))
         lines.append(f"and {message.total - len(message.listed)} more; in all: {counts}. autoops alerts list has them.")
+    if message.letter:
+        lines += [*([""] if lines else []), *map(_inert, message.letter.text.split("\n")[:_LETTER_LINES])]
     return "\n".join(lines)
 
 
 def mood(message: Message) -> str:
     """Return in which colour it is told: "failure", "warning", "info" or "success", as Apprise calls them."""
+    if message.letter and not message.counts:
+        return "info"
     if not any(status == "firing" for status, _ in message.counts):
         return "success"
     return {"critical": "failure", "warning": "warning"}.get(message.severity, "info")

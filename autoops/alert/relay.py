@@ -16,8 +16,11 @@ def is_installed() -> bool:
     return importlib.util.find_spec("apprise") is not None
 
 
-def relay(url: str, title: str, body: str, mood: str) -> str:
-    """Send one message; return what is wrong, "" when it was taken. `mood`: "failure", "warning", "info" or "success"."""
+def relay(url: str, title: str, body: str, mood: str, attach: str = "") -> str:
+    """Send one message; return what is wrong, "" when it was taken. `mood`: "failure", "warning", "info" or "success".
+
+    attach: a file to go with it; where a service takes none, Apprise sends the text alone.
+    """
     if not is_installed():
         return MISSING
     import apprise
@@ -29,7 +32,7 @@ def relay(url: str, title: str, body: str, mood: str) -> str:
     target = apprise.Apprise()
     if not target.add(url):
         return "Apprise does not know such an address: " + (said.last or "see github.com/caronc/apprise/wiki")
-    taken = target.notify(body=body, title=title, notify_type=mood, body_format=apprise.NotifyFormat.TEXT)
+    taken = target.notify(body=body, title=title, notify_type=mood, body_format=apprise.NotifyFormat.TEXT, attach=attach or None)
     return "" if taken else (said.last or "Apprise does not say why it failed")
 
 

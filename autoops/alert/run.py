@@ -18,6 +18,7 @@ from autoops import log
 from autoops.alert.channels import Channel
 from autoops.alert.decide import Rules, decide
 from autoops.alert.deliver import Deliverer
+from autoops.alert.letter import LOST, REPORT, Letter
 from autoops.alert.message import Message, Told
 from autoops.alert.signal import CHANNELS, FINDINGS, HEALTH, Signal, of_channel, of_finding
 from autoops.store.alerts import Alerts
@@ -40,10 +41,16 @@ class Settings(NamedTuple):
     listed: int  # alerts that a message names one by one
     host: str
     runbook: str
+    letter: Callable[[], Letter] = lambda: LOST  # the report that the outbox has an item for
 
 
-def run(database: Database, settings: Settings, check: Callable[[], Iterable[Signal]]) -> None:
-    """Do one run on an open queue.db; `check` makes the health checks. Raises StorageError."""
+def run(
+    database: Database, settings: Settings, check: Callable[[], Iterable[Signal]], beside: Callable[[], bool] = lambda: False
+) -> None:
+    """Do one run on an open queue.db; `check` makes the health checks. Raises StorageError.
+
+    beside: what else is done, a little with each call, as long as it returns True; what it puts into the outbox is sent.
+    """
     outbox = Outbox(database, uniform=_uniform)
     names = [channel.name for channel in settings.channels]
     now_s = int(time.time())
@@ -57,7 +64,9 @@ def run(database: Database, settings: Settings, check: Callable[[], Iterable[Sig
         deliverer.pump()
         _evaluate(database, list(check()), (HEALTH,), settings)
         looked_s = began_s
-        while deliverer.pump() or (findings.mark() != mark and looked_s - began_s < _LONGEST_S):
+        while (is_beside := beside()) or deliverer.pump() or (findings.mark() != mark and looked_s - began_s < _LONGEST_S):
+            if is_beside:
+                deliverer.pump()
             if time.monotonic() - looked_s >= _AGAIN_S and (newest := findings.mark()) != mark:
                 mark, looked_s = newest, time.monotonic()
                 _look(database, outbox, settings)
@@ -76,7 +85,8 @@ def composed(database: Database, outbox: Outbox, settings: Settings, claim: Clai
     items, counts = outbox.items(claim.id, settings.listed)
     alerts = Alerts(database)
     listed = tuple(Told(status, alert) for one, status in items if (alert := alerts.get(one)))
-    return Message(claim.id, settings.host, claim.channel, claim.severity, listed, counts, settings.runbook)
+    letter = settings.letter() if outbox.holds(claim.id, REPORT) else None
+    return Message(claim.id, settings.host, claim.channel, claim.severity, listed, counts, settings.runbook, letter)
 
 
 def _look(database: Database, outbox: Outbox, settings: Settings) -> None:

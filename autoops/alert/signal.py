@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from autoops import names
 from autoops.core.canonical import canonical
-from autoops.core.drift import GRAVE
+from autoops.core.drift import severity_of
 from autoops.core.redact import redact
 from autoops.model import JSON
 from autoops.store.alerts import Severity
@@ -18,8 +18,6 @@ from autoops.store.outbox import Failing
 HEALTH, FINDINGS, CHANNELS = "health", "finding", "channel"
 CHANNEL_DEAD = "channel_dead"
 
-# Known, and nothing waits for a person.
-_MINOR = ("not_described", "not_renamed", "catalog_stale", "rolled_back")
 _BY_LEVEL: Mapping[str, Severity] = {"WARNING": "warning", "UNKNOWN": "warning", "CRITICAL": "critical"}
 # Checks that say nothing which the findings themselves do not.
 _TOLD_ELSEWHERE = ("findings",)
@@ -66,7 +64,7 @@ def of_check(name: str, level: str, text: str, remedy: str, figures: JSON) -> Si
 
 def of_finding(finding: Finding) -> Signal:
     """Return what a finding has to tell."""
-    severity: Severity = "critical" if finding.kind in GRAVE else "info" if finding.kind in _MINOR else "warning"
+    severity = severity_of(finding.kind)
     subject = names.text(finding.subject)
     shown = names.text(finding.subject.replace(b"\0", b"/"))
     said = next((finding.detail[key] for key in _SAID if key in finding.detail), "")

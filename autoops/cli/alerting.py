@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from autoops import log
-from autoops.alert import emergency, mask, relay
+from autoops.alert import emergency, letter, mask, relay
 from autoops.alert.channels import Channel, channels_of, receivers_of
 from autoops.alert.decide import Rules
 from autoops.alert.inhibit import KNOWN, Inhibition
@@ -20,10 +22,12 @@ from autoops.alert.signal import Signal, of_check, of_finding
 from autoops.cli.context import Context
 from autoops.config import Config
 from autoops.config.alerts import DAYS
+from autoops.core.drift import REPORT_FAILED
 from autoops.errors import ConfigError, StorageError
 from autoops.health import run as checks
 from autoops.health.result import Level, Result
 from autoops.health.sources import Settings as HealthSettings
+from autoops.runtime.child import Child
 from autoops.store.database import Database
 from autoops.store.findings import Findings
 from autoops.store.outbox import Retry
@@ -51,17 +55,44 @@ def settings_of(config: Config) -> Settings:
     )
 
 
+def takers_of_reports(config: Config) -> list[str]:
+    """Return the channels that a report is sent to: those of people that take infos."""
+    return [one.name for one in config.channels if one.kind == "apprise" and "info" in one.severities and not one.escalation]
+
+
 def run_once(context: Context) -> int:
     """Gather, decide and deliver once; return 0. Raises ConfigError; StorageError after what is critical was told all the same."""
-    settings = settings_of(context.running_config())
+    config, state = context.running_config(), context.state
+    settings = settings_of(config)._replace(letter=lambda: letter.read(state.letter, state.letter_page))
     try:
-        with Database.open(context.state.queue_db, QUEUE, guard=True, busy_s=_BUSY_S) as database:
-            run(database, settings, lambda: health(context))
+        with Database.open(state.queue_db, QUEUE, guard=True, busy_s=_BUSY_S) as database:
+            writer = _writer(context, database, settings.rules.rhythm)
+            with contextlib.closing(writer):
+                run(database, settings, lambda: health(context), writer.goes_on if _is_wanted(config) else lambda: False)
     except StorageError as error:
         log.emit("alerts_without_store", reason=str(error), hint=error.advice)
         emergency.deliver(_without_store(context), settings, _stamp(context), time.time())
         raise
     return 0
+
+
+def _is_wanted(config: Config) -> bool:
+    return config.reports.weekly and bool(takers_of_reports(config))
+
+
+def _writer(context: Context, database: Database, rhythm: Rhythm) -> letter.Writer:
+    """Return who has the weekly report written when it is due, by a process of its own."""
+    command = [sys.executable, "-m", "autoops", "report", "weekly", "--mail", "--state", os.fspath(context.state.directory)]
+    command += ["--config", os.fspath(context.config_file)] if context.config_file else []
+
+    def told(reason: str) -> None:
+        findings, now_s = Findings(database), int(time.time())
+        if reason:
+            findings.open([(REPORT_FAILED, b"weekly", {"reason": reason})], now_s)
+        else:
+            findings.close([(REPORT_FAILED, b"weekly")], now_s)
+
+    return letter.Writer(context.state.letter_memory, rhythm, lambda: Child(command), told)
 
 
 def health(context: Context) -> list[Signal]:

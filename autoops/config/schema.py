@@ -12,6 +12,7 @@ from autoops.config.backup import ArchiveConfig, BackupConfig, DrillConfig
 from autoops.config.field import YEAR_S, key
 from autoops.config.health import HealthConfig
 from autoops.config.playbooks import PlaybookConfig, PlaybooksConfig
+from autoops.config.reports import ReportsConfig
 from autoops.model import ClassRule, Policy
 
 MIB = 1024 * 1024
@@ -239,6 +240,7 @@ class Config:
     inhibitions: tuple[InhibitConfig, ...] = field(default=(), metadata={"name": "inhibit"})
     playbooks: PlaybooksConfig = PlaybooksConfig()  # noqa: RUF009  # frozen, as the others are
     playbook_tables: tuple[PlaybookConfig, ...] = field(default=(), metadata={"name": "playbook"})
+    reports: ReportsConfig = ReportsConfig()  # noqa: RUF009  # frozen, as the others are
     health: HealthConfig = HealthConfig()  # noqa: RUF009  # frozen, as the others are
     log: LogConfig = LogConfig()
     service: ServiceConfig = ServiceConfig()

@@ -24,6 +24,7 @@ LEDGER_FORKED, LEDGER_UNSHIPPED = "ledger_forked", "ledger_unshipped"
 DRILL_FAILED = "drill_failed"
 UNIT_FAILED = "unit_failed"
 PLAYBOOK_FAILED = "playbook_failed"
+REPORT_FAILED = "report_failed"
 
 # a whole tree, or a whole service, is not looked after; a content is gone; what proves the rest does not prove itself
 GRAVE = (
@@ -38,6 +39,8 @@ GRAVE = (
     DRILL_FAILED,
     PLAYBOOK_FAILED,
 )
+
+MINOR = ("not_described", "not_renamed", "catalog_stale", ROLLED_BACK)  # known, and nothing waits for a person
 
 Repair = Literal["look", "build", ""]  # a job that looks at the path again; a job that builds a catalog; none
 
@@ -75,6 +78,11 @@ RULES: dict[str, Rule] = {
 }
 SETTLED_BY_A_LOOK = ("unregistered", "missing", "modified", "metadata", "moved", "replaced", "wrong_kind", QUARANTINED)
 OF_FILES = (*SETTLED_BY_A_LOOK[:-1], "duplicate_id", "corrupt")
+
+
+def severity_of(kind: str) -> Literal["critical", "warning", "info"]:
+    """Return how grave a finding of a kind is."""
+    return "critical" if kind in GRAVE else "info" if kind in MINOR else "warning"
 
 
 class Difference(NamedTuple):
