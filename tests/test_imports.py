@@ -18,7 +18,10 @@ PACKAGE = Path(autoops.__file__).parent
 
 VOCABULARY = {"errors", "model", "names", "trace", "clock", "acting", "journal", "log", "state", "config"}
 SHARED = {"store", "files", "describe", "runtime", "pool", "units", "walk"}
-ROOMS = {"watch", "work", "catalog", "prove", "window", "health", "reconcile", "replica", "tail", "backup", "alert", "playbook"}
+ROOMS = {
+    *("watch", "work", "catalog", "prove", "window", "health", "reconcile", "replica", "tail", "backup", "alert"),
+    *("playbook", "report"),
+}
 MAY_KNOW: dict[str, set[str]] = {
     "core": set(),
     "store": {"core"},
@@ -41,6 +44,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "work": {"core", *SHARED, "window"},
     "alert": {"core", *SHARED},
     "playbook": {"core", *SHARED},
+    "report": {"core", *SHARED},
     "cli": {"core", *SHARED, *ROOMS},
     "__main__": {"cli"},
 }

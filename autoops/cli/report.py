@@ -1,17 +1,149 @@
-"""`autoops report ...`."""
+"""`autoops report errors|capacity|performance|weekly|dry-run`: what became of this over a time."""
 
 from __future__ import annotations
 
+import sys
+import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from autoops import names
-from autoops.cli.options import JsonOption, StateOption, context
+from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, table
+from autoops.cli.queue import seconds
+from autoops.errors import CannotTell, NotWritten, UsageError
+from autoops.files import durable
+from autoops.model import JSON
+from autoops.report import text
+from autoops.report.errors import Asked
+from autoops.report.page import Page
 from autoops.store.operations import DryRun
 
-report_app = typer.Typer(help="Reports.", no_args_is_help=True)
+report_app = typer.Typer(help="Reports: errors, capacity, performance, weekly, dry-run.", no_args_is_help=True)
+
+_LONGEST_S = 10 * 366 * 86400
+LastOption = Annotated[str, typer.Option("--last", metavar="TIME", help="How far to look back: 24h, 7d.")]
+FORMATS = ("text", "json", "html")
+
+
+def asked_of(last: str) -> Asked:
+    """Return the time that --last means. Raises UsageError."""
+    span_s, now_s = int(seconds(last)), int(time.time()) + 1  # this second too
+    if not 0 < span_s <= _LONGEST_S:
+        raise UsageError(detail=f"--last {names.show(last)} is no time to look back: give 1m at least, ten years at most")
+    return Asked(max(0, now_s - span_s), now_s)
+
+
+@report_app.command("errors")
+def errors(
+    state: StateOption = None,
+    last: LastOption = "24h",
+    trend: Annotated[bool, typer.Option("--trend", help="By hour or day, and against the time before.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Show what went wrong: findings, failed jobs, deliveries, backups, gaps. Reads only; 3 when it cannot be told."""
+    from autoops.cli.reporting import begun_s, lasts, reading
+    from autoops.report import errors as report
+
+    asked, ctx = asked_of(last), context(state)
+    with reading(ctx) as database:
+        facts = report.gathered(database, asked, lasts(ctx), begun_s(ctx), trend=trend)
+    _tell(facts, report.page(facts), json)
+
+
+@report_app.command("capacity")
+def capacity(state: StateOption = None, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Show how large everything is, how it grows, and when disks will be full. Reads only; 3 when it cannot be told."""
+    from autoops.cli.reporting import reading
+    from autoops.report import capacity as report
+
+    ctx = context(state, config)
+    roots = [root.name for root in ctx.running_config().roots]
+    with reading(ctx) as database:
+        facts = report.gathered(database, roots, int(time.time()))
+    _tell(facts, report.page(facts), json)
+
+
+@report_app.command("performance")
+def performance(state: StateOption = None, last: LastOption = "24h", json: JsonOption = False) -> None:
+    """Show how long each stage took, how much was done, and the slowest extractors. Reads only; 3 when it cannot be told."""
+    from autoops.cli.reporting import reading
+    from autoops.report import performance as report
+
+    asked = asked_of(last)
+    with reading(context(state)) as database:
+        facts = report.gathered(database, asked)
+    _tell(facts, report.page(facts), json)
+
+
+@report_app.command("weekly")
+def weekly(
+    state: StateOption = None,
+    config: ConfigOption = None,
+    last: LastOption = "7d",
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="text, json or html.")] = "text",
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", readable=False, help="Write it into a file; a link is not followed.")
+    ] = None,
+    mail: Annotated[
+        bool, typer.Option("--mail", help="Send it, with the next run of the alerts, to the channels of infos.")
+    ] = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Show the week on one page. 3 when a part of it cannot be told."""
+    from autoops.cli import reporting
+    from autoops.report import weekly as report
+
+    form = "json" if json else form
+    if form not in FORMATS:
+        raise UsageError(detail=f"--format {names.show(form)} is none of {', '.join(FORMATS)}")
+    ctx = context(state, config)
+    facts = reporting.weekly(ctx, asked_of(last))
+    whole = report.page(facts)
+    if mail:
+        channels = reporting.post(ctx, facts, whole, dry_run=dry_run)
+        say(f"{'would be sent' if dry_run else 'sent with the next run of the alerts'} to: {', '.join(channels)}")
+    if to is not None:
+        if not dry_run:
+            _write(to, _written(form, facts, whole))
+        say(f"{'would be written' if dry_run else 'written'}: {names.show(str(to))}")
+    if not mail and to is None:
+        sys.stdout.write(_written(form, facts, whole))
+    if lost := report.missing(facts):
+        raise CannotTell(detail=f"all of it: {'; '.join(lost)}", remedy="autoops health says what is wrong")
+
+
+def _written(form: str, facts: JSON, whole: Page) -> str:
+    if form == "html":
+        from autoops.report.web import html
+
+        return html(whole)
+    if form == "json":
+        from json import dumps
+
+        return dumps(facts, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, sort_keys=True) + "\n"
+    return "".join(f"{line}\n" for line in text.lines(whole))
+
+
+def _write(file: Path, said: str) -> None:
+    path = file.absolute()
+    try:
+        if path.is_symlink():
+            raise NotWritten(file=names.show(str(file)), why="it is a link", remedy="name the file itself, or remove the link")
+        durable.write(path, said.encode("utf-8", "replace"), mode=0o640)
+    except OSError as error:
+        raise NotWritten.because(names.show(str(file)), error) from None
+
+
+def _tell(facts: JSON, whole: Page, json: bool) -> None:
+    if json:
+        as_json(facts)
+        return
+    for line in text.lines(whole):
+        print(line)
 
 
 @report_app.command("dry-run")

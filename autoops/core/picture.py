@@ -5,19 +5,18 @@ Guarantee: one file that needs nothing else, without scripts; whatever a root is
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from autoops import names
 from autoops.core.coverage import AGES, DAY_S
+from autoops.core.drawing import BAR, bar, escaped, text
 from autoops.core.ledger import utc
 from autoops.core.spoken import counted
 from autoops.model import JSON
 
 WIDTH = 960
 MOST_ROOTS = 30
-_LEFT, _RIGHT, _ROW, _BAR = 200, 20, 30, 16
+_LEFT, _RIGHT, _ROW = 200, 20, 30
 _SPAN = WIDTH - _LEFT - _RIGHT
 _LABEL = 26  # characters that fit into the margin
 
@@ -47,7 +46,7 @@ def svg(report: JSON) -> str:
     body: list[str] = []
     y = 76
     body += _heading(report, more)
-    body += [_text(10, y, "not watched", "title")]
+    body += [text(10, y, "not watched", "title")]
     y += 14
     for root in roots:
         body += _timeline(report, root["root"], y)
@@ -57,9 +56,9 @@ def svg(report: JSON) -> str:
     reasons = sorted({part["reason"] for part in report["unwatched"]})
     body += _legend([(_colour(reason), reason) for reason in reasons] or [("", "everything was watched")], y - 12)
     if (report["begun_s"] or 0) > report["since_s"]:
-        body += [_bar(10, y - 22, 12, "", _BEFORE, "before", height=12), _text(28, y - 12, _BEFORE)]
+        body += [bar(10, y - 22, 12, "", _BEFORE, "before", height=12), text(28, y - 12, _BEFORE)]
     y += 34
-    body += [_text(10, y, "last verified", "title")]
+    body += [text(10, y, "last verified", "title")]
     y += 14
     for root in roots:
         body += _ages(root, y)
@@ -82,25 +81,23 @@ def _heading(report: JSON, more: int) -> list[str]:
     files = f"{counted(told['files'], 'file')}; {told['overdue_files']:,} not verified within {told['days']} days"
     last = f"; {more} more roots are not shown" if more else ""
     return [
-        _text(10, 26, "autoops coverage", "title"),
-        _text(
-            10, 46, f"{report['since']} to {report['at']}; {counted(len(report['now']), 'place')} not watched now; {files}{last}"
-        ),
+        text(10, 26, "autoops coverage", "title"),
+        text(10, 46, f"{report['since']} to {report['at']}; {counted(len(report['now']), 'place')} not watched now; {files}{last}"),
     ]
 
 
 def _timeline(report: JSON, root: str, y: int) -> Iterator[str]:
     since_s, at_s = report["since_s"], report["at_s"]
     yield _label(root, y)
-    yield f'<rect class="line" x="{_LEFT}" y="{y}" width="{_SPAN}" height="{_BAR}"/>'
+    yield f'<rect class="line" x="{_LEFT}" y="{y}" width="{_SPAN}" height="{BAR}"/>'
     if report["begun_s"] is not None and report["begun_s"] > since_s:
         width = _x(min(report["begun_s"], at_s), since_s, at_s) - _LEFT
-        yield _bar(_LEFT, y, width, "", _BEFORE, "before")
+        yield bar(_LEFT, y, width, "", _BEFORE, "before")
     for part in report["unwatched"]:
         if part["root"] == root:
             said = f"{part['reason']}: {spoken(part['seconds'])} in {counted(part['times'], 'time')}"
             for begin, end in _pixels(part["spans"], since_s, at_s):
-                yield _bar(begin, y, end - begin, _colour(part["reason"]), said)
+                yield bar(begin, y, end - begin, _colour(part["reason"]), said)
 
 
 def _pixels(spans: Sequence[Sequence[int]], since_s: int, at_s: int) -> list[list[float]]:
@@ -122,51 +119,38 @@ def _axis(since_s: int, at_s: int, y: int) -> Iterator[str]:
         x = _x(moment_s, since_s, at_s)
         yield f'<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="{y - 8}" y2="{y - 2}"/>'
         shown = utc(moment_s)[:10] if at_s - since_s > 2 * DAY_S else utc(moment_s)[5:16].replace("T", " ")
-        yield _text(x, y + 10, shown, "small", "end" if number == 4 else "middle" if number else "start")
+        yield text(x, y + 10, shown, "small", "end" if number == 4 else "middle" if number else "start")
 
 
 def _ages(root: JSON, y: int) -> Iterator[str]:
     yield _label(root["root"], y)
     total = root["files"]
     if not total:
-        yield _text(_LEFT, y + 12, "no files")
+        yield text(_LEFT, y + 12, "no files")
         return
     x = float(_LEFT)
     for colour, part in zip(_AGES, root["ages"], strict=True):
         width = (_SPAN - 170) * part["files"] / total
         if width:
-            yield _bar(x, y, width, colour, f"{part['age']} ago: {counted(part['files'], 'file')}")
+            yield bar(x, y, width, colour, f"{part['age']} ago: {counted(part['files'], 'file')}")
         x += width
     overdue = f", {root['overdue_files']:,} overdue" if root["overdue_files"] else ""
-    yield _text(_LEFT + _SPAN - 160, y + 12, f"{counted(total, 'file')}{overdue}")
+    yield text(_LEFT + _SPAN - 160, y + 12, f"{counted(total, 'file')}{overdue}")
 
 
 def _legend(items: Sequence[tuple[str, str]], y: int) -> Iterator[str]:
     x = _LEFT
     for colour, name in items:
         if colour:
-            yield _bar(x, y - 10, 12, colour, name, height=12)
-        yield _text(x + (18 if colour else 0), y, name)
+            yield bar(x, y - 10, 12, colour, name, height=12)
+        yield text(x + (18 if colour else 0), y, name)
         x += 36 + 7 * len(name[:_LABEL])
 
 
 def _label(root: str, y: int) -> str:
     shown = names.show(root)
     short = shown if len(shown) <= _LABEL else "..." + shown[3 - _LABEL :]
-    return f"<g><title>{_escaped(root)}</title>{_text(10, y + 12, short)}</g>"
-
-
-def _bar(x: float, y: int, width: float, colour: str, said: str, style: str = "", height: int = _BAR) -> str:
-    fill = f'class="{style}"' if style else f'fill="{colour}"'
-    return f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{height}" {fill}><title>{_escaped(said)}</title></rect>'
-
-
-def _text(x: float, y: int, said: str, style: str = "", anchor: str = "start") -> str:
-    return f'<text x="{x:.1f}" y="{y}" class="{style}" text-anchor="{anchor}">{_escaped(said)}</text>'
-
-
-def _escaped(said: Any) -> str:
-    return html.escape(names.show(str(said)))
+    return f"<g><title>{escaped(root)}</title>{text(10, y + 12, short)}</g>"
 
 
 def _x(moment_s: int, since_s: int, at_s: int) -> float:

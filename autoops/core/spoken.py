@@ -1,4 +1,4 @@
-"""Counts as people say them. Pure."""
+"""Counts and sizes as people say them. Pure."""
 
 from __future__ import annotations
 
@@ -8,3 +8,14 @@ def counted(count: int, noun: str) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{count:,} {noun.removesuffix('y') + 'ies' if noun.endswith(('ry', 'ty')) else noun + 's'}"
+
+
+def sized(size_bytes: float) -> str:
+    """Return a size as people say it: "999 B", "1.2 GB", "-3.4 MB"."""
+    if abs(size_bytes) < 1000:
+        return f"{size_bytes:.0f} B"
+    for unit in ("kB", "MB", "GB", "TB"):
+        size_bytes /= 1000
+        if abs(size_bytes) < 999.95:
+            return f"{size_bytes:.1f} {unit}"
+    return f"{size_bytes / 1000:,.1f} PB"

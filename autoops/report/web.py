@@ -1,0 +1,63 @@
+"""A page as one HTML file that needs nothing else: no script, no reference, and a policy that lets a browser take none. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+
+from autoops.core.drawing import escaped
+from autoops.report.chart import drawn
+from autoops.report.page import Page, Section, Table
+
+_CELL_CHARACTERS = 300
+_STYLE = """
+body { font: 15px/1.45 sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em; color: #1a1a1a; background: #ffffff }
+h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin-top: 2em; border-bottom: 1px solid #cccccc }
+table { border-collapse: collapse; margin: 0.8em 0 } th, td { text-align: left; vertical-align: top }
+th, td { padding: 0.15em 0.9em 0.15em 0 }
+th { border-bottom: 1px solid #999999 } td { overflow-wrap: anywhere } svg { display: block; margin: 0.8em 0; max-width: 100% }
+svg text { font: 12px sans-serif; fill: #1a1a1a } svg .small { font-size: 10px } svg .head { font-weight: bold }
+.bar { fill: #0072b2 } .axis { stroke: #888888 } .line { fill: none; stroke: #0072b2; stroke-width: 2 }
+.band { fill: #56b4e9; fill-opacity: 0.35 } .limit { stroke: #d55e00; stroke-dasharray: 5 4 }
+@media (prefers-color-scheme: dark) { body { color: #eeeeee; background: #16181c } svg text { fill: #eeeeee } }
+"""
+_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'"
+
+
+def html(page: Page) -> str:
+    """Return a page as an HTML document."""
+    head = (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="referrer" content="no-referrer">\n<meta name="viewport" content="width=device-width">\n'
+        f"<title>{escaped(page.title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{escaped(page.title)}</h1>"
+    )
+    body = [f"<p>{escaped(said)}</p>" for said in page.said]
+    for section in page.sections:
+        body += _section(section)
+    return "\n".join([head, *body, "</body>\n</html>\n"])
+
+
+def _section(section: Section) -> Iterator[str]:
+    yield f"<h2>{escaped(section.title)}</h2>"
+    for said in section.said:
+        yield f"<p>{escaped(said)}</p>"
+    for one in section.tables:
+        yield from _table(one)
+    for picture in section.pictures:
+        yield drawn(picture)
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield "<table>\n<tr>" + "".join(f"<th>{escaped(head)}</th>" for head in table.heads) + "</tr>"
+    for row in table.rows:
+        yield "<tr>" + "".join(f"<td>{escaped(_cut(cell))}</td>" for cell in row) + "</tr>"
+    yield "</table>"
+    if table.more:
+        yield f"<p>... and {table.more} more</p>"
+
+
+def _cut(cell: str) -> str:
+    return cell if len(cell) <= _CELL_CHARACTERS else cell[: _CELL_CHARACTERS - 1] + "…"
