@@ -8,7 +8,7 @@ from typing import get_args
 
 from autoops.alert.signal import of_channel, of_check
 from autoops.backup import archive_log
-from autoops.core.drift import HOLDING, OF_FILES, PLAYBOOK_FAILED, RULES, UNIT_FAILED
+from autoops.core.drift import HOLDING, OF_FILES, PLAYBOOK_FAILED, REPORT_FAILED, RULES, UNIT_FAILED
 from autoops.health.result import entry
 from autoops.health.run import CHECKS
 from autoops.reconcile import outside, proofs
@@ -20,7 +20,7 @@ TEXT = (Path(__file__).parents[2] / "RUNBOOK.md").read_text()
 HEADINGS = re.findall(r"^#{2,4} (.*)$", TEXT, flags=re.MULTILINE)
 ENTRIES = {found[1]: found[2] for found in re.finditer(r"^### ([^\n]*)\n(.*?)(?=^##|\Z)", TEXT, flags=re.MULTILINE | re.DOTALL)}
 KINDS = {
-    *(*RULES, *OF_FILES, *HOLDING, *get_args(worker.Kind), UNIT_FAILED, PLAYBOOK_FAILED, archive_log.KIND),
+    *(*RULES, *OF_FILES, *HOLDING, *get_args(worker.Kind), UNIT_FAILED, PLAYBOOK_FAILED, REPORT_FAILED, archive_log.KIND),
     *(*proofs.KINDS, *outside.KINDS_OF_CATALOGS, *outside.KINDS_OF_REPLICAS, tailer.CHECKPOINT, *tailer.FOREIGN),
 }
 GAPS = {"alias", "downtime", "overflow", "unmounted", "unreadable", "unwatchable", "watch-limit"}
