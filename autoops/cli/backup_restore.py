@@ -20,6 +20,7 @@ from autoops.backup.recover import Recovered, Recovery
 from autoops.backup.restore import Ask, Restored, restore, restore_to
 from autoops.backup.shelf import Shelf
 from autoops.backup.snapshot import name_of
+from autoops.cli import keys
 from autoops.cli.context import Context
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, warn
@@ -27,6 +28,7 @@ from autoops.cli.progress import Progress
 from autoops.core.ledger import utc
 from autoops.core.signing import Verifier
 from autoops.errors import AutoopsError, CannotTell, LedgerKeyChanged, UsageError
+from autoops.health.place import SYSTEM_KEY
 from autoops.model import JSON
 from autoops.runtime import maintenance
 
@@ -140,10 +142,9 @@ def _time_of(text: str) -> float:
 
 def _verifier(ctx: Context, file: Path | None, *, in_place: bool) -> Verifier:
     """Return who knows what our key signed. Raises CannotTell, LedgerKeyChanged."""
-    known = ctx.public_key() if file is None or (in_place and ctx.state.public_key.exists()) else None
     if file is None:
-        assert known is not None
-        return Verifier(known)
+        return Verifier(_own_key(ctx))
+    known = ctx.public_key() if in_place and ctx.state.public_key.exists() else None
     try:
         given = bytes.fromhex(file.read_text().strip())
         verifier = Verifier(given)
@@ -153,6 +154,15 @@ def _verifier(ctx: Context, file: Path | None, *, in_place: bool) -> Verifier:
     if known not in (None, given):
         raise LedgerKeyChanged(database=ctx.state.public_key, known=(known or b"").hex(), given=given.hex())
     return verifier
+
+
+def _own_key(ctx: Context) -> bytes:
+    """Return the ledger's public key; on a new disk, where ledger.pub is missing, of the private one. Raises CannotTell."""
+    if not ctx.state.public_key.exists():
+        for private in (ctx.state.private_key, SYSTEM_KEY):
+            if half := keys.public_half(private):
+                return bytes.fromhex(half)
+    return ctx.public_key()
 
 
 def _actor() -> str:

@@ -31,7 +31,7 @@ def make(state: State, private: Path, *, dry_run: bool = False) -> list[str]:
 
     Raises LedgerKeyMissing and LedgerKeyChanged rather than begin a second key, CannotTell for a file that is no key.
     """
-    public = _public_half(private)
+    public = public_half(private)
     if public is not None and public == published(state):
         return []
     known = _signed_by(state) or (published(state) if public is None else None)
@@ -51,7 +51,8 @@ def make(state: State, private: Path, *, dry_run: bool = False) -> list[str]:
     return [*done, f"{state.public_key.name}: {public}"]
 
 
-def _public_half(private: Path) -> str | None:
+def public_half(private: Path) -> str | None:
+    """Return the public half of a private key, None when there is none. Raises CannotTell for what is no key, or unreadable."""
     try:
         return signing.Signer(private.read_bytes()).public.hex()
     except FileNotFoundError:

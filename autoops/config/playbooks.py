@@ -25,7 +25,7 @@ FINDINGS = (
     *("corrupt", "registry_edited", "ledger_broken", "checkpoint_mismatch", "ledger_forked", "ledger_unshipped"),
     *("drill_failed", "catalog_stale", "catalog_checksum", "replica_unreachable", "replica_differs", "mass_missing"),
     *("mass_retired", "quarantined", "rolled_back", "not_renamed", "root_replaced", "not_described", "unit_failed"),
-    *("archive_failed", "registry_mismatch", "registry_provider_error", "digest_stale", "playbook_failed"),
+    *("archive_failed", "registry_mismatch", "registry_provider_error", "digest_stale", "playbook_failed", "report_failed"),
 )
 HEALTH, FINDING = "health", "finding"
 

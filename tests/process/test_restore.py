@@ -227,9 +227,12 @@ def test_a_disk_that_is_gone_comes_back_from_another_one(past: tuple[Suite, list
     suite.run("backup", "restore", "--latest", "--from", elsewhere, "--public-key", key)
     assert now(suite) == seen[-1]
     assert (suite.state / "ledger.pub").read_text() == key.read_text()
+    shutil.rmtree(suite.state)
+    suite.state.mkdir()
     (suite.state / "ledger.key").write_bytes(private)
     (suite.state / "ledger.key").chmod(0o600)
-    suite.run("migrate")
+    suite.run("backup", "restore", "--latest", "--from", elsewhere)  # who has the private key knows the public one
+    assert now(suite) == seen[-1] and (suite.state / "ledger.pub").read_text() == key.read_text()
     suite.start()
     suite.idle()
     suite.stop()

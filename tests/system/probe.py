@@ -26,7 +26,15 @@ NUMBERS = {  # system calls that the C library has no function for
     "aarch64": {"bpf": 280, "io_uring_setup": 425, "keyctl": 219, "perf_event_open": 241, "userfaultfd": 282},
 }
 DIRECTORIES = (
-    *("/etc", "/etc/autoops", "/etc/systemd/system", "/usr/lib/python3/dist-packages/autoops", "/srv/docs", "/var/spool/cron"),
+    *(
+        "/etc",
+        "/etc/autoops",
+        "/etc/systemd/system",
+        "/usr/bin",
+        "/usr/lib/python3/dist-packages/autoops",
+        "/srv/docs",
+        "/var/spool/cron",
+    ),
     *("/run", "/root", "/home", "/var/tmp", "/dev/shm"),
     *(STATE, STATE / "queue", STATE / "registry", STATE / "catalogs", STATE / "backups"),
 )

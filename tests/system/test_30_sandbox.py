@@ -47,7 +47,7 @@ ALLOWED = {
     "autoops-failed@x": {f"write {STATE}/queue"},
     "autoops-alerts": {f"write {STATE}/queue", "open a socket of AF_INET", "open a socket of AF_INET6"},
     # what it is before it divides: root without the rights of root; it reaches systemd, and may become somebody else
-    "autoops-playbooks": {"talk to /run/systemd/private", "signal pid 1", "take groups"},
+    "autoops-playbooks": {"talk to /run/systemd/private", "signal pid 1", "list /proc/1", "take groups"},
     "autoops-health-ping@x": {"open a socket of AF_INET", "open a socket of AF_INET6"},
 }
 STOPPED_BY_THE_CONTAINER = {

@@ -138,6 +138,7 @@ def test_figures_are_written_where_node_exporter_looks_for_them(machine: Machine
         assert "autoops_health_status " in text and 'autoops_health_check_status{check="worker"} 0.0' in text
     finally:
         config.write_text(before)
+        machine.sh("rm -f /var/lib/prometheus/node-exporter/autoops.prom")
 
 
 def test_a_failed_unit_leaves_word_in_the_journal_and_as_a_finding(machine: Machine) -> None:
