@@ -82,7 +82,7 @@ class Change(NamedTuple):
     before: Entry | None
     after: Entry
     evidence: JSON  # {"kind": …, "confidence": percent, …}: why this is the same, or a new, document
-    ctime_ns: int = 0  # the inode's change time when the content was read; kept beside the entry, not part of it
+    ctime_ns: int = 0  # the inode's change time when the content was read, negative if it proves nothing; not part of the entry
 
 
 class Job(NamedTuple):

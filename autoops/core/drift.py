@@ -144,7 +144,7 @@ def evidence_of(change: Change) -> JSON:
     if before:
         detail |= {"id": before.id, "registered": _side(before)}
     if after.status == "active":
-        detail |= {"changed_ns": change.ctime_ns, "disk": _side(after)}
+        detail |= {"changed_ns": abs(change.ctime_ns), "disk": _side(after)}
     return detail
 
 

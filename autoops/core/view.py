@@ -25,7 +25,7 @@ class Sighting(NamedTuple):
     moved_from: tuple[Former, ...] = ()  # each rename to it, in order: the names the file had, the first first
     vacated: bool = False  # the kernel says that what was here before was renamed away
     asked: int = 0  # how often a decision was put off
-    ctime_ns: int = 0  # the inode's change time when the content was read; 0: it was not
+    ctime_ns: int = 0  # the inode's change time when the content was read, negative if it proves nothing; 0: it was not
     unreadable: str = ""  # why its content could not be read
 
     @property

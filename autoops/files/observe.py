@@ -22,7 +22,6 @@ from autoops.model import Kind, Observation
 
 ID_ATTRIBUTE = "user.autoops.id"
 RACY_NS = 100_000_000  # a change within this time of the reading may leave size, mtime and ctime as they are
-_UNKNOWN_CTIME = 1  # "was read, but its ctime proves nothing": the next scan reads it again
 _CHUNK_BYTES = 1 << 16
 _BUFFER = memoryview(bytearray(_CHUNK_BYTES))
 _TYPE = 0o170000  # the bits of the mode that say what it is (inode(7)): all that S_ISREG looks at, without the call
@@ -139,8 +138,9 @@ def _regular(
     if (after.st_size, after.st_mtime_ns, after.st_ctime_ns) != (before.size_bytes, before.mtime_ns, before.ctime_ns):
         return Unsettled(name, (after.st_size, after.st_mtime_ns), max(rules.settle_s, 0.1))
     racy = abs(now_ns - before.ctime_ns) < RACY_NS
+    ctime_ns = -before.ctime_ns if racy else before.ctime_ns  # equal to none: the next scan reads it again
     claimed = _claimed(fd, name, rules)
-    return Seen(name, _observation("file", before, sha256, sniff(head, name)), _UNKNOWN_CTIME if racy else before.ctime_ns, claimed)
+    return Seen(name, _observation("file", before, sha256, sniff(head, name)), ctime_ns, claimed)
 
 
 def settle(found: Stat, now_ns: int, rules: Rules, closed: bool, sample: tuple[int, int] | None, fd: int) -> float:

@@ -30,7 +30,7 @@ class Commit(NamedTuple):
 def changed_s(places: dict[str, bytes], difference: Difference) -> float | None:
     """Return when the disk changed, as far as it says so: the file's change time, or that of the directory it left."""
     told = difference.detail.get("changed_ns", 0)
-    if told > 1:
+    if told:
         return float(told) / _NS
     path = difference.path
     while path and difference.root in places:

@@ -32,12 +32,12 @@ from autoops.store.troubles import Troubles
 
 # stages in their order, and what each is, for people
 STAGES: Mapping[str, str] = {
-    DETECT: "from a change on the disk until its job is due: noticing, coalescing, settling",
+    DETECT: "from an edit on the disk until its job is due: noticing, coalescing, settling",
     WAIT: "a due job waits to be claimed",
     LOOK: "files are looked at: stat, read, hashed",
     SCAN: "one scan, from its beginning to its end",
     COMMIT: "one commit",
-    CHANGE: "from a change on the disk until it is committed",
+    CHANGE: "from an edit on the disk until it is committed",
     "checkpoint_latency_s": "from a checkpoint line until the tailer has checked it",
     "drift_detection_s": "from a wrong checkpoint line until it is found",
     "shipping_latency_s": "from a commit until it is on the disk of the backups",

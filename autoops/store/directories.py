@@ -82,7 +82,7 @@ class Directories(Records):
         return [key.replace(b"\0", b"/") for (key,) in self._reader.query(sql, (root,))]
 
     def ctimes(self, entry_ids: Iterable[str]) -> dict[str, int]:
-        """Return the change time of each entry's inode when its content was last hashed, in ns; 1 when it proves nothing."""
+        """Return the change time of each entry's inode when its content was last hashed, in ns; negative when it proves nothing."""
         wanted = json.dumps([int(entry_id) for entry_id in entry_ids])
         sql = "SELECT e.id, e.ctime_ns FROM json_each(?) j JOIN entry e ON e.id = j.value"
         return {f"{entry_id:016d}": ctime_ns for entry_id, ctime_ns in self._reader.query(sql, (wanted,))}

@@ -29,8 +29,9 @@ CREATE TABLE directory (
 
 -- A document: what the ledger, replayed, says about it now. `described` is the stage-two part, canonical JSON, NULL before.
 -- Not part of the entry, and so not of digest and ledger: `sequence`, the commit that made this revision; `ctime_ns`, the change
--- time of the inode when its content was last hashed; `verified_s`, when that was; `pending`, whether stage two has work (1), gave
--- up on this content (2), or could not get at it and waits for the next scan of the root (3).
+-- time of the inode when its content was last hashed, negative when that was so soon after that it proves nothing; `verified_s`,
+-- when that was; `pending`, whether stage two has work (1), gave up on this content (2), or could not get at it and waits for the
+-- next scan of the root (3).
 CREATE TABLE entry (
     id         INTEGER PRIMARY KEY,
     rev        INTEGER NOT NULL CHECK (rev >= 1),

@@ -12,7 +12,7 @@ from autoops.store.registry import Registry
 def split_corrupt(registry: Registry, verdicts: Sequence[Verdict]) -> tuple[list[Verdict], list[Verdict]]:
     """Return (what may be believed, what is corrupt): content changed although size, mtime, inode and ctime say that it did not.
 
-    The kernel sets ctime at every write, and nobody can set it back; a ctime that proves nothing was never kept.
+    The kernel sets ctime at every write, and nobody can set it back; one that was too near to the reading proves nothing.
     """
     doubtful = [one for one in verdicts if one.change and _is_same_but_for_content(one.change)]
     if not doubtful:
@@ -24,7 +24,7 @@ def split_corrupt(registry: Registry, verdicts: Sequence[Verdict]) -> tuple[list
 
 def _is_same_but_for_content(change: Change) -> bool:
     before, after = change.before, change.after
-    if before is None or not change.ctime_ns or (before.root, before.path, before.status) != (after.root, after.path, "active"):
+    if before is None or change.ctime_ns <= 0 or (before.root, before.path, before.status) != (after.root, after.path, "active"):
         return False
     old, new = before.observation, after.observation
     same = (old.kind, old.size_bytes, old.mtime_ns, old.file) == (new.kind, new.size_bytes, new.mtime_ns, new.file)

@@ -103,12 +103,16 @@ class Register:
         return Effects(len(changes) + len(rehearsed), missing)
 
     def _measure(self, committed: Sequence[Change], due_s: Mapping[Place, float]) -> None:
-        """Measure how long it took from the change on the disk until the job about it was due, and until it was committed."""
+        """Measure how long it took from an edit on the disk until the job about it was due, and until it was committed.
+
+        (Of a new file the disk does not say when it came here: with a directory that was moved here, it may be years old.)
+        """
         for change in committed if due_s else ():
             at_s = due_s.get((change.after.root, change.after.path))
-            if at_s is not None and change.ctime_ns:
-                self.meter.add(DETECT, at_s - change.ctime_ns / 1e9)
-                self.meter.add(CHANGE, self._now_s() - change.ctime_ns / 1e9)
+            if at_s is not None and change.ctime_ns and _is_edit(change):
+                changed_s = abs(change.ctime_ns) / 1e9
+                self.meter.add(DETECT, at_s - changed_s)
+                self.meter.add(CHANGE, self._now_s() - changed_s)
 
     def _view(self, found: Sequence[Sighting]) -> View:
         return view_of(self._registry, self._places, found, self.absences.is_lost, self._queue.on_their_way)
@@ -292,3 +296,11 @@ def _settled(verdicts: Sequence[Verdict], committed: Sequence[Change]) -> Iterat
 
 def _content(seen: Observation) -> object:
     return seen.size_bytes, seen.mtime_ns, seen.sha256
+
+
+def _is_edit(change: Change) -> bool:
+    """Tell whether the content of a document changed that was there, and stayed where it was."""
+    before, after = change.before, change.after
+    if before is None or (before.root, before.path, before.status) != (after.root, after.path, "active"):
+        return False
+    return before.observation.sha256 != after.observation.sha256

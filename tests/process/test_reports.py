@@ -71,13 +71,15 @@ def test_a_suite_at_work_tells_its_stages_its_sizes_and_its_week(make_suite: Cal
     suite.start()
     suite.idle()
     (suite.root / "b.py").write_text("import os\n")
+    (suite.root / "a.md").write_text("# B\n")
     suite.idle()
     suite.run("reconcile", config=True)
     suite.run("backup", "snapshot", config=True)
     suite.stop()  # the worker keeps its figures when it ends
     stages = {one["stage"]: one for one in report(suite, "performance", "--json").json["stages"]}
     assert stages.keys() >= {"wait_s", "look_s", "scan_s", "commit_s", "change_s", "detect_s"}
-    assert stages["change_s"]["most"] >= stages["detect_s"]["p50"] > 0.1, "it settles for 0.2 s"
+    assert stages["change_s"]["most"] >= stages["detect_s"]["p50"] > 0
+    assert stages["change_s"]["most"] < 3600, "not since 1970, as if a file read soon after its change had no time"
     performance = report(suite, "performance", "--json").json
     assert {one["extractor"] for one in performance["extractors"]} >= {"markdown/1", "python/1"}
     assert performance["throughput"]["bytes_hashed"] >= 14 and performance["throughput"]["commits"] >= 3
