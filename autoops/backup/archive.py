@@ -15,7 +15,6 @@ import fnmatch
 import os
 import re
 import shutil
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -196,13 +195,10 @@ def fetch(repository: Repository, target: Path, key: str = "", host: str = "", h
         raise NoArchive(detail=f"{target} cannot be written ({error.strerror})") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Fetched(chosen, Place(target), _kept(target, chosen.paths, "autoops.toml"), _kept(target, chosen.paths, "ledger.pub"))
-
-
-def _kept(target: Path, paths: Iterable[str], name: str) -> Path | None:
-    """Return where a file that is no part of the backup directory was fetched to."""
-    found = (target / path.lstrip("/") for path in paths if path.endswith(f"/{name}"))
-    return next((path for path in found if path.is_file()), None)
+    beside = [path for path in (target / one.lstrip("/") for one in chosen.paths) if path.is_file()]  # no part of the backups
+    keys = [path for path in beside if path.name == "ledger.pub"]
+    configs = [path for path in beside if path not in keys]
+    return Fetched(chosen, Place(target), next(iter(configs), None), next(iter(keys), None))
 
 
 def _archive(facts: JSON) -> Archive:

@@ -144,7 +144,7 @@ _DENIED = (
 )
 _DAMAGED = (
     "repository contains errors|ciphertext verification failed|does not match|unexpected file size|invalid data returned"
-    r"|there were \d+ errors|not found in (?:repository|index)|id .* not found"
+    r"|there were \d+ errors|readfull: unexpected eof|not found in (?:repository|index)|id .* not found"
     r"|(?:pack|blob|tree) [0-9a-f]{8,64}.*(?:damaged|truncated|invalid|not found)"
 )
 _INCOMPLETE = 3
@@ -206,4 +206,5 @@ def _detail(lines: Sequence[str], words: str, status: int) -> str:
     fatal = [line for line in told if line.startswith("Fatal:") and "context canceled" not in line]
     best = [*told[-1:], *fatal[-1:], *of_words[:1]]
     how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
-    return names.show(redact(best[-1].removeprefix("Fatal: ")))[:_LINE_CHARACTERS].rstrip(".") if best else how
+    said = _RETRY.sub(r"failed: \2", best[-1].removeprefix("Fatal: ")) if best else how  # nobody is retrying any more
+    return names.show(redact(said))[:_LINE_CHARACTERS].rstrip(".")

@@ -88,7 +88,7 @@ def test_a_suite_at_work_tells_its_stages_its_sizes_and_its_week(make_suite: Cal
     assert things["database", "registry"]["bytes"] > 10_000 and things["backup", "snapshots"]["bytes"] > 1000
     assert things["disk", "backups"]["limit_bytes"] > things["disk", "state"]["bytes"] > 0
     week = report(suite, "weekly", "--json").json
-    assert week["changes"]["roots"]["tree"]["added"] == 2 and week["changes"]["roots"]["tree"]["described"] == 2
+    assert week["changes"]["roots"]["tree"]["added"] == 2 and week["changes"]["roots"]["tree"]["described"] == 3
     assert [one["fault"] for one in week["backups"] if one["name"] == "snapshot"] == [""]
 
 

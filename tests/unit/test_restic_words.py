@@ -44,6 +44,12 @@ CASES: list[tuple[int, str, type[trouble.ArchiveFailed], str]] = [
     (1, "Fatal: create repository at /r failed: config file already exists\n", trouble.ArchiveExists, ""),
     (1, "pack 910bbc0b: unexpected file size\n\nFatal: repository contains errors", trouble.ArchiveDamaged, "pack 910bbc0b"),
     (
+        1,
+        "Load(<data/39cfb4>) returned error, retrying after 15.39s: ReadFull: unexpected EOF\nFatal: repository contains errors",
+        trouble.ArchiveDamaged,
+        "Load(<data/39cfb4>) failed: ReadFull: unexpected EOF",
+    ),
+    (
         3,
         '{"message_type":"error","error":{"Op":"open","Path":"x","Err":13},"during":"archival","item":"/b/x"}\nWarning: at least',
         trouble.ArchiveIncomplete,
