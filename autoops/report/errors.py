@@ -12,12 +12,11 @@ from autoops.core.redact import redact
 from autoops.core.spoken import counted
 from autoops.files.last import Last
 from autoops.model import JSON
-from autoops.report.page import Bars, Page, Section, table
+from autoops.report.page import DAY_S, HOUR_S, Bars, Page, Section, labels_of, table
 from autoops.store.database import Database
 from autoops.store.troubles import COVERAGE, DELIVERIES, FINDINGS, JOBS, Group, Troubles
 
 BACKUPS = "backup"
-HOUR_S, DAY_S = 3600, 86400
 _BY_HOUR_S = 2 * DAY_S  # a time that is not longer is told by the hour
 _RANKS = ("critical", "warning", "info")
 _REASON_CHARACTERS = 300
@@ -162,7 +161,7 @@ def sections(facts: JSON, shown: int = 50) -> Iterator[Section]:
 
 
 def _headline(facts: JSON) -> str:
-    some = ", ".join(f"{count:,} {_SOURCES[source]}" for source, count in facts["counts"].items() if count)
+    some = ", ".join(f"{_SOURCES[source]}: {count:,}" for source, count in facts["counts"].items() if count)
     return f"in all: {some}" if some else "nothing went wrong"
 
 
@@ -188,7 +187,7 @@ def _trend_section(counts: Mapping[str, int], trend: JSON) -> Section:
         (_SOURCES[source], f"{count:,}", f"{trend['before'].get(source, 0):,}", change(count, trend["before"].get(source, 0)))
         for source, count in counts.items()
     ]
-    labels = [utc(at_s)[5:16].replace("T", " ") if trend["bucket_s"] < DAY_S else utc(at_s)[:10] for at_s in trend["starts_s"]]
+    labels = labels_of(trend["starts_s"], trend["bucket_s"])
     pictures = [
         Bars(_SOURCES[source], labels, values, [counted(value, "time") for value in values])
         for source, values in trend["counts"].items()

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from autoops.core.ledger import utc
+
+HOUR_S, DAY_S = 3600, 86400
 SHOWN = 15  # rows of a table; JSON has all
 
 
@@ -57,3 +60,10 @@ class Page(NamedTuple):
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], shown: int = SHOWN) -> list[Table]:
     """Return a table of the first rows; none, when there is no row."""
     return [Table(heads, rows[:shown], max(0, len(rows) - shown))] if rows else []
+
+
+def labels_of(starts_s: Sequence[float], bucket_s: int) -> list[str]:
+    """Return what parts of a time are called: an hour by its beginning, a day by its end, for it goes on until the present hour."""
+    if bucket_s < DAY_S:
+        return [utc(at_s)[5:16].replace("T", " ") for at_s in starts_s]
+    return [utc(at_s + bucket_s - 1)[:10] for at_s in starts_s]

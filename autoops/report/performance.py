@@ -9,8 +9,8 @@ from autoops.core.histogram import Summary
 from autoops.core.ledger import utc
 from autoops.core.spoken import sized
 from autoops.model import JSON
-from autoops.report.errors import DAY_S, HOUR_S, Asked, bucket_of
-from autoops.report.page import Bars, Page, Section, table
+from autoops.report.errors import Asked, bucket_of
+from autoops.report.page import HOUR_S, Bars, Page, Section, labels_of, table
 from autoops.store.database import Database
 from autoops.store.measured import (
     CATALOG,
@@ -180,7 +180,7 @@ def _row(one: JSON) -> Sequence[str]:
 
 
 def _pictures(hours: JSON) -> Iterator[Bars]:
-    labels = [utc(at_s)[5:16].replace("T", " ") if hours["bucket_s"] < DAY_S else utc(at_s)[:10] for at_s in hours["starts_s"]]
+    labels = labels_of(hours["starts_s"], hours["bucket_s"])
     for name, title in (("jobs", "jobs claimed"), ("bytes_hashed", "bytes hashed"), ("deepest_queue", "deepest queue")):
         values = hours[name]
         if any(values):
