@@ -26,6 +26,7 @@ ELSEWHERE = (  # each has kill tests of its own
     "segment:",
     "snapshot:",
     "prune:",
+    "playbook:",
     "restore:",
     "abandon:",
     "swap:",

@@ -24,7 +24,10 @@ Make = Callable[..., Suite]
 
 
 def children(suite: Suite) -> list[int]:
-    pid = suite.processes["worker"].pid
+    return children_of(suite.processes["worker"].pid)
+
+
+def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
@@ -83,10 +86,11 @@ def test_of_directories_that_were_given_to_a_child_together_none_is_lost_with_it
     suite.once()
     (suite.root / "d11" / "f").write_text("another one\n")
     setup = asking.setup_of(configuration.load(suite.config), suite.state)
+    others = set(children_of(os.getpid()))  # of tests before this one
     with closing(Pool(setup._replace(settle_s=0.0), size=1, idle_s=60, limit_s=60)) as pool:
         way = Way(pool, List("tree", (b"",), False, 1), lambda _: False)
         met = {node.path: node.answer for node in walked(way, pool, most=1)}
-        (child,) = map(int, Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split())
+        (child,) = set(children_of(os.getpid())) - others
         os.kill(child, signal.SIGSTOP)
         way.look_ahead()  # hands out the directories below the root
         os.kill(child, signal.SIGKILL)
