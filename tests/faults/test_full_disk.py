@@ -21,7 +21,7 @@ from autoops.state import State
 from autoops.store.registry import Registry
 
 Make = Callable[..., Suite]
-STEP_BYTES = 96 << 10
+STEP_BYTES = 160 << 10
 ENOUGH = 4  # tries that failed: else the end of the disk was met nowhere
 PLENTY_BYTES = 64 << 20
 
