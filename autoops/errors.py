@@ -270,9 +270,15 @@ class StorageSuspect(StorageError):
 
 
 class StorageMissing(StorageError):
-    """{database} does not exist."""
+    """{database} {how}."""
 
-    hint = "autoops migrate makes it; is --state right?"
+    hint = "{remedy}"
+
+
+class RegistryLost(Refused):
+    """Refused: {database} {how}, but there was a registry: {trace} tells of its commits. No empty one is made in its place."""
+
+    hint = "autoops-backup restore --latest brings it back; to begin anew all the same, move {state} and its backups aside"
 
 
 class StorageOutdated(StorageError):

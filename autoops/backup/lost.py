@@ -10,7 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from autoops.backup.errors import NoBackup
+from autoops.backup.manifest import Manifest
+from autoops.backup.place import Place
 from autoops.backup.segments import Segments
+from autoops.backup.shelf import Shelf
 from autoops.core.ledger import signed_bytes
 from autoops.core.signing import Verifier
 from autoops.files.following import Follower, Position
@@ -29,6 +33,25 @@ class Lost(NamedTuple):
     def __str__(self) -> str:
         when = f", {self.at}" if self.at else ""
         return f"commit {self.sequence}{when}: {', '.join(self.entries) or 'nothing says of which entries'}"
+
+
+def traces(checkpoints: Path, place: Place, verifier: Verifier) -> Iterator[str]:
+    """Yield what tells of commits that our key signed: that there was a registry."""
+    if last := _checkpointed(checkpoints, verifier):
+        yield f"{checkpoints} (commit {last})"
+    with contextlib.suppress(NoBackup):
+        for one in _snapshots(place, verifier):
+            if one.head.sequence:
+                yield f"snapshot {one.name} in {place.directory} (commit {one.head.sequence})"
+    with contextlib.suppress(OSError):
+        for record in Segments(place.ledger).readable(0):
+            if verifier.verify(record.signature, signed_bytes(record.sequence, record.hash)):
+                yield f"the shipped ledger in {place.ledger}"
+                return
+
+
+def _snapshots(place: Place, verifier: Verifier) -> list[Manifest]:
+    return [one for one in Shelf(place, verifier).all() if isinstance(one, Manifest)]
 
 
 def lost_after(head: int, checkpoints: Path, segments: Segments | None, salvage: Salvage | None, verifier: Verifier) -> list[Lost]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from autoops.backup import proof, queue_back
 from autoops.backup.errors import BackupUnsound
 from autoops.backup.install import Installed, Why, at_work_in, install, install_queue
-from autoops.backup.lost import Lost, lost_after
+from autoops.backup.lost import Lost, lost_after, traces
 from autoops.backup.making import unpack_last
 from autoops.backup.packing import Tell
 from autoops.backup.place import CHECKPOINTS, Place
@@ -84,6 +84,7 @@ class Recovery:
             why = Why("damaged", stamp, actor, "recover", f"recovered, {len(lost)} commits lost" if lost else "recovered")
             if is_other:
                 return self._put(done, scratch, why)
+            done = done._replace(report=self._written(lost, stamp) if lost else None)
             return done._replace(kept=install_queue(scratch, self._state, why)) if done.queue else done
 
     def _put(self, done: Recovered, scratch: State, why: Why) -> Recovered:
@@ -120,11 +121,15 @@ class Recovery:
         fault = fault or proof.registry_fault(
             path, scratch.checkpoints, self._verifier, lambda: self._tell("verifying", 0), with_history=True
         )
+        fault = fault.replace(str(path), str(database)).replace(path.name, database.name)
+        head = None if fault else _head_in(path)
+        if head and not head.sequence and (trace := next(traces(self._state.checkpoints, self._place, self._verifier), "")):
+            head, fault = None, f"it has no commit, and {trace} tells of some"
         self._say(f"registry.db: {f'damaged: {fault}' if fault else 'whole'}")
         unfit = _unfit(database)
         if unfit:
             self._say(f"registry.db: {unfit}: its copy takes its place")
-        return Copy(path, fault, unfit, None if fault else _head_in(path))
+        return Copy(path, fault, unfit, head)
 
     def _remade(self, scratch: State, copied: Copy) -> tuple[Head, list[Lost]]:
         whole = None if copied.fault else copied.path

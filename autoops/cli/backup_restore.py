@@ -273,7 +273,8 @@ def _recovered_lines(done: Recovered, *, dry_run: bool) -> Iterator[str]:
     elif done.queue:
         yield "recovered: queue.db; a scan of every root is enqueued"
     else:
-        yield f"nothing to recover: both databases are whole, registry at commit {done.head.sequence}"
+        more = "what was lost is in nothing that is left" if done.lost else "nothing to recover"
+        yield f"{more}: both databases are whole, registry at commit {done.head.sequence}"
 
 
 def _recovered_facts(done: Recovered, steps: list[str]) -> JSON:

@@ -13,12 +13,15 @@ from autoops import config as configuration
 from autoops import log, names
 from autoops.cli import keys
 from autoops.config import Config
+from autoops.core.signing import Verifier
 from autoops.errors import (
     CannotTell,
     ConfigError,
     LedgerKeyMissing,
+    RegistryLost,
     RootAbsent,
     RootRefused,
+    StorageError,
     StorageMissing,
     StorageOutdated,
     UsageError,
@@ -27,6 +30,7 @@ from autoops.files import opening
 from autoops.runtime.wake import Waker
 from autoops.state import State
 from autoops.store.database import Database, migrate
+from autoops.store.missing import missing
 from autoops.store.queue import SCHEMA as QUEUE
 from autoops.store.queue import Queue
 from autoops.store.registry import SCHEMA as REGISTRY
@@ -61,6 +65,13 @@ class Context(NamedTuple):
         if self.config_file or self.roots or configuration.DEFAULT_FILE.exists() or not self.state.running_config.exists():
             return self.config()
         return configuration.load(self.state.running_config)
+
+    def backup_directory(self) -> str:
+        """Return `[backup] directory`, as far as it is known: "" where a fault in the configuration hides it."""
+        try:
+            return self.running_config().backup.directory
+        except ConfigError:
+            return ""
 
     def checked_config(self) -> Config:
         """Load the configuration and look at its roots on the disk. Raises ConfigError, RootRefused."""
@@ -191,11 +202,16 @@ def default_state(system: Path = SYSTEM_STATE) -> Path:
     return Path.home() / ".local" / "state" / "autoops"
 
 
-def make_ready(state: State) -> list[str]:
-    """Make or upgrade the state directory: databases, ledger key. Return what was done. Raises StorageError."""
+def make_ready(state: State, configured: str = "") -> list[str]:
+    """Make or upgrade the state directory: databases, ledger key. Return what was done.
+
+    configured: `[backup] directory`. Raises RegistryLost rather than make an empty registry where there was one, StorageError.
+    """
     done = []
     state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path, schema in ((state.queue_db, QUEUE), (state.registry_db, REGISTRY)):
+        if path == state.registry_db:
+            refuse_lost(state, configured)
         before = migrate(path, schema)
         if before != schema.version:
             done.append(
@@ -214,14 +230,37 @@ def _key_is_elsewhere(state: State) -> bool:
     return state.public_key.exists() and not state.private_key.exists()
 
 
-def pending_migrations(state: State) -> list[str]:
-    """Return what `make_ready` would do, without doing it."""
+def refuse_lost(state: State, configured: str) -> None:
+    """See that a registry that is not there never was. Raises RegistryLost, when anything tells of a commit that our key signed."""
+    try:
+        Database.open(state.registry_db, REGISTRY, mode="ro").close()
+        return
+    except StorageMissing as error:
+        how, known = error.facts["how"], keys.published(state)
+    except StorageError:
+        return  # it is there: to be upgraded, or not ours to touch
+    if known is None:
+        return
+    from autoops.backup.lost import traces
+    from autoops.backup.place import Place
+
+    with contextlib.suppress(ValueError):  # what is no key signed nothing
+        verifier = Verifier(bytes.fromhex(known))
+        for trace in traces(state.checkpoints, Place.of(state, configured), verifier):
+            raise RegistryLost(database=state.registry_db, how=how, trace=trace, state=state.directory)
+
+
+def pending_migrations(state: State, configured: str = "") -> list[str]:
+    """Return what `make_ready` would do, without doing it. Raises what it raises."""
+    refuse_lost(state, configured)
     lines = []
     for path, schema in ((state.queue_db, QUEUE), (state.registry_db, REGISTRY)):
         try:
             Database.open(path, schema, mode="ro").close()
-        except (StorageMissing, StorageOutdated) as error:
-            lines.append(f"{path.name}: {error}")
+        except StorageMissing as error:
+            lines.append(f"{path.name}: it {error.facts['how']}; would be made, version {schema.version}")
+        except StorageOutdated as error:
+            lines.append(f"{path.name}: version {error.facts['found']} -> {schema.version}, would be upgraded")
     if not _key_is_elsewhere(state):
         lines += keys.make(state, state.private_key, dry_run=True)
     return lines or ["nothing to do"]
@@ -230,7 +269,7 @@ def pending_migrations(state: State) -> list[str]:
 def require_state(state: State) -> None:
     """Raise StorageMissing unless the state directory was made."""
     if not state.queue_db.exists():
-        raise StorageMissing(database=state.queue_db)
+        raise missing(state.queue_db)
 
 
 def configure_log(config: Config, program: str) -> None:

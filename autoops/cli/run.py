@@ -41,7 +41,7 @@ def up(
     """Run the whole suite in the foreground, with a live view. Ctrl+C ends it."""
     ctx = context(state or Path(".autoops"), config, root)
     settings = ctx.checked_config()
-    for done in make_ready(ctx.state):
+    for done in make_ready(ctx.state, settings.backup.directory):
         say(done)
     ctx.load_key()  # here its absence is told better than by a program that ends
     WorkerLock(ctx.state.worker_lock).release()  # refused here, before a second watcher speaks for the first one
@@ -91,10 +91,10 @@ def migrate(state: StateOption = None, dry_run: DryRunOption = False) -> None:
     if dry_run:
         from autoops.cli.context import pending_migrations
 
-        for line in pending_migrations(ctx.state):
+        for line in pending_migrations(ctx.state, ctx.backup_directory()):
             say(line)
         return
-    for line in make_ready(ctx.state) or ["nothing to do"]:
+    for line in make_ready(ctx.state, ctx.backup_directory()) or ["nothing to do"]:
         say(line)
 
 

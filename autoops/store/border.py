@@ -25,6 +25,7 @@ from autoops.errors import (
     StorageReadOnly,
     StorageSuspect,
 )
+from autoops.store.missing import missing
 
 _TIGHT_BYTES = 1 << 20
 
@@ -67,7 +68,7 @@ def unopened(path: Path, why: str) -> StorageDenied | StorageMissing | StorageRe
     try:
         path.stat()
     except FileNotFoundError:
-        return StorageMissing(database=path)
+        return missing(path)
     except PermissionError:
         return StorageDenied(database=path, user=os.geteuid())
     if not os.access(path, os.R_OK, effective_ids=True):

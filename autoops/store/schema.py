@@ -25,6 +25,7 @@ from autoops.errors import (
 from autoops.store.border import FAILURES, flag_of, refuse_suspect, reraise
 from autoops.store.filesystem import mount_kind, refuse_remote
 from autoops.store.guard import Guard
+from autoops.store.missing import missing
 from autoops.store.statements import Transaction
 
 BUSY_S = 10.0
@@ -55,7 +56,7 @@ def verify(con: sqlite3.Connection, path: Path, spec: Schema) -> None:
     """Raise unless an open database is of this schema and this version. An empty one counts as missing."""
     found_id, version = _header(con)
     if found_id == 0 and version == 0 and _is_empty(con):  # made, but its maker died before it committed
-        raise StorageMissing(database=path)
+        raise missing(path, "is empty")
     if found_id != spec.application_id:
         raise StorageForeign(database=path, found=f"{found_id:#x}")
     if version > spec.version:

@@ -62,7 +62,8 @@ class Gate:
             raise inspection.damage
         if inspection.faults:
             more = f" (and {len(inspection.faults) - 1} more)" if len(inspection.faults) > 1 else ""
-            remedy = f"autoops maintenance status tells all of it; {way_back(self._state)}"
+            others = "" if window else "; with autoops stopped, autoops-backup recover makes it good from the backups"
+            remedy = f"autoops maintenance status tells all of it; {way_back(self._state)}{others}"
             error = Held(detail=inspection.faults[0] + more, remedy=remedy)
             self._refused = (found, error)
             raise error

@@ -240,6 +240,68 @@ def test_a_disk_that_is_gone_comes_back_from_another_one(past: tuple[Suite, list
     assert "up to commit" in suite.run("backup", "ship").out
 
 
+def lose(suite: Suite, how: str) -> None:
+    for path in (suite.state / "registry").glob("registry.db*"):
+        path.unlink()
+    if how == "empty":
+        (suite.state / "registry" / "registry.db").touch()
+
+
+@pytest.mark.parametrize(("how", "said"), [("gone", "does not exist"), ("empty", "is empty")])
+def test_no_empty_registry_takes_the_place_of_one_that_is_lost(past: tuple[Suite, list[Then]], how: str, said: str) -> None:
+    suite, seen = past
+    lose(suite, how)
+    for command in (("status",), ("verify",), ("list",), ("backup", "snapshot")):
+        answer = suite.run(*command, code=6)
+        assert f"registry.db {said}" in answer.err and "autoops-backup restore --latest brings it back" in answer.err
+        assert "migrate" not in answer.err
+    for command in (("migrate",), ("migrate", "--dry-run")):
+        answer = suite.run(*command, code=4)
+        assert f"registry.db {said}, but there was a registry: " in answer.err and "restore --latest" in answer.err
+    run(suite, "up", "--once", "--root", suite.root, "--state", suite.state, code=4)
+    assert (suite.state / "registry" / "registry.db").exists() == (how == "empty")
+    suite.run("backup", "restore", "--latest")
+    assert now(suite) == seen[-1]
+    assert "nothing to do" in suite.run("migrate").out
+
+
+def test_backups_in_another_place_show_that_there_was_a_registry_and_those_of_another_key_do_not(make_suite: Make) -> None:
+    suite = make_suite()
+    elsewhere = suite.base / "elsewhere"
+    elsewhere.mkdir()
+    suite.configure([{"name": "tree", "path": str(suite.root)}], {"backup": {"directory": str(elsewhere)}})
+    (suite.root / "a").write_text("a\n")
+    suite.once()
+    suite.run("backup", "snapshot")
+    then = now(suite)
+    running = (suite.state / "registry" / "running.toml").read_text()
+    shutil.rmtree(suite.state / "registry")
+    (suite.state / "registry").mkdir()
+    (suite.state / "registry" / "running.toml").write_text(running)
+    answer = suite.run("migrate", code=4)
+    assert str(elsewhere) in answer.err
+    suite.state.rename(suite.base / "aside")  # to begin anew
+    suite.once()
+    other = now(suite)
+    assert other.sequence > 0
+    shutil.rmtree(suite.state)
+    (suite.base / "aside").rename(suite.state)
+    suite.run("backup", "restore", "--latest", "--config", suite.config)
+    assert now(suite) == then
+
+
+def test_a_state_that_never_had_a_commit_gets_its_registry_whatever_became_of_the_first_one(make_suite: Make) -> None:
+    suite = make_suite()
+    assert "registry.db: it does not exist; would be made" in suite.run("migrate", "--dry-run").out
+    suite.run("migrate")
+    lose(suite, "empty")
+    assert "registry.db: it is empty; would be made" in suite.run("migrate", "--dry-run").out
+    assert "registry.db: made" in suite.run("migrate").out
+    lose(suite, "gone")
+    assert "autoops migrate makes it" in suite.run("list", code=6).err
+    suite.once()
+
+
 @pytest.mark.parametrize("gone", ["missing", "nonsense", "suspect"])
 def test_a_queue_that_does_not_open_is_put_back_with_what_was_acknowledged(past: tuple[Suite, list[Then]], gone: str) -> None:
     suite, seen = past

@@ -23,12 +23,12 @@ from autoops.core.canonical import canonical
 from autoops.errors import AutoopsError
 from autoops.model import PRIORITY_OPERATOR, Work
 from autoops.state import State
-from autoops.store.database import Database
+from autoops.store.database import Database, migrate
 from autoops.store.findings import Findings
 from autoops.store.queue import SCHEMA as QUEUE
 from autoops.store.queue import Queue
 from autoops.store.records import id_of, patches_of
-from autoops.store.registry import Registry
+from autoops.store.registry import SCHEMA, Registry
 
 COMMITS, UNSHIPPED = 60, 8
 
@@ -174,6 +174,31 @@ def test_a_registry_that_is_gone_is_made_of_the_backups_and_the_checkpoints_say_
     assert all(str(one).endswith("nothing says of which entries") for one in done.lost)
     assert require_good(case) == case.kept.tables[COMMITS]
     assert case.state.checkpoints.read_text() == ""  # its line does not hold for this registry
+
+
+@pytest.mark.parametrize("found", ["made anew", "empty"])
+def test_a_registry_without_a_commit_in_the_place_of_the_lost_one_is_made_of_the_backups(case: Case, found: str) -> None:
+    for path in case.state.registry_db.parent.glob("registry.db*"):
+        path.unlink()
+    if found == "empty":
+        case.state.registry_db.touch()
+    else:
+        migrate(case.state.registry_db, SCHEMA)
+    done, said = recovered(case)
+    assert done.installed and done.head.sequence == COMMITS
+    assert [one.sequence for one in done.lost] == list(range(COMMITS + 1, COMMITS + UNSHIPPED + 1)) and done.report
+    assert any(line.startswith("registry.db: damaged: ") for line in said) and "registry.copy" not in "".join(said)
+    assert require_good(case) == case.kept.tables[COMMITS]
+
+
+def test_commits_that_are_known_of_and_in_nothing_that_is_left_are_written_down_too(case: Case) -> None:
+    shutil.rmtree(case.kept.place.directory)
+    later = ledger.checkpoint(ledger.utc(1e9), ledger.Head(COMMITS + UNSHIPPED + 1, bytes(32), bytes(32)), 1)
+    later["signature"] = SIGNER.sign(ledger.checkpoint_bytes(later)).hex()
+    case.state.checkpoints.write_text(canonical(later) + "\n")
+    done, _ = recovered(case)
+    assert [one.sequence for one in done.lost] == [COMMITS + UNSHIPPED + 1]
+    assert done.report and len(done.report.read_text().splitlines()) == 1
 
 
 def test_an_older_copy_that_is_whole_goes_on_with_what_was_shipped(case: Case) -> None:
