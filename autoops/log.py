@@ -80,6 +80,7 @@ EVENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "snapshot_taken": ("info", ("name", "kind", "sequence", "size_bytes")),
     "drill_ended": ("info", ("snapshot", "sequence", "entries", "fault")),
     "snapshot_pruned": ("info", ("name",)),
+    "snapshot_found_unsound": ("warning", ("name", "fault")),
     "catalog_built": ("info", ("name", "done", "reason", "sequence", "entries", "parts_made", "left_out", "took_s")),
     "catalog_failed": ("error", ("name", "reason")),
     "hook_ran": ("info", ("hook", "took_s")),

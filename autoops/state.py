@@ -9,6 +9,7 @@ queue/last-health.json       what the last health check found, for whoever tells
 queue/canary.json            which canaries were written, and which the registry has
 queue/tail.json              how far the tailer has read checkpoints.jsonl, and what it found
 queue/snapshot.json          how the last snapshot ended, and when the last good one was taken
+queue/unsound.json           which backups cannot be used, as it was found last
 queue/drill.json             the same of drills; archive.json, archive-check.json: of the archive and its checks
 queue/playbooks.lock         held by whoever carries out playbooks
 queue/weekly.json, .html      the weekly report that is sent; weekly-memory.json: when it was written last
@@ -70,6 +71,11 @@ class State(NamedTuple):
     def last_snapshot(self) -> Path:
         """How the last snapshot ended."""
         return self.directory / "queue" / "snapshot.json"
+
+    @property
+    def unsound_backups(self) -> Path:
+        """Which backups cannot be used."""
+        return self.directory / "queue" / "unsound.json"
 
     @property
     def last_drill(self) -> Path:

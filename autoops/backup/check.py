@@ -13,11 +13,16 @@ from autoops.backup.rebuild import rebuild
 from autoops.core.signing import Verifier
 
 
-def require_sound(place: Place, one: Manifest, base: Manifest, tell: Tell) -> None:
-    """Read every file of a snapshot, and of the one that it is built on. Raises BackupUnsound, OSError."""
-    for snapshot in dict.fromkeys((one.name, base.name)):
-        for file, packed in (one if snapshot == one.name else base).files.items():
-            require_whole(place.snapshot(snapshot) / file, packed, snapshot, lambda done: tell("reading", done))
+def fault_of(place: Place, one: Manifest, tell: Tell) -> str:
+    """Read every file of a snapshot, not of what it is built on. Return what is wrong with it, "" for nothing."""
+    try:
+        for file, packed in one.files.items():
+            require_whole(place.snapshot(one.name) / file, packed, one.name, lambda done: tell("reading", done))
+    except BackupUnsound as error:
+        return str(error)
+    except OSError as error:  # a bad disk tells of itself, sometimes
+        return str(BackupUnsound(name=one.name, detail=f"it cannot be read ({error.strerror})"))
+    return ""
 
 
 def require_restorable(place: Place, one: Manifest, verifier: Verifier, scratch: Path, tell: Tell) -> None:

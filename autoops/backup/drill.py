@@ -75,7 +75,9 @@ def drill(
 
     Raises NoBackup when there is none, OSError.
     """
-    newest = Shelf(source, verifier).newest()
+    shelf = Shelf(source, verifier)
+    newest = shelf.newest()
+    newer = [str(one.error) for one in shelf.unusable() if one.name > newest.name]  # they should have been tried out
     found = failed("", newest.name, newest.head.sequence)
     target = scratch / "registry.db"
     try:
@@ -97,7 +99,7 @@ def drill(
                 found = found._replace(files=look(restored))
     except AutoopsError as error:
         return found._replace(fault=str(error))
-    return found._replace(fault=found.fault or _fault(found))
+    return found._replace(fault=found.fault or _fault(found) or next(iter(newer), ""))
 
 
 def _play_on(target: Path, live: Registry, verifier: Verifier) -> None:

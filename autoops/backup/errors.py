@@ -11,6 +11,12 @@ class BackupUnsound(CheckFailed):
     hint = "take another one (autoops-backup list), and look at the disk that it is on; RUNBOOK, 'Restore'"
 
 
+class FoundUnsound(BackupUnsound):
+    """{fault}"""
+
+    hint = "autoops-backup verify {name} reads it again; RUNBOOK, 'the snapshot ... cannot be trusted'"
+
+
 class BackupForeign(Refused):
     """Refused: the snapshot {name} is signed by the key {found}..., not by {wanted}...."""
 

@@ -13,7 +13,7 @@ from autoops.backup.packing import Tell
 from autoops.backup.place import Place
 from autoops.backup.rebuild import OnFault, first_shipped, ledger_of
 from autoops.backup.segments import Segments
-from autoops.backup.shelf import Shelf, Unreadable
+from autoops.backup.shelf import Shelf
 from autoops.core.ledger import utc
 from autoops.core.signing import Verifier
 from autoops.errors import AutoopsError
@@ -42,7 +42,7 @@ def last_commit(place: Place, verifier: Verifier, on_fault: OnFault) -> int:
 
 def _nothing(place: Place, verifier: Verifier) -> AutoopsError:
     """Return why no commit can be given back."""
-    unusable = [one for one in Shelf(place, verifier).all() if isinstance(one, Unreadable)]
+    unusable = Shelf(place, verifier).unusable()
     return unusable[-1].error if unusable else NoBackup(detail=f"there is no commit in {place.directory}")
 
 

@@ -1,4 +1,7 @@
-"""The snapshots that there are. Reads manifests; of the files they speak of it asks only whether they are there."""
+"""The snapshots that there are. Reads manifests; of the files they speak of it asks only whether they are there.
+
+What is in these files whoever reads them has to say: then what he finds unsound counts as such.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops.backup import manifest
-from autoops.backup.errors import BackupUnsound, NoBackup
+from autoops.backup.errors import BackupUnsound, FoundUnsound, NoBackup
 from autoops.backup.manifest import Manifest
 from autoops.backup.place import MANIFEST, Place
 from autoops.core.signing import Verifier
 from autoops.errors import AutoopsError
+from autoops.files.unsound import LEDGER, Unsound
+from autoops.log import emit
 from autoops.store.queue import SCHEMA as QUEUE
 from autoops.store.registry import SCHEMA as REGISTRY_SCHEMA
 
@@ -25,13 +30,23 @@ class Unreadable(NamedTuple):
 
     name: str
     error: AutoopsError
+    manifest: Manifest | None = None  # when there is nothing wrong with that
 
 
 class Shelf:
     """The snapshots of one backup directory, as far as the ledger key `verifier` signed them."""
 
-    def __init__(self, place: Place, verifier: Verifier) -> None:
+    def __init__(self, place: Place, verifier: Verifier, read: Mapping[str, str] | None = None) -> None:
+        """`read`: what earlier readings found unsound, by name."""
         self.place, self._verifier = place, verifier
+        self._read = dict(read or {})
+
+    def found(self, name: str, fault: str) -> None:
+        """Take note of what a reading found: what is wrong with a snapshot, "" for nothing."""
+        self._read.pop(name, None)
+        if fault:
+            self._read[name] = fault
+            emit("snapshot_found_unsound", name=name, fault=fault)
 
     def names(self) -> list[str]:
         """Return the names of the snapshots, the oldest first. Raises NoBackup when the directory cannot be read."""
@@ -43,37 +58,49 @@ class Shelf:
             raise NoBackup(detail=f"{self.place.snapshots} cannot be read ({error.strerror})") from error
 
     def all(self) -> list[Manifest | Unreadable]:
-        """Return every snapshot, the oldest first."""
-        return [self._or_error(name) for name in self.names()]
+        """Return every snapshot, the oldest first; one that is built on what cannot be used cannot be used either."""
+        found = {name: self._or_error(name) for name in self.names()}
+        return [_with_base(one, found.get(one.base)) if isinstance(one, Manifest) else one for one in found.values()]
 
     def good(self) -> list[Manifest]:
-        """Return those that can be used, the oldest first: of an incremental one, the one that it is built on is there too."""
-        there = {one.name: one for one in self.all() if isinstance(one, Manifest)}
-        return [one for one in there.values() if one.base in there and there[one.base].kind == "full"]
+        """Return those that can be used, the oldest first."""
+        return [one for one in self.all() if isinstance(one, Manifest)]
+
+    def unusable(self) -> list[Unreadable]:
+        """Return the others, the oldest first."""
+        return [one for one in self.all() if isinstance(one, Unreadable)]
+
+    def unsound(self) -> Unsound:
+        """Return what is to be remembered of them, and of the ledger."""
+        names = {*self.names(), LEDGER}
+        read = {name: fault for name, fault in self._read.items() if name in names}
+        return Unsound(read, read | {one.name: str(one.error) for one in self.unusable()})
 
     def get(self, name: str) -> Manifest:
         """Return one snapshot. Raises NoBackup, BackupUnsound, BackupForeign, BackupNewer."""
         if name not in self.names():
             newest = f"; the newest is {self.names()[-1]}" if self.names() else ""
             raise NoBackup(detail=f"there is no snapshot {name} in {self.place.directory}{newest}")
-        return self._read(name)
+        return self._manifest(name)
 
     def newest(self) -> Manifest:
         """Return the newest one that can be used. Raises NoBackup."""
         good = self.good()
         if not good:
-            faults = [str(one.error) for one in self.all() if isinstance(one, Unreadable)]
+            faults = [str(one.error) for one in self.unusable()]
             why = f": {faults[-1]}" if faults else ""
             raise NoBackup(detail=f"there is no snapshot in {self.place.directory} that can be used{why}")
         return good[-1]
 
     def _or_error(self, name: str) -> Manifest | Unreadable:
         try:
-            return self._read(name)
+            found = self._manifest(name)
         except AutoopsError as error:
             return Unreadable(name, error)
+        fault = self._read.get(name)
+        return Unreadable(name, FoundUnsound(name=name, fault=fault), found) if fault else found
 
-    def _read(self, name: str) -> Manifest:
+    def _manifest(self, name: str) -> Manifest:
         directory = self.place.snapshot(name)
         raw = _bytes_of(directory / MANIFEST, name)
         found = manifest.read(raw, name, self._verifier, SCHEMAS)
@@ -82,6 +109,13 @@ class Shelf:
             if path.parent != directory or not path.is_file() or path.stat().st_size != packed.size_bytes:
                 raise BackupUnsound(name=name, detail=f"{file} is not there, or has another size")
         return found
+
+
+def _with_base(one: Manifest, base: Manifest | Unreadable | None) -> Manifest | Unreadable:
+    if isinstance(base, Manifest) and base.kind == "full":
+        return one
+    lacks = "is not there" if base is None else "cannot be used"
+    return Unreadable(one.name, BackupUnsound(name=one.name, detail=f"what it is built on, {one.base}, {lacks}"), one)
 
 
 def _bytes_of(path: Path, name: str) -> bytes:

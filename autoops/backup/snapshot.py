@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops import __version__
-from autoops.backup import copying, manifest, proof
+from autoops.backup import check, copying, manifest, proof
 from autoops.backup.lock import held
 from autoops.backup.manifest import Kind, Manifest, Packed
 from autoops.backup.packing import Tell, pack
 from autoops.backup.place import CHECKPOINTS, CONFIG, MANIFEST, QUEUE, REGISTRY, SNAPSHOTS_LOCK, Place
-from autoops.backup.shelf import SCHEMAS, Shelf
+from autoops.backup.shelf import SCHEMAS, Shelf, Unreadable
 from autoops.backup.shipping import make_own, reaching, ship
 from autoops.core.ledger import Head, utc
 from autoops.core.signing import Signer, Verifier
@@ -49,18 +49,19 @@ class Copies(NamedTuple):
     checkpoints: Path
 
 
-def take(state: State, place: Place, signer: Signer, begun_s: float, wish: Wish, tell: Tell = lambda *_: None) -> Manifest:
-    """Take a snapshot, called as `name_of(begun_s)`, and return what it is.
+def take(state: State, shelf: Shelf, signer: Signer, begun_s: float, wish: Wish, tell: Tell = lambda *_: None) -> Manifest:
+    """Take a snapshot, called as `name_of(begun_s)`, and return what it is. The shelf takes note of what is read and unsound.
 
     Raises CheckFailed when a copy does not prove itself, LedgerForked when the registry is not the one whose ledger was shipped
     before, BackupBusy, BackupUnwritable, StorageError. Then there is no snapshot, and nothing of it is left.
     """
+    place = shelf.place
     with reaching(place):
         make_own(state, place)
         place.snapshots.mkdir(mode=0o700, exist_ok=True)
         with held(place, name=SNAPSHOTS_LOCK):
             tidy(place)
-            return _take(state, place, signer, begun_s, wish, tell)
+            return _take(state, shelf, signer, begun_s, wish, tell)
 
 
 def tidy(place: Place) -> None:
@@ -75,8 +76,8 @@ def name_of(begun_s: float) -> str:
     return utc(begun_s).replace("-", "").replace(":", "").replace(".", "")
 
 
-def _take(state: State, place: Place, signer: Signer, begun_s: float, wish: Wish, tell: Tell) -> Manifest:
-    verifier, name = Verifier(signer.public), name_of(begun_s)
+def _take(state: State, shelf: Shelf, signer: Signer, begun_s: float, wish: Wish, tell: Tell) -> Manifest:
+    place, verifier, name = shelf.place, Verifier(signer.public), name_of(begun_s)
     scratch = place.snapshots / ".taking"
     scratch.mkdir(mode=0o700)
     try:
@@ -85,7 +86,7 @@ def _take(state: State, place: Place, signer: Signer, begun_s: float, wish: Wish
         head, entries = _prove(copies, verifier, tell)
         _ship(state, place, head)
         trace("snapshot:shipped")
-        base = None if wish.full else _base(place, copies.registry, verifier, begun_s - wish.full_s)
+        base = None if wish.full else _base(shelf, copies.registry, name, begun_s - wish.full_s, tell)
         files = _pack(copies, wish.config, scratch, tell, with_registry=base is None)
         kind: Kind = "incremental" if base else "full"
         made = Manifest(
@@ -150,14 +151,29 @@ def _ship(state: State, place: Place, head: Head) -> None:
             raise CheckFailed(detail="no snapshot was taken: another registry was put in the place of the one that was copied")
 
 
-def _base(place: Place, copied: Path, verifier: Verifier, not_before_s: float) -> str | None:
-    """Return the full snapshot that the ledger can be played onto, None when a new one is due."""
+def _base(shelf: Shelf, copied: Path, name: str, not_before_s: float, tell: Tell) -> str | None:
+    """Return the full snapshot that the ledger can be played onto, None when a new one is due.
+
+    It is read first: no other snapshot would be usable without it. Beside the copy and its proof that is little.
+    """
     with contextlib.closing(Registry.open_still(copied)) as registry:
-        for one in reversed(Shelf(place, verifier).good()):
+        for one in reversed(shelf.all()):
+            if _was_base(one, before=name):
+                return None
+            if isinstance(one, Unreadable) or one.kind != "full" or one.at < utc(not_before_s):
+                continue
             record = registry.record(one.head.sequence)
-            if one.kind == "full" and one.at >= utc(not_before_s) and record and record.hash == one.head.hash:
-                return one.name
+            if record and record.hash == one.head.hash:
+                fault = check.fault_of(shelf.place, one, tell)
+                shelf.found(one.name, fault)
+                return None if fault else one.name
     return None
+
+
+def _was_base(one: Manifest | Unreadable, before: str) -> bool:
+    """Tell whether a snapshot that cannot be used would have been built on; `before`: what a clock that was wrong named later, is
+    not."""
+    return isinstance(one, Unreadable) and one.name < before and (one.manifest is None or one.manifest.kind == "full")
 
 
 # what is kept

@@ -29,6 +29,7 @@ from autoops.config import BackupConfig
 from autoops.core.signing import Signer, Verifier
 from autoops.errors import AutoopsError, CheckFailed, LedgerKeyChanged
 from autoops.files.last import remember_fault, remember_good
+from autoops.files.unsound import recall, remember
 from autoops.model import JSON
 
 _DAY_S = 86400.0
@@ -76,17 +77,19 @@ def take(ctx: Context, *, full: bool = False, prunes: bool = True) -> Taken:
     require_state(ctx.state)
     settings, signer = ctx.running_config(), _signer(ctx)
     place = Place.of(ctx.state, settings.backup.directory)
+    shelf = Shelf(place, Verifier(signer.public), recall(ctx.state.unsound_backups).read)
     wish = snapshots.Wish(configuration.as_toml(settings).encode(), settings.backup.full_days * _DAY_S, full)
     hooks = Hooks(Path(settings.backup.hooks), ctx.state.directory, settings.backup.hook_timeout_s)
     progress, begun_s = Progress(), time.time()
     with as_owner_of(nearest(place.directory)):
         with remembering(ctx.state.last_snapshot):
             run_before(hooks, snapshots.name_of(begun_s))
-            made = snapshots.take(ctx.state, place, signer, begun_s, wish, progress.bytes)
+            made = snapshots.take(ctx.state, shelf, signer, begun_s, wish, progress.bytes)
         remember_good(ctx.state.last_snapshot, made.name, time.time())
         note_backups(ctx, place.directory)
+        gone = pruning.prune(shelf, keep_of(settings.backup), progress.bytes).going if prunes else []
         progress.end()
-        gone = pruning.prune(Shelf(place, Verifier(signer.public)), keep_of(settings.backup)).going if prunes else []
+        remember(ctx.state.unsound_backups, shelf.unsound())
         path = place.snapshot(made.name)
         return Taken(path, made, gone, run_after(hooks, made.name, path))
 
@@ -99,9 +102,10 @@ def list_snapshots(state: StateOption = None, config: ConfigOption = None, json:
     """List the snapshots, the oldest first. 1: one of them cannot be used."""
     ctx = context(state, config)
     settings = ctx.running_config()
-    shelf = Shelf(Place.of(ctx.state, settings.backup.directory), Verifier(ctx.public_key()))
+    shelf = _shelf(ctx, settings.backup)
     found = shelf.all()
-    why = pruning.plan(shelf, keep_of(settings.backup)).kept
+    planned = pruning.plan(shelf, keep_of(settings.backup))
+    why, going = planned.kept, {one.name for one in planned.going}
     unusable = [one for one in found if isinstance(one, Unreadable)]
     if json:
         as_json([_facts(one) | {"kept": why.get(one.name, [])} if isinstance(one, Manifest) else _fault(one) for one in found])
@@ -116,7 +120,7 @@ def list_snapshots(state: StateOption = None, config: ConfigOption = None, json:
         else:
             say(f"there is no snapshot in {shelf.place.directory}")
         for one in unusable:
-            warn(f"{one.error}")
+            warn(f"{one.error}{' (goes with the next prune)' if one.name in going else ''}")
     raise typer.Exit(1 if unusable else 0)
 
 
@@ -134,18 +138,25 @@ def prune(
     ctx = context(state, config)
     settings = ctx.running_config()
     keep = keep_of(settings.backup) if floor is None else Keep(floor, 0, 0, 0, 0)
-    shelf = Shelf(Place.of(ctx.state, settings.backup.directory), Verifier(ctx.public_key()))
+    shelf, progress = _shelf(ctx, settings.backup), Progress()
     if dry_run or not shelf.names():
-        done = pruning.plan(shelf, keep)
+        done = pruning.read_plan(shelf, keep, progress.bytes)
     else:
         with as_owner_of(shelf.place.directory):
-            done = pruning.prune(shelf, keep)
+            done = pruning.prune(shelf, keep, progress.bytes)
+            remember(ctx.state.unsound_backups, shelf.unsound())
+    progress.end()
     if json:
         as_json({"dry_run": dry_run, "kept": done.kept, "pruned": [one.name for one in done.going]})
         return
     for one in done.going:
         say(f"{'would be removed' if dry_run else 'removed'}: {one.name} ({one.kind}, {_size(one.size_bytes)})")
     say(f"{'would be kept' if dry_run else 'kept'}: {len(done.kept)}")
+
+
+def _shelf(ctx: Context, settings: BackupConfig) -> Shelf:
+    """Return the snapshots, with what is known of them."""
+    return Shelf(Place.of(ctx.state, settings.directory), Verifier(ctx.public_key()), recall(ctx.state.unsound_backups).read)
 
 
 def _signer(ctx: Context) -> Signer:

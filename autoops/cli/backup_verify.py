@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from autoops.acting import as_owner_of
 from autoops.backup import check
-from autoops.backup.errors import BackupUnsound
+from autoops.backup.errors import FoundUnsound
 from autoops.backup.manifest import Manifest
 from autoops.backup.place import Place
 from autoops.backup.shelf import Shelf, Unreadable
@@ -20,10 +21,11 @@ from autoops.cli.output import as_json, say
 from autoops.cli.progress import Progress
 from autoops.core.signing import Verifier
 from autoops.errors import AutoopsError
+from autoops.files.unsound import recall, remember
 
 
 def verify(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="A snapshot; nothing: the newest.")] = "",
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="A snapshot; nothing: the newest, and what cannot be used.")] = "",
     all_of_them: Annotated[bool, typer.Option("--all", help="Every snapshot.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Signatures and checksums only: nothing is unpacked.")] = False,
     state: StateOption = None,
@@ -33,39 +35,79 @@ def verify(
     """Make snapshots registries again, in scratch, and prove them. 0: they are what was kept; 1: one of them is not."""
     ctx = context(state, config)
     place, verifier = Place.of(ctx.state, ctx.running_config().backup.directory), Verifier(ctx.public_key())
-    shelf, progress = Shelf(place, verifier), Progress()
-    wanted = shelf.all() if all_of_them else [shelf.get(name) if name else shelf.newest()]
+    shelf, progress = Shelf(place, verifier, recall(ctx.state.unsound_backups).read), Progress()
     faults: dict[str, str] = {}
-    for one in wanted:
-        fault = str(one.error) if isinstance(one, Unreadable) else _fault(shelf, one, verifier, progress, quick=quick)
+    for one in _wanted(shelf, name, all_of_them=all_of_them):
+        faults[one.name] = _fault(shelf, one, verifier, progress, faults, quick=quick)
         progress.end()
-        faults[one.name] = fault
         if not json:
-            say(f"{one.name}: {fault or 'good'}")
+            say(f"{one.name}: {faults[one.name] or 'good'}")
     if json:
         as_json(
             {"faults": {key: fault for key, fault in faults.items() if fault}, "good": [key for key in faults if not faults[key]]}
         )
     else:
         say(f"Backups: {'FAILED' if any(faults.values()) else 'PASSED'}")
+    found = shelf.unsound()
+    unusable = {**found.unusable, **{key: fault for key, fault in faults.items() if fault}}
+    remember(ctx.state.unsound_backups, found._replace(unusable=unusable))
     raise typer.Exit(1 if any(faults.values()) else 0)
 
 
-def _fault(shelf: Shelf, one: Manifest, verifier: Verifier, progress: Progress, *, quick: bool) -> str:
-    """Return what is wrong with a snapshot, "" when nothing is. Raises BackupUnwritable: there is no room for scratch, say."""
-    place = shelf.place
+def _wanted(shelf: Shelf, name: str, *, all_of_them: bool) -> list[Manifest | Unreadable]:
+    """Return one; or all; or the newest that can be used, and all that cannot, for they may be newer.
+
+    Raises NoBackup when none is there; for one, what is wrong with its manifest.
+    """
+    if name:
+        return [shelf.get(name)]
+    there = shelf.all()
+    newest = [one for one in there if isinstance(one, Manifest)][-1:]
+    if not there:
+        shelf.newest()
+    return there if all_of_them else [one for one in there if one in newest or isinstance(one, Unreadable)]
+
+
+def _fault(
+    shelf: Shelf, one: Manifest | Unreadable, verifier: Verifier, progress: Progress, faults: Mapping[str, str], *, quick: bool
+) -> str:
+    """Return what is wrong with a snapshot, "" for nothing. `faults`: of those before it, and so of what it is built on.
+
+    Raises BackupUnwritable: there is no room for scratch, say.
+    """
+    manifest = _to_read(one, faults)
+    if manifest is None:
+        return str(one.error) if isinstance(one, Unreadable) else ""
     try:
-        base = shelf.get(one.base)
-        check.require_sound(place, one, base, progress.bytes)
-        if not quick:
-            with (
-                reaching(place),
-                as_owner_of(place.directory),
-                tempfile.TemporaryDirectory(prefix=".verify-", dir=place.directory) as scratch,
-            ):
-                check.require_restorable(place, one, verifier, Path(scratch), progress.bytes)
-    except BackupUnsound as error:
+        base = shelf.get(manifest.base)
+    except AutoopsError as error:
         return str(error)
+    for each in {base.name: base, manifest.name: manifest}.values():
+        fault = faults[each.name] if each.name in faults else check.fault_of(shelf.place, each, progress.bytes)
+        shelf.found(each.name, fault)
+        if fault:
+            return fault
+    fault = "" if quick else _fault_restored(shelf.place, manifest, verifier, progress)
+    if fault and manifest is base:
+        shelf.found(manifest.name, fault)
+    return fault
+
+
+def _to_read(one: Manifest | Unreadable, faults: Mapping[str, str]) -> Manifest | None:
+    """Return a manifest whose files are worth reading: when a base is not, what is built on it is not."""
+    if isinstance(one, Manifest) or one.manifest is None:
+        return one if isinstance(one, Manifest) else None
+    return one.manifest if isinstance(one.error, FoundUnsound) or faults.get(one.manifest.base) == "" else None
+
+
+def _fault_restored(place: Place, one: Manifest, verifier: Verifier, progress: Progress) -> str:
+    try:
+        with (
+            reaching(place),
+            as_owner_of(place.directory),
+            tempfile.TemporaryDirectory(prefix=".verify-", dir=place.directory) as scratch,
+        ):
+            check.require_restorable(place, one, verifier, Path(scratch), progress.bytes)
     except AutoopsError as error:
         if error.exit_code == 6:
             raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from autoops.config import HealthConfig
 from autoops.files.last import Last
 from autoops.health.result import Figure, Level, Result, judge
@@ -11,8 +13,23 @@ DRILL, ARCHIVE_DRILL = "drill", "archive_drill"
 _CHAPTER = "RUNBOOK, 'Backup'"
 
 
-def snapshots(last: Last | None, since_s: float | None, now_s: float, limits: HealthConfig) -> Result:
-    """Judge when the last good snapshot was taken. `since_s`: since when there is something to lose, None: nothing is there yet."""
+def snapshots(
+    last: Last | None, since_s: float | None, now_s: float, limits: HealthConfig, unusable: Mapping[str, str] | None = None
+) -> Result:
+    """Judge when the last good snapshot was taken, and whether all there are can be used, as far as anybody looked.
+
+    since_s: since when there is something to lose, None: nothing is there yet. unusable: what is wrong, by name.
+    """
+    aged = _aged(last, since_s, now_s, limits)
+    if not unusable:
+        return aged
+    fault = next(iter(unusable.values()))
+    said = f"{aged.text}; {len(unusable)} of the backups cannot be used: {fault}"
+    remedy = aged.remedy or "autoops-backup verify --all --quick; RUNBOOK, 'the snapshot ... cannot be trusted'"
+    return aged._replace(level=max(aged.level, Level.WARNING), text=said, remedy=remedy)
+
+
+def _aged(last: Last | None, since_s: float | None, now_s: float, limits: HealthConfig) -> Result:
     warning_s, critical_s = limits.backup_age_warning_s, limits.backup_age_critical_s
     remedy = f"autoops-backup snapshot; autoops logs backup; {_CHAPTER}"
     if last is None or not last.good_s:

@@ -13,6 +13,7 @@ from autoops.config import DrillConfig
 from autoops.core.drift import UNIT_FAILED
 from autoops.core.spoken import counted
 from autoops.errors import AutoopsError, CannotTell, ConfigError, StorageError
+from autoops.files import unsound
 from autoops.files.last import recall
 from autoops.health import backups, host, keys, machine, place, services
 from autoops.health.result import Level, Result
@@ -32,7 +33,8 @@ def check_backup(sources: Sources) -> Result:
     if last is None or not last.good_s:
         with contextlib.suppress(StorageError):  # a registry that cannot be read has a check of its own
             since_s = sources.registry.began_s()
-    return backups.snapshots(last, since_s, time.time(), sources.limits)
+    unusable = unsound.recall(sources.state.unsound_backups).unusable
+    return backups.snapshots(last, since_s, time.time(), sources.limits, unusable)
 
 
 def check_drill(sources: Sources) -> Result:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from autoops.config import HealthConfig
+from autoops.files import unsound
 from autoops.files.last import Last, recall, remember_fault, remember_good
+from autoops.files.unsound import Unsound
 from autoops.health.backups import DRILL, drills, snapshots
 from autoops.health.result import Level
 
@@ -67,3 +69,20 @@ def test_what_is_remembered_is_the_last_end_and_the_last_good_one(tmp_path: Path
     assert recall(memory) == Last(4.0, "no key", 2.0, 3.0, "b")
     memory.write_text("{}")
     assert recall(memory) is None
+
+
+def test_backups_that_cannot_be_used_are_a_warning_however_young_the_last_good_one_is() -> None:
+    found = snapshots(last(1), None, NOW_S, HealthConfig(), {"a": "a is damaged", "b": "b is built on a"})
+    assert found.level == Level.WARNING and "2 of the backups cannot be used: a is damaged" in found.text and found.remedy
+    assert snapshots(last(51), None, NOW_S, HealthConfig(), {"a": "a is damaged"}).level == Level.CRITICAL
+
+
+def test_what_is_remembered_of_backups_that_cannot_be_used_may_be_lost_and_need_not_be_written(tmp_path: Path) -> None:
+    memory, found = tmp_path / "unsound.json", Unsound({"a": "x"}, {"a": "x", "b": "y"})
+    assert unsound.recall(memory) == Unsound()
+    unsound.remember(memory, found)
+    assert unsound.recall(memory) == found
+    unsound.remember(tmp_path / "nowhere" / "unsound.json", found)
+    for text in ("", "[]", '{"read": 1, "unusable": {}}'):
+        memory.write_text(text)
+        assert unsound.recall(memory) == Unsound()
