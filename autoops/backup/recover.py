@@ -141,7 +141,7 @@ class Recovery:
             if salvage:
                 sources = {**sources, "what can be read of the damaged file": salvage.records}
             head = remake(scratch.registry_db, whole, self._place, sources, self._verifier, self._say, self._tell)
-            lost = lost_after(head.sequence, self._state.checkpoints, segments, salvage, self._verifier)
+            lost = lost_after(head.sequence, self._state.checkpoints, self._place if segments else None, salvage, self._verifier)
         for one in lost:
             self._say(f"lost: {one}")
         return head, lost
