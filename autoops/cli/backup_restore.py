@@ -295,7 +295,7 @@ def recover(
         if not json:
             say(line)
 
-    recovery = Recovery(ctx.state, place, verifier, tell, progress.bytes)
+    recovery = Recovery(ctx.state, place, verifier, tell, progress.bytes, _named(source) if source else None)
     done = recovery.run(name_of(time.time()), _actor(), dry_run=dry_run)
     progress.end()
     if json:

@@ -605,6 +605,15 @@ def test_a_dry_run_says_that_it_would_be_refused_and_that_nothing_is_there_to_ke
     assert "which is not there now" in answer.out and "kept" not in answer.out
 
 
+def test_recovery_takes_the_backups_that_are_named(past: tuple[Suite, list[Then]]) -> None:
+    suite, seen = past
+    shutil.move(suite.state / "backups", suite.base / "elsewhere")
+    lose(suite, "gone")
+    assert "does not exist" in suite.run("backup", "recover", "--from", "/nowhere", code=4).err
+    suite.run("backup", "recover", "--from", suite.base / "elsewhere")
+    assert now(suite) == seen[-1]
+
+
 def test_without_any_backup_there_is_a_clear_error(still: Suite) -> None:
     answer = still.run("backup", "restore", "--latest", code=4)
     assert "there is no" in answer.err and "autoops-backup snapshot" in answer.err
