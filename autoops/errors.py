@@ -324,7 +324,7 @@ class LedgerKeyMissing(StorageError):
 
 
 class ServicesRun(Refused):
-    """Refused: {who} is at work, and would go on with what is replaced."""
+    """Refused: {who} at work, and would go on with what is replaced."""
 
     hint = "stop what runs (systemctl stop autoops.target, Ctrl+C), or pause it: autoops pause"
 

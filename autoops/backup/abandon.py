@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from bisect import bisect_left
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from autoops.core.ids import is_id
 from autoops.core.signing import Verifier
 from autoops.files import durable
 from autoops.store.records import UNFIT, Records, patches_of
+from autoops.store.registry import Registry
 from autoops.trace import trace
 
 _OPEN = ".jsonl"  # the segment that is being written
@@ -34,6 +36,7 @@ class Other(NamedTuple):
     common: int  # the last commit that both have
     last: int  # the last one that was shipped, 0 when that cannot be read
     snapshots: list[Manifest]
+    hash: bytes = b""  # of that last one
 
     @property
     def is_any(self) -> bool:
@@ -50,7 +53,28 @@ def other_history(place: Place, registry: Records, verifier: Verifier) -> Other:
         common = last if not last or registry.hash_of(last) == hashed else parting(registry, segments)
     except BackupUnsound:
         return Other(0, -1, snapshots)
-    return Other(common, last, snapshots)
+    return Other(common, last, snapshots, hashed)
+
+
+class Left(NamedTuple):
+    """A history that is left: where it parts from the one that goes on, and its last commit."""
+
+    common: int
+    sequence: int
+    hash: bytes
+
+
+def left_behind(live: Registry | None, fresh: Registry, other: Other) -> Left | None:
+    """Return the history that is left for that of `fresh`: of the registry there is, or what was shipped, whichever is longer."""
+    shipped = Left(other.common, other.last, other.hash) if other.last > other.common else None
+    head = live.head() if live else None
+    if live is None or head is None or not head.sequence or fresh.hash_of(head.sequence) == head.hash:
+        return shipped
+    if shipped and shipped.sequence > head.sequence:
+        return shipped
+    numbers = range(1, head.sequence + 1)
+    common = bisect_left(numbers, True, key=lambda number: live.hash_of(number) != fresh.hash_of(number))
+    return Left(common, head.sequence, head.hash)
 
 
 def given_in(place: Place, other: Other) -> str:

@@ -35,6 +35,18 @@ class NoBackup(Refused):
     hint = "autoops-backup list shows what there is; autoops-backup snapshot takes one"
 
 
+class NoSuchCommit(NoBackup):
+    """Refused: {detail}."""
+
+    hint = "{remedy}"
+
+
+class NoBackupDirectory(NoBackup):
+    """Refused: the backup directory {directory} does not exist."""
+
+    hint = "is its disk mounted, and --from right?"
+
+
 class BackupBusy(Refused):
     """Refused: another process (pid {pid}) is at work in {directory}."""
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from autoops.acting import as_owner_of
 from autoops.backup import abandon
-from autoops.backup.abandon import Other
+from autoops.backup.abandon import Left, Other, left_behind
 from autoops.backup.lock import held
 from autoops.backup.making import hand_over, make_directories, scratch_of, write_checkpoints, writing
 from autoops.backup.place import SNAPSHOTS_LOCK, Place
@@ -54,7 +54,7 @@ class Installed(NamedTuple):
     """What was done."""
 
     kept: list[Path]  # what was there before
-    left: Head | None  # where the registry stood that was replaced, None when that is not known, or is in the new one
+    left: Left | None  # the history that was left, None when all that is known of it goes on
     abandoned: Path | None  # where the backups of the history that was left are
 
 
@@ -92,7 +92,7 @@ def install(scratch: State, state: State, place: Place, verifier: Verifier, why:
         head, roots = registry.head(), list(registry.roots())
         all_hold = write_checkpoints(checkpoints, registry, verifier, scratch.checkpoints)
         other = abandon.other_history(place, registry, verifier)
-        left, given_id = _replaced(state, registry)
+        left, given_id = _replaced(state, registry, other)
     if left or other.is_any:
         _keep_given(scratch, max(given_id, abandon.given_in(place, other)))
     abandoned = _keep_history(place, other, why)
@@ -114,7 +114,7 @@ def install(scratch: State, state: State, place: Place, verifier: Verifier, why:
     return Installed(kept, left, abandoned)
 
 
-def _settle(state: State, place: Place, other: Other, why: Why, roots: list[str], head: Head, left: Head | None) -> None:
+def _settle(state: State, place: Place, other: Other, why: Why, roots: list[str], head: Head, left: Left | None) -> None:
     """Do what follows from another registry being there."""
     with as_owner_of(state.registry_db.parent):
         left_seal = seal.read(state)
@@ -128,17 +128,16 @@ def _settle(state: State, place: Place, other: Other, why: Why, roots: list[str]
             abandon.leave(place, other)
 
 
-def _replaced(state: State, fresh: Registry) -> tuple[Head | None, str]:
-    """Return where the registry stands that is to be replaced, None when that is not known, or is in what replaces it; and the
-    greatest ID that it gave, "" when it is not known."""
+def _replaced(state: State, fresh: Registry, other: Other) -> tuple[Left | None, str]:
+    """Return the history that is left, None for none; and the greatest ID that the registry gave that is to be replaced, "" when it
+    is not known."""
     try:
         with contextlib.closing(Registry.open(state.registry_db)) as live:
-            if live.strange_schema():  # what is asked of it may not be there
-                return None, ""
-            head, given_id = live.head(), live.given_until() or ""
+            if not live.strange_schema():  # else what is asked of it may not be there
+                return left_behind(live, fresh, other), live.given_until() or ""
     except StorageError:
-        return None, ""
-    return (head if head.sequence and fresh.hash_of(head.sequence) != head.hash else None), given_id
+        pass
+    return left_behind(None, fresh, other), ""
 
 
 def _keep_given(scratch: State, given_id: str) -> None:

@@ -54,15 +54,17 @@ def _snapshots(place: Place, verifier: Verifier) -> list[Manifest]:
     return [one for one in Shelf(place, verifier).all() if isinstance(one, Manifest)]
 
 
-def lost_after(head: int, checkpoints: Path, segments: Segments | None, salvage: Salvage | None, verifier: Verifier) -> list[Lost]:
+def lost_after(head: int, checkpoints: Path | None, place: Place | None, salvage: Salvage | None, verifier: Verifier) -> list[Lost]:
     """Return every commit after one: up to the last that is certain, each; and what rows of a damaged file name beyond that.
+
+    checkpoints, place: None, what they tell is of another history, or lost nowhere.
 
     Certain is what our key signed, or has its checksum. A number in a damaged row may be any number.
     """
     entries: dict[int, set[str]] = {number: set(ids) for number, ids in (salvage.touched_after(head) if salvage else {}).items()}
     at: dict[int, str] = {}
-    last = max(head, _checkpointed(checkpoints, verifier))
-    for record in _certain(head, segments, salvage, list(entries), verifier):
+    last = max(head, _checkpointed(checkpoints, verifier) if checkpoints else 0, _kept_until(place, verifier) if place else 0)
+    for record in _certain(head, Segments(place.ledger) if place else None, salvage, list(entries), verifier):
         last = max(last, record.sequence)
         ids = entries.setdefault(record.sequence, set())
         with contextlib.suppress(*UNFIT):
@@ -70,6 +72,13 @@ def lost_after(head: int, checkpoints: Path, segments: Segments | None, salvage:
             ids.update(map(id_of, patches_of(record)))
     numbers = sorted({*range(head + 1, last + 1), *(number for number in entries if number > head)})
     return [Lost(number, at.get(number, ""), sorted(entries.get(number, ()))) for number in numbers]
+
+
+def _kept_until(place: Place, verifier: Verifier) -> int:
+    """Return the last commit that snapshots are of, or a line of the shipped ledger, be it damaged, stands for."""
+    with contextlib.suppress(NoBackup):
+        return max([Segments(place.ledger).claimed(), *(one.head.sequence for one in _snapshots(place, verifier))])
+    return 0
 
 
 def _certain(

@@ -6,8 +6,9 @@ import contextlib
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from autoops.backup.errors import BackupUnsound, NoBackup
+from autoops.backup.errors import BackupUnsound, NoBackup, NoSuchCommit
 from autoops.backup.manifest import Manifest
 from autoops.backup.packing import Tell
 from autoops.backup.place import Place
@@ -50,7 +51,8 @@ def required(place: Place, verifier: Verifier, sequence: int, on_fault: OnFault)
     """Return a commit that the backups reach. Raises NoBackup when they end before it."""
     last = last_commit(place, verifier, on_fault)
     if sequence > last:
-        raise NoBackup(detail=f"there is no commit {sequence} in {place.directory}: the last one is {last}")
+        detail = f"there is no commit {sequence} in {place.directory}: the last one is {last}"
+        raise NoSuchCommit(detail=detail, remedy="--latest gives that one")
     return sequence
 
 
@@ -62,34 +64,40 @@ def _readable(segments: Segments, first: int) -> int:
     return last
 
 
-def commit_at(place: Place, verifier: Verifier, at_s: float, tell: Tell) -> int:
+class Then(NamedTuple):
+    """The last commit at a time. `is_last`: no later one was shipped."""
+
+    sequence: int
+    made_s: float
+    is_last: bool
+
+
+def commit_at(place: Place, verifier: Verifier, at_s: float, now_s: float, tell: Tell) -> Then:
     """Return the last commit that was made at a time (seconds since 1970) or before it.
 
-    Raises NoBackup for a time before the first or after the last commit, BackupUnsound, StorageError, OSError.
+    Raises NoSuchCommit for a time before the first commit, or one that is yet to come, BackupUnsound, StorageError, OSError.
     """
+    if at_s > now_s:
+        raise NoSuchCommit(detail=f"{utc(at_s)} is yet to come", remedy="--latest gives the last commit that was shipped")
     with tempfile.TemporaryDirectory() as scratch, _whole_ledger(place, verifier, Path(scratch, "ledger.db"), tell) as records:
         return _last_before(records, at_s, place)
 
 
-def _last_before(records: Iterable[Record], at_s: float, place: Place) -> int:
-    found, first_s, last_s, sequence = 0, None, 0.0, 0
+def _last_before(records: Iterable[Record], at_s: float, place: Place) -> Then:
+    found, first_s, last_s, sequence = Then(0, 0.0, is_last=False), None, 0.0, 0
     try:
         for record in records:
             last_s, sequence = committed_s(record), record.sequence
             first_s = last_s if first_s is None else first_s
-            found = sequence if last_s <= at_s else found
+            found = Then(sequence, last_s, is_last=True) if last_s <= at_s else found._replace(is_last=False)
     except BackupUnsound:
         if last_s <= at_s:  # it may be behind the damage
             raise
     if first_s is None:
         raise NoBackup(detail=f"there is no commit in {place.directory}")
-    if not found:
-        raise NoBackup(detail=f"the first commit in {place.directory} was made at {utc(first_s)}, after {utc(at_s)}")
-    if found == sequence and last_s < at_s:
-        raise NoBackup(
-            detail=f"the last commit in {place.directory}, {sequence}, was made at {utc(last_s)}, before {utc(at_s)};"
-            " --latest gives that"
-        )
+    if not found.sequence:
+        detail = f"the first commit in {place.directory} was made at {utc(first_s)}, after {utc(at_s)}"
+        raise NoSuchCommit(detail=detail, remedy="what was before it is in no backup: give a later time")
     return found
 
 

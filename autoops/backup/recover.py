@@ -60,11 +60,12 @@ class Copy(NamedTuple):
 
 
 class Recovery:
-    """One recovery."""
+    """One recovery. `place`: the backups of this state; `source`: others, to take from instead."""
 
-    def __init__(self, state: State, place: Place, verifier: Verifier, say: Say, tell: Tell) -> None:
+    def __init__(self, state: State, place: Place, verifier: Verifier, say: Say, tell: Tell, source: Place | None = None) -> None:
         self._state, self._place, self._verifier, self._say, self._tell = state, place, verifier, say, tell
-        self._segments = Segments(place.ledger)
+        self._source = source or place
+        self._segments = Segments(self._source.ledger)
 
     def run(self, stamp: str, actor: str, *, dry_run: bool = False) -> Recovered:
         """Make both databases good again; nothing is done to one that is. `dry_run`: find out, and put nothing in its place.
@@ -92,7 +93,7 @@ class Recovery:
         checkpoints = self._state.checkpoints
         if not checkpoints.exists():
             checkpoints = scratch.directory / "checkpoints.jsonl"
-            unpack_last(self._place, CHECKPOINTS, done.head.sequence, self._verifier, checkpoints, self._doubt)
+            unpack_last(self._source, CHECKPOINTS, done.head.sequence, self._verifier, checkpoints, self._doubt)
         installed = install(scratch, self._state, self._place, self._verifier, why, checkpoints=checkpoints)
         return done._replace(installed=installed, kept=installed.kept, report=report)
 
@@ -123,7 +124,7 @@ class Recovery:
         )
         fault = fault.replace(str(path), str(database)).replace(path.name, database.name)
         head = None if fault else _head_in(path)
-        if head and not head.sequence and (trace := next(traces(self._state.checkpoints, self._place, self._verifier), "")):
+        if head and not head.sequence and (trace := next(traces(self._state.checkpoints, self._source, self._verifier), "")):
             head, fault = None, f"it has no commit, and {trace} tells of some"
         self._say(f"registry.db: {f'damaged: {fault}' if fault else 'whole'}")
         unfit = _unfit(database)
@@ -140,8 +141,8 @@ class Recovery:
             salvage = opened.enter_context(Salvage(copied.path)) if copied.fault and copied.path.exists() else None
             if salvage:
                 sources = {**sources, "what can be read of the damaged file": salvage.records}
-            head = remake(scratch.registry_db, whole, self._place, sources, self._verifier, self._say, self._tell)
-            lost = lost_after(head.sequence, self._state.checkpoints, segments, salvage, self._verifier)
+            head = remake(scratch.registry_db, whole, self._source, sources, self._verifier, self._say, self._tell)
+            lost = lost_after(head.sequence, self._state.checkpoints, self._source if segments else None, salvage, self._verifier)
         for one in lost:
             self._say(f"lost: {one}")
         return head, lost
@@ -166,7 +167,7 @@ class Recovery:
         if not fault:
             return None
         back = queue_back.bring_back(
-            scratch.queue_db, self._state.queue_db, self._place, head.sequence, self._verifier, self._doubt
+            scratch.queue_db, self._state.queue_db, self._source, head.sequence, self._verifier, self._doubt
         )
         self._say(f"queue.db: {back} takes its place")
         return back

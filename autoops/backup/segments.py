@@ -96,6 +96,16 @@ class Segments:
                     if record.sequence > after:
                         yield record
 
+    def claimed(self) -> int:
+        """Return the last commit for which there is a line, whatever became of that line; 0 for none."""
+        last = 0
+        for segment in self.files():
+            lines: list[bytes] = []
+            with contextlib.suppress(SegmentUnsound, OSError):
+                lines = split(content_of(segment))[0]
+            last = max(last, segment.first - 1 + len(lines))
+        return last
+
     def within(self, segment: Segment) -> list[Record]:
         """Return the records of one segment. Raises SegmentUnsound."""
         return list(_read(segment, None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import math
 import os
@@ -15,6 +16,8 @@ import typer
 
 from autoops import names
 from autoops.backup import reach
+from autoops.backup.errors import NoBackupDirectory
+from autoops.backup.lost import Lost, lost_after
 from autoops.backup.place import Place
 from autoops.backup.recover import Recovered, Recovery
 from autoops.backup.restore import Ask, Restored, restore, restore_to
@@ -31,6 +34,7 @@ from autoops.errors import AutoopsError, CannotTell, LedgerKeyChanged, UsageErro
 from autoops.health.place import SYSTEM_KEY
 from autoops.model import JSON
 from autoops.runtime import maintenance
+from autoops.window.services import refuse_at_work
 
 _SPAN = re.compile(r"(\d+)\s*([smhd])")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -75,24 +79,27 @@ def restore_state(
     ctx = context(state, config)
     wanted = _one_of(Wanted(latest, snapshot, at, seq))
     place = Place.of(ctx.state, ctx.running_config().backup.directory)
-    origin = Place(source.absolute()) if source else place
+    origin = _named(source) if source else place
     verifier = _verifier(ctx, public_key, in_place=to is None)
     progress, faults = Progress(), Faults(quiet=json)
-    ask = Ask(origin, _sequence(ctx, wanted, origin, verifier, progress, faults), verifier)
+    ask = Ask(origin, _sequence(wanted, origin, verifier, progress, faults), verifier)
+    missing = _missing(ctx, ask, is_own=origin == place) if wanted.latest else []
     if dry_run:
-        _say_plan(ctx, ask, to, json=json)
-        return
+        _say_plan(ctx, ask, to, missing, json=json)
+        raise typer.Exit(1 if missing else 0)
     if to is not None:
         done = restore_to(to.absolute(), ask, progress.bytes, faults)
     else:
         done = restore(ctx.state, place, ask, name_of(time.time()), _actor(), progress.bytes, faults)
     progress.end()
     if json:
-        as_json(_facts(done, ask, to, faults))
-        return
+        as_json(_facts(done, ask, to, faults) | {"missing": [one.sequence for one in missing]})
+        raise typer.Exit(1 if missing else 0)
     _say_restored(done, ask, ctx.state.directory if to is None else to.absolute())
     if to is None and not no_report:
         _say_differences(ctx)
+    _say_missing(missing)
+    raise typer.Exit(1 if missing else 0)
 
 
 class Faults:
@@ -116,7 +123,26 @@ def _one_of(wanted: Wanted) -> Wanted:
     return wanted
 
 
-def _sequence(ctx: Context, wanted: Wanted, origin: Place, verifier: Verifier, progress: Progress, faults: Faults) -> int:
+def _named(source: Path) -> Place:
+    place = Place(source.absolute())
+    with contextlib.suppress(PermissionError):  # told better by whoever reads it
+        if not place.directory.exists():
+            raise NoBackupDirectory(directory=place.directory)
+    return place
+
+
+def _missing(ctx: Context, ask: Ask, *, is_own: bool) -> list[Lost]:
+    """Return the commits after that one which are known of, and of which the backups do not lead to the registry.
+
+    What the state's own checkpoints know is not missing as long as a registry there has it.
+    """
+    checkpoints = ctx.state.checkpoints if is_own else None
+    with contextlib.suppress(AutoopsError), contextlib.closing(ctx.registry()) as registry:
+        checkpoints = None if registry.head().sequence else checkpoints
+    return lost_after(ask.sequence, checkpoints, ask.source, None, ask.verifier)
+
+
+def _sequence(wanted: Wanted, origin: Place, verifier: Verifier, progress: Progress, faults: Faults) -> int:
     """Return the commit that is asked for. Raises UsageError, NoBackup, BackupUnsound and its like."""
     if wanted.seq is not None:
         if wanted.seq < 1:
@@ -126,7 +152,12 @@ def _sequence(ctx: Context, wanted: Wanted, origin: Place, verifier: Verifier, p
         return Shelf(origin, verifier).get(wanted.snapshot).head.sequence
     if wanted.latest:
         return reach.last_commit(origin, verifier, faults)
-    return reach.commit_at(origin, verifier, _time_of(wanted.at), progress.bytes)
+    at_s = _time_of(wanted.at)
+    then = reach.commit_at(origin, verifier, at_s, time.time(), progress.bytes)
+    if then.is_last:
+        progress.end()
+        warn(f"no commit was shipped between {utc(then.made_s)}, that of commit {then.sequence}, and {utc(at_s)}, nor later")
+    return then.sequence
 
 
 def _time_of(text: str) -> float:
@@ -172,14 +203,26 @@ def _actor() -> str:
 # what is told
 
 
-def _say_plan(ctx: Context, ask: Ask, to: Path | None, *, json: bool) -> None:
+def _say_plan(ctx: Context, ask: Ask, to: Path | None, missing: list[Lost], *, json: bool) -> None:
+    """Say what would be done. Raises ServicesRun where that would be refused."""
     target = to.absolute() if to else ctx.state.directory
     if json:
-        as_json({"dry_run": True, "from": str(ask.source.directory), "into": str(target), "sequence": ask.sequence})
-        return
-    say(f"would make the registry of commit {ask.sequence} from {ask.source.directory}")
-    in_place = f"in the place of {ctx.state.registry_db}, which would be kept beside it"
-    say(f"would put it {f'into {target}' if to else in_place}")
+        facts = {"dry_run": True, "from": str(ask.source.directory), "into": str(target), "sequence": ask.sequence}
+        as_json(facts | {"missing": [one.sequence for one in missing]})
+    else:
+        say(f"would make the registry of commit {ask.sequence} from {ask.source.directory}")
+        kept = ", which would be kept beside it" if ctx.state.registry_db.exists() else ", which is not there now"
+        say(f"would put it {f'into {target}' if to else f'in the place of {ctx.state.registry_db}{kept}'}")
+        _say_missing(missing)
+    if to is None:
+        refuse_at_work(ctx.state)
+
+
+def _say_missing(missing: list[Lost]) -> None:
+    for one in missing:
+        warn(f"autoops: known of, and cannot be made from these backups: {one}")
+    if missing:
+        warn("  hint: autoops-backup recover also takes what can be read of a damaged registry.db, and writes down what is lost")
 
 
 def _say_restored(done: Restored, ask: Ask, target: Path) -> None:
@@ -194,9 +237,11 @@ def _say_restored(done: Restored, ask: Ask, target: Path) -> None:
     for path in done.installed.kept:
         say(f"kept: {path}")
     if done.installed.left:
-        say(f"abandoned: commits {head.sequence + 1} to {done.installed.left.sequence}")
+        left = done.installed.left
+        first = left.common + 1
+        say(f"abandoned: commit{f's {first} to' if first < left.sequence else ''} {left.sequence}")
     if done.installed.abandoned:
-        say(f"their backups: {done.installed.abandoned}")
+        say(f"the backups as they were: {done.installed.abandoned}")
 
 
 def _say_differences(ctx: Context) -> None:
@@ -250,7 +295,7 @@ def recover(
         if not json:
             say(line)
 
-    recovery = Recovery(ctx.state, place, verifier, tell, progress.bytes)
+    recovery = Recovery(ctx.state, place, verifier, tell, progress.bytes, _named(source) if source else None)
     done = recovery.run(name_of(time.time()), _actor(), dry_run=dry_run)
     progress.end()
     if json:

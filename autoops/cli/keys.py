@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from autoops.core import signing
-from autoops.errors import CannotTell, LedgerKeyChanged, LedgerKeyMissing
+from autoops.errors import CannotTell, LedgerKeyChanged, LedgerKeyMissing, StorageMissing
 from autoops.files import durable
 from autoops.state import State
 from autoops.store.registry import Registry
@@ -63,10 +63,11 @@ def public_half(private: Path) -> str | None:
 
 
 def _signed_by(state: State) -> str | None:
-    """Return the public key that the registry knows."""
-    if not state.registry_db.exists():
+    """Return the public key that the registry knows, None when there is no registry, or an empty file."""
+    try:
+        registry = Registry.open(state.registry_db)
+    except StorageMissing:
         return None
-    registry = Registry.open(state.registry_db)
     try:
         known: str | None = registry.meta("public_key")
         return known

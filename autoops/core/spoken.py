@@ -10,6 +10,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun.removesuffix('y') + 'ies' if noun.endswith(('ry', 'ty')) else noun + 's'}"
 
 
+def listed(names: list[str]) -> str:
+    """Return names as a list that is read: "a", "a and b", "a, b and c"."""
+    return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), *names[-1:]])
+
+
 def sized(size_bytes: float) -> str:
     """Return a size as people say it: "999 B", "1.2 GB", "-3.4 MB"."""
     if abs(size_bytes) < 1000:

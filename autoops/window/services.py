@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autoops import clock
+from autoops.acting import as_owner_of
+from autoops.core.spoken import listed
 from autoops.errors import ServicesRun, StorageError
 from autoops.state import State
 from autoops.store.database import Database
@@ -68,16 +70,32 @@ def _can_be_asked(queue_db: Path) -> bool:
         return False
 
 
+def refuse_at_work(state: State) -> None:
+    """See that no service works with the databases now; nothing is made. Raises ServicesRun, OSError."""
+    if state.worker_lock.exists():
+        with as_owner_of(state.worker_lock.parent), standing_still(state):
+            return
+    _refuse(_beats(state))
+
+
+def _beats(state: State) -> list[Heartbeat]:
+    return living(state) if _can_be_asked(state.queue_db) else []
+
+
+def _refuse(beats: list[Heartbeat]) -> None:
+    who = [f"autoops-{beat.process} (process {beat.pid})" for beat in beats if beat.state not in ("paused", "held")]
+    if who:
+        raise ServicesRun(who=f"{listed(who)} {'is' if len(who) == 1 else 'are'}")
+
+
 @contextlib.contextmanager
 def standing_still(state: State) -> Iterator[None]:
     """See that no service works with the databases, and that no worker begins to.
 
     Where queue.db cannot say who lives, the worker's lock alone is asked. Raises ServicesRun, OSError.
     """
-    beats = living(state) if _can_be_asked(state.queue_db) else []
-    at_work = [beat for beat in beats if beat.state not in ("paused", "held")]
-    if at_work:
-        raise ServicesRun(who=" and ".join(f"autoops-{beat.process} (process {beat.pid})" for beat in at_work))
+    beats = _beats(state)
+    _refuse(beats)
     if any(beat.process == "worker" for beat in beats):
         yield  # it holds its lock itself
         return
@@ -87,7 +105,7 @@ def standing_still(state: State) -> Iterator[None]:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(fd, 32, 0).decode(errors="replace").strip()
-            raise ServicesRun(who=f"a worker (process {holder or 'unknown'})") from None
+            raise ServicesRun(who=f"a worker (process {holder or 'unknown'}) is") from None
         yield
     finally:
         os.close(fd)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -432,9 +434,9 @@ def test_the_open_segment_that_was_kept_does_not_grow_with_the_new_history(past:
         (["--snapshot", "../../registry"], 4, "there is no snapshot"),
         (["--at", "yesterday"], 2, "is no time"),
         (["--at", "1999-12-31T23:59:59"], 4, "the first commit in"),
-        (["--at", "2999-01-01"], 4, "--latest gives that"),
+        (["--at", "2999-01-01"], 4, "is yet to come"),
         (["--at", "99999999999999d"], 2, "is no time"),
-        (["--latest", "--from", "/nowhere"], 4, "/nowhere"),
+        (["--latest", "--from", "/nowhere"], 4, "/nowhere does not exist"),
         (["--latest", "--public-key", "/nowhere"], 3, "/nowhere"),
     ],
 )
@@ -445,6 +447,7 @@ def test_what_cannot_be_restored_is_told_and_nothing_is_touched(
     before = files_of(suite.state)
     answer = suite.run("backup", "restore", *arguments, code=code)
     assert said in answer.err and "Traceback" not in answer.err, answer.err
+    assert "--snapshot" in arguments or "snapshot takes one" not in answer.err  # that helps nobody there
     assert files_of(suite.state) == before and now(suite) == seen[-1]
 
 
@@ -526,6 +529,88 @@ def test_a_damaged_snapshot_is_told_of_and_another_way_is_taken(past: tuple[Suit
         path.write_bytes({"empty": b"", "truncated": content[:-7], "flipped": content}[what])
     answer = suite.run("backup", "restore", "--latest")
     assert "not used: " in answer.err
+    assert now(suite) == seen[-1]
+
+
+def flipped(path: Path, offset: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("knows", ["checkpoints", "a damaged line alone"])
+def test_commits_that_are_known_of_and_cannot_be_made_are_told_of(past: tuple[Suite, list[Then]], knows: str) -> None:
+    suite, seen = past
+    last = seen[-1].sequence
+    (segment,) = (suite.state / "backups" / "ledger").glob("*.jsonl")
+    flipped(segment, -300)
+    lose(suite, "gone")
+    if knows != "checkpoints":
+        (suite.state / "registry" / "checkpoints.jsonl").unlink()
+    for more in (["--dry-run"], ["--to", suite.base / "elsewhere"], []):
+        answer = suite.run("backup", "restore", "--latest", *more, code=1)
+        assert f"commit {last}: nothing says of which entries" in answer.err and "autoops-backup recover" in answer.err
+    assert now(suite).sequence == last - 1
+
+
+def test_what_was_not_shipped_yet_is_not_missing_while_the_registry_has_it(past: tuple[Suite, list[Then]]) -> None:
+    suite, seen = past
+    (suite.root / "unshipped").write_text("u\n")
+    suite.once()
+    later = now(suite)
+    suite.run("backup", "restore", "--latest", "--to", suite.base / "elsewhere")
+    answer = suite.run("backup", "restore", "--latest")
+    first = seen[-1].sequence + 1
+    assert f"abandoned: commit{f's {first} to' if first < later.sequence else ''} {later.sequence}\n" in answer.out
+
+
+def test_a_time_after_the_last_commit_is_that_commit_in_words_and_one_to_come_is_refused(past: tuple[Suite, list[Then]]) -> None:
+    suite, seen = past
+    suite.until(lambda: time.time() > datetime.fromisoformat(seen[-1].at).timestamp() + 1, "a second without a commit")
+    answer = suite.run("backup", "restore", "--at", "0s", "--to", suite.base / "there", "--json")
+    assert answer.json["sequence"] == seen[-1].sequence
+    assert f"no commit was shipped between {seen[-1].at}, that of commit {seen[-1].sequence}, and " in answer.err
+    assert "no commit was shipped" not in suite.run("backup", "restore", "--at", seen[1].at, "--dry-run").err
+
+
+def test_the_history_that_is_left_is_named_from_where_it_parts(past: tuple[Suite, list[Then]]) -> None:
+    suite, seen = past
+    first, last = seen[0].sequence, seen[-1].sequence
+    answer = suite.run("backup", "restore", "--seq", first, "--json").json
+    (suite.root / "other").write_text("another history\n")
+    suite.once()
+    other = now(suite)
+    out = suite.run("backup", "restore", "--latest", "--from", answer["abandoned"]).out
+    assert f"abandoned: commits {first + 1} to {other.sequence}\n" in out
+    suite.run("backup", "ship")
+    lose(suite, "gone")
+    out = suite.run("backup", "restore", "--seq", first).out
+    assert f"abandoned: commits {first + 1} to {last}\n" in out and "the backups as they were: " in out
+    suite.once()
+    assert any(f"; abandoned: commit {last}, " in reason for reason in notes(suite))
+
+
+def test_a_dry_run_says_that_it_would_be_refused_and_that_nothing_is_there_to_keep(past: tuple[Suite, list[Then]]) -> None:
+    suite, _ = past
+    suite.start("worker", "watcher", "tailer")
+    answer = suite.run("backup", "restore", "--latest", "--dry-run", code=4)
+    assert "which would be kept" in answer.out
+    assert re.search(
+        r"autoops-\w+ \(process \d+\), autoops-\w+ \(process \d+\) and autoops-\w+ \(process \d+\) are at work", answer.err
+    )
+    suite.run("backup", "restore", "--latest", "--dry-run", "--to", suite.base / "there")
+    suite.stop()
+    lose(suite, "gone")
+    answer = suite.run("backup", "restore", "--latest", "--dry-run")
+    assert "which is not there now" in answer.out and "kept" not in answer.out
+
+
+def test_recovery_takes_the_backups_that_are_named(past: tuple[Suite, list[Then]]) -> None:
+    suite, seen = past
+    shutil.move(suite.state / "backups", suite.base / "elsewhere")
+    lose(suite, "gone")
+    assert "does not exist" in suite.run("backup", "recover", "--from", "/nowhere", code=4).err
+    suite.run("backup", "recover", "--from", suite.base / "elsewhere")
     assert now(suite) == seen[-1]
 
 

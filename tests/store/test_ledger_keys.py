@@ -108,3 +108,11 @@ def test_the_installed_state_is_found_when_there_is_none_here(tmp_path: Path, mo
     if os.geteuid() == 0:
         os.chown(tmp_path / ".autoops", 65534, 65534)
         assert default_state(installed) == installed, "somebody else's, put in root's way"
+
+
+def test_an_empty_file_in_the_place_of_the_registry_knows_no_key(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    state.registry_db.parent.mkdir()
+    state.registry_db.touch()
+    keys.make(state, tmp_path / "elsewhere.key")
+    assert state.public_key.exists()

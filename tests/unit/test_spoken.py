@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoops.core.spoken import counted
+from autoops.core.spoken import counted, listed
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,7 @@ from autoops.core.spoken import counted
 )
 def test_a_count_and_its_noun_agree(count: int, noun: str, said: str) -> None:
     assert counted(count, noun) == said
+
+
+def test_names_are_listed_as_they_are_read() -> None:
+    assert [listed(list(names)) for names in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
