@@ -126,7 +126,7 @@ def _sequence(ctx: Context, wanted: Wanted, origin: Place, verifier: Verifier, p
         return Shelf(origin, verifier).get(wanted.snapshot).head.sequence
     if wanted.latest:
         return reach.last_commit(origin, verifier, faults)
-    return reach.commit_at(origin, verifier, _time_of(wanted.at), progress.bytes)
+    return reach.commit_at(origin, verifier, _time_of(wanted.at), progress.bytes, faults)
 
 
 def _time_of(text: str) -> float:
