@@ -1,16 +1,21 @@
-"""Is a snapshot still what was kept? By its checksums, and by making it a registry again. Reads backups; writes scratch only."""
+"""Are backups still what was kept? By their checksums, and by making a snapshot a registry again.
+
+Reads backups; writes scratch only.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from autoops.backup import proof
-from autoops.backup.errors import BackupUnsound
+from autoops.backup.errors import BackupUnsound, SegmentUnsound
 from autoops.backup.manifest import Manifest
 from autoops.backup.packing import Tell, require_whole, unpack
 from autoops.backup.place import CHECKPOINTS, QUEUE, Place
-from autoops.backup.rebuild import rebuild
+from autoops.backup.rebuild import first_shipped, rebuild
+from autoops.backup.segments import Segments
 from autoops.core.signing import Verifier
+from autoops.errors import AutoopsError
 
 
 def fault_of(place: Place, one: Manifest, tell: Tell) -> str:
@@ -22,6 +27,25 @@ def fault_of(place: Place, one: Manifest, tell: Tell) -> str:
         return str(error)
     except OSError as error:  # a bad disk tells of itself, sometimes
         return str(BackupUnsound(name=one.name, detail=f"it cannot be read ({error.strerror})"))
+    return ""
+
+
+def ledger_fault(place: Place, reach: int, tell: Tell) -> str:
+    """Read the whole shipped ledger: each line's checksum, and the chain. Return what is wrong with it, "" for nothing.
+
+    reach: the commit that it has to go up to, for a snapshot needs it.
+    """
+    last = 0
+    try:
+        for record in Segments(place.ledger).records(max(first_shipped(place) - 1, 0)):
+            last = record.sequence
+            tell("reading the ledger", len(record.text))
+    except AutoopsError as error:
+        return str(error)
+    except OSError as error:
+        return str(SegmentUnsound(name=place.ledger, detail=f"it cannot be read ({error.strerror})"))
+    if last < reach:
+        return str(SegmentUnsound(name=place.ledger, detail=f"it ends with commit {last}, before commit {reach}"))
     return ""
 
 

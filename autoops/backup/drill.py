@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops import names
-from autoops.backup import proof
+from autoops.backup import check, proof
 from autoops.backup.packing import Tell, unpack
 from autoops.backup.place import CHECKPOINTS, QUEUE, Place
 from autoops.backup.rebuild import rebuild
@@ -77,7 +77,7 @@ def drill(
     """
     shelf = Shelf(source, verifier)
     newest = shelf.newest()
-    newer = [str(one.error) for one in shelf.unusable() if one.name > newest.name]  # they should have been tried out
+    beside = [str(one.error) for one in shelf.unusable() if one.name > newest.name]  # they should have been tried out
     found = failed("", newest.name, newest.head.sequence)
     target = scratch / "registry.db"
     try:
@@ -99,7 +99,8 @@ def drill(
                 found = found._replace(files=look(restored))
     except AutoopsError as error:
         return found._replace(fault=str(error))
-    return found._replace(fault=found.fault or _fault(found) or next(iter(newer), ""))
+    beside.append(check.ledger_fault(source, newest.head.sequence, tell))  # what is before the snapshot was not played
+    return found._replace(fault=found.fault or _fault(found) or next(filter(None, beside), ""))
 
 
 def _play_on(target: Path, live: Registry, verifier: Verifier) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from autoops.backup.errors import BackupUnsound, NoBackup, NoSuchCommit
+from autoops.backup.errors import BackupUnsound, NoBackup, NoSuchCommit, SegmentUnsound
 from autoops.backup.manifest import Manifest
 from autoops.backup.packing import Tell
 from autoops.backup.place import Place
-from autoops.backup.rebuild import OnFault, first_shipped, ledger_of
+from autoops.backup.rebuild import UNFIT, OnFault, first_shipped, ledger_of
 from autoops.backup.segments import Segments
 from autoops.backup.shelf import Shelf
 from autoops.core.ledger import utc
@@ -43,7 +43,7 @@ def last_commit(place: Place, verifier: Verifier, on_fault: OnFault) -> int:
 
 def _nothing(place: Place, verifier: Verifier) -> AutoopsError:
     """Return why no commit can be given back."""
-    unusable = Shelf(place, verifier).unusable()
+    unusable = sorted(Shelf(place, verifier).unusable(), key=lambda one: one.manifest is None)  # the others lack one of these
     return unusable[-1].error if unusable else NoBackup(detail=f"there is no commit in {place.directory}")
 
 
@@ -72,15 +72,33 @@ class Then(NamedTuple):
     is_last: bool
 
 
-def commit_at(place: Place, verifier: Verifier, at_s: float, now_s: float, tell: Tell) -> Then:
+def commit_at(place: Place, verifier: Verifier, at_s: float, now_s: float, tell: Tell, on_fault: OnFault) -> Then:
     """Return the last commit that was made at a time (seconds since 1970) or before it.
 
+    Whatever has the whole ledger is asked until one can tell; `on_fault` is told why another one cannot.
     Raises NoSuchCommit for a time before the first commit, or one that is yet to come, BackupUnsound, StorageError, OSError.
     """
     if at_s > now_s:
         raise NoSuchCommit(detail=f"{utc(at_s)} is yet to come", remedy="--latest gives the last commit that was shipped")
-    with tempfile.TemporaryDirectory() as scratch, _whole_ledger(place, verifier, Path(scratch, "ledger.db"), tell) as records:
-        return _last_before(records, at_s, place)
+    faults: list[AutoopsError] = []
+    for full in _tellers(place, verifier):
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                with _whole_ledger(place, full, Path(scratch, "ledger.db"), tell) as records:
+                    return _last_before(records, at_s, place)
+            except UNFIT as error:
+                if full and isinstance(error, SegmentUnsound):
+                    raise  # an older full one leads to the same place
+                faults.append(error)
+        on_fault(faults[-1])
+    raise faults[0]
+
+
+def _tellers(place: Place, verifier: Verifier) -> list[Manifest | None]:
+    """Return who has every record up to some commit: the segments (None), and full snapshots, the newest first."""
+    full = [one for one in Shelf(place, verifier).good() if one.kind == "full"]
+    newest_first = sorted(full, key=lambda one: (one.head.sequence, one.at), reverse=True)
+    return [*([None] if first_shipped(place) == 1 or not full else []), *newest_first]
 
 
 def _last_before(records: Iterable[Record], at_s: float, place: Place) -> Then:
@@ -102,16 +120,14 @@ def _last_before(records: Iterable[Record], at_s: float, place: Place) -> Then:
 
 
 @contextlib.contextmanager
-def _whole_ledger(place: Place, verifier: Verifier, scratch: Path, tell: Tell) -> Iterator[Iterator[Record]]:
-    """Give every record there is, from the first on: of the segments, or where these begin later, of a full snapshot and them."""
+def _whole_ledger(place: Place, full: Manifest | None, scratch: Path, tell: Tell) -> Iterator[Iterator[Record]]:
+    """Give every record there is, from the first on: of a full snapshot and then the segments, or of the segments alone."""
     segments = Segments(place.ledger)
-    full = [one for one in Shelf(place, verifier).good() if one.kind == "full"]
-    if first_shipped(place) == 1 or not full:
+    if full is None:
         yield segments.records(max(first_shipped(place) - 1, 0))
         return
-    newest: Manifest = max(full, key=lambda one: one.head.sequence)
-    with ledger_of(place, newest, scratch, tell) as registry:
-        yield _chained(registry.records(), segments, newest.head.sequence)
+    with ledger_of(place, full, scratch, tell) as registry:
+        yield _chained(registry.records(), segments, full.head.sequence)
 
 
 def _chained(records: Iterator[Record], segments: Segments, until: int) -> Iterator[Record]:

@@ -25,7 +25,7 @@ def line_of(record: Record) -> bytes:
 def record_of(line: bytes) -> Record:
     """Return the record in a line without its newline. Raises ValueError for what `line_of` did not write."""
     if not _is_whole(line):
-        raise ValueError("a line does not have its checksum")
+        raise ValueError("it does not have its checksum")
     facts: JSON = parse(line)
     text: str = facts["record"]
     return Record(sequence_in(text), text, bytes.fromhex(facts["hash"]), bytes.fromhex(facts["signature"]), facts["submission"])

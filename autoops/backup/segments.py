@@ -54,7 +54,7 @@ class Segments:
         for segment in reversed(self.files()):
             lines, _ = split(content_of(segment) if segment.is_closed else end_of(segment.path))
             if lines:
-                newest = _record_in(lines[-1], segment)
+                newest = _record_in(lines[-1], segment, "the last line")
                 return newest.sequence, newest.hash
         return 0, GENESIS
 
@@ -92,7 +92,7 @@ class Segments:
                 lines = split(content_of(segment))[0]
             for line in lines:
                 with contextlib.suppress(SegmentUnsound):
-                    record = _record_in(line, segment)
+                    record = _record_in(line, segment, "a line")
                     if record.sequence > after:
                         yield record
 
@@ -173,7 +173,7 @@ class Segments:
     def _shorten(self, segment: Segment, after: int) -> None:
         content = content_of(segment)
         kept = split(content)[0][: after - segment.first + 1]
-        if not kept or _record_in(kept[-1], segment).sequence != segment.first + len(kept) - 1:
+        if not kept or _record_in(kept[-1], segment, f"line {len(kept)}").sequence != segment.first + len(kept) - 1:
             raise SegmentUnsound(name=segment.path.name, detail=f"line {len(kept)} of it is not commit {after}")
         end = sum(len(line) + 1 for line in kept)
         if end >= len(content):
@@ -230,10 +230,11 @@ def _chained(segment: Segment, content: bytes, hashed: bytes | None, passed: int
     """Return the records of a segment up to the first that is damaged, and what is wrong with that."""
     records = list[Record]()
     for sequence, line in enumerate(split(content)[0], segment.first):
+        which = f"line {sequence - segment.first + 1}"
         try:
-            record = _record_in(line, segment)
+            record = _record_in(line, segment, which)
             if record.sequence != sequence or (hashed and record_hash(hashed, record.text) != record.hash):
-                detail = f"line {sequence - segment.first + 1} of it does not follow commit {sequence - 1}"
+                detail = f"{which}: it does not follow commit {sequence - 1}"
                 raise SegmentUnsound(name=segment.path.name, detail=detail)
         except SegmentUnsound as error:
             if sequence > passed:
@@ -245,8 +246,8 @@ def _chained(segment: Segment, content: bytes, hashed: bytes | None, passed: int
     return records, None
 
 
-def _record_in(line: bytes, segment: Segment) -> Record:
+def _record_in(line: bytes, segment: Segment, which: str) -> Record:
     try:
         return record_of(line)
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise SegmentUnsound(name=segment.path.name, detail=str(error)) from error
+        raise SegmentUnsound(name=segment.path.name, detail=f"{which}: {error}") from error

@@ -153,7 +153,7 @@ def _sequence(wanted: Wanted, origin: Place, verifier: Verifier, progress: Progr
     if wanted.latest:
         return reach.last_commit(origin, verifier, faults)
     at_s = _time_of(wanted.at)
-    then = reach.commit_at(origin, verifier, at_s, time.time(), progress.bytes)
+    then = reach.commit_at(origin, verifier, at_s, time.time(), progress.bytes, faults)
     if then.is_last:
         progress.end()
         warn(f"no commit was shipped between {utc(then.made_s)}, that of commit {then.sequence}, and {utc(at_s)}, nor later")

@@ -21,7 +21,7 @@ from autoops.cli.output import as_json, say
 from autoops.cli.progress import Progress
 from autoops.core.signing import Verifier
 from autoops.errors import AutoopsError
-from autoops.files.unsound import recall, remember
+from autoops.files.unsound import LEDGER, recall, remember
 
 
 def verify(
@@ -32,7 +32,7 @@ def verify(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Make snapshots registries again, in scratch, and prove them. 0: they are what was kept; 1: one of them is not."""
+    """Make snapshots registries again, in scratch, and prove them; read the shipped ledger. 1: something is not what was kept."""
     ctx = context(state, config)
     place, verifier = Place.of(ctx.state, ctx.running_config().backup.directory), Verifier(ctx.public_key())
     shelf, progress = Shelf(place, verifier, recall(ctx.state.unsound_backups).read), Progress()
@@ -42,16 +42,25 @@ def verify(
         progress.end()
         if not json:
             say(f"{one.name}: {faults[one.name] or 'good'}")
-    if json:
-        as_json(
-            {"faults": {key: fault for key, fault in faults.items() if fault}, "good": [key for key in faults if not faults[key]]}
-        )
-    else:
-        say(f"Backups: {'FAILED' if any(faults.values()) else 'PASSED'}")
+    good = [key for key, fault in faults.items() if not fault]
+    faults[LEDGER] = _ledger_fault(shelf, progress)
+    bad = {key: fault for key, fault in faults.items() if fault}
     found = shelf.unsound()
-    unusable = {**found.unusable, **{key: fault for key, fault in faults.items() if fault}}
-    remember(ctx.state.unsound_backups, found._replace(unusable=unusable))
-    raise typer.Exit(1 if any(faults.values()) else 0)
+    remember(ctx.state.unsound_backups, found._replace(unusable={**found.unusable, **bad}))
+    if json:
+        as_json({"faults": bad, "good": good})
+    else:
+        say(f"{LEDGER}: {faults[LEDGER] or 'good'}")
+        say(f"Backups: {'FAILED' if bad else 'PASSED'}")
+    raise typer.Exit(1 if bad else 0)
+
+
+def _ledger_fault(shelf: Shelf, progress: Progress) -> str:
+    good = shelf.good()
+    fault = check.ledger_fault(shelf.place, good[-1].head.sequence if good else 0, progress.bytes)
+    progress.end()
+    shelf.found(LEDGER, fault)
+    return fault
 
 
 def _wanted(shelf: Shelf, name: str, *, all_of_them: bool) -> list[Manifest | Unreadable]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -153,3 +154,61 @@ def test_without_any_that_can_be_used_nothing_is_removed(still: Suite, three: tu
     shutil.rmtree(path_of(still, "snapshots", b))
     assert set(still.run("backup", "verify", "--json", code=1).json["faults"]) == {a, c}
     assert still.run("backup", "prune", "--json").json["pruned"] == []
+
+
+@pytest.fixture
+def shipped(still: Suite) -> Suite:
+    """Six commits that were shipped, a full snapshot at the fifth, and damage in the second."""
+    for number in range(4):
+        commit(still, f"{number}.txt")
+    snapshot(still)
+    commit(still, "late.txt")
+    still.run("backup", "ship")
+    damage(still, 2)
+    return still
+
+
+def damage(suite: Suite, number: int) -> None:
+    path = path_of(suite, "ledger", "000000000001.jsonl")
+    lines = path.read_bytes().splitlines(keepends=True)
+    line = bytearray(lines[number - 1])
+    line[len(line) // 2] ^= 1
+    path.write_bytes(b"".join([*lines[: number - 1], bytes(line), *lines[number:]]))
+
+
+def test_a_damaged_line_of_the_ledger_is_named_wherever_it_stands(shipped: Suite) -> None:
+    for options in ((), ("--all",), ("--quick",)):
+        told = shipped.run("backup", "verify", "--json", *options, code=1).json
+        assert list(told["faults"]) == ["ledger"] and "000000000001.jsonl: line 2: " in told["faults"]["ledger"]
+    assert "000000000001.jsonl: line 2: " in shipped.run("backup", "verify", code=1).out
+    assert health(shipped)[0] == "WARNING" and "line 2" in health(shipped)[1]
+    assert "line 2" in shipped.run("backup", "drill", config=True, code=1).out
+    snapshot(shipped)  # it looks no further than the tail
+    assert health(shipped)[0] == "WARNING"
+    damage(shipped, 2)
+    assert "ledger: good" in shipped.run("backup", "verify").out
+    assert health(shipped)[0] == "OK"
+    newest = len(path_of(shipped, "ledger", "000000000001.jsonl").read_bytes().splitlines())
+    damage(shipped, newest)
+    assert f"line {newest}: " in shipped.run("backup", "verify", code=1).out
+    commit(shipped, "more.txt")
+    assert "the last line: " in shipped.run("backup", "ship", code=1).err
+
+
+def test_a_ledger_that_is_gone_is_found_by_its_checksums_alone(shipped: Suite) -> None:
+    shutil.rmtree(path_of(shipped, "ledger"))
+    assert "before commit" in shipped.run("backup", "verify", "--quick", code=1).out
+
+
+def test_times_are_read_of_a_full_snapshot_where_the_ledger_before_it_is_damaged(shipped: Suite) -> None:
+    at = [json.loads(line)["record"] for line in shipped.run("export", "--format", "ledger").out.splitlines()]
+    times = [json.loads(record)["at"] for record in at]
+    last = len(times)
+    for number in (1, 2, last - 1):
+        told = shipped.run("backup", "restore", "--at", times[number - 1], "--dry-run", "--json", "--to", shipped.base / "x").json
+        assert told["sequence"] == number
+    damage(shipped, last)
+    told = shipped.run("backup", "restore", "--at", times[1], "--dry-run", "--json", "--to", shipped.base / "x").json
+    assert told["sequence"] == 2
+    answer = shipped.run("backup", "restore", "--at", "2100-01-01", "--dry-run", "--to", shipped.base / "x", code=1)
+    assert f"line {last}: " in answer.err

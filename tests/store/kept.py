@@ -14,6 +14,7 @@ from autoops.backup import snapshot
 from autoops.backup.manifest import Manifest
 from autoops.backup.place import Place
 from autoops.backup.segments import Segments
+from autoops.backup.shelf import Shelf
 from autoops.core.canonical import entry_text
 from autoops.core.ledger import Head
 from autoops.core.signing import Signer, Verifier
@@ -72,7 +73,7 @@ def opened_in(state: State):  # type: ignore[no-untyped-def]
 
 def take(kept: Kept, *, full: bool, at_s: float) -> Manifest:
     wish = snapshot.Wish(b"", _WEEK_S, full)
-    return snapshot.take(kept.state, kept.place, SIGNER, at_s, wish)
+    return snapshot.take(kept.state, Shelf(kept.place, Verifier(SIGNER.public)), SIGNER, at_s, wish)
 
 
 def faults(path: Path) -> list[verify.Fault]:
