@@ -205,7 +205,7 @@ def default_state(system: Path = SYSTEM_STATE) -> Path:
 def make_ready(state: State, configured: str = "") -> list[str]:
     """Make or upgrade the state directory: databases, ledger key. Return what was done.
 
-    configured: where the configuration has the backups. Raises RegistryLost where an empty registry would hide a lost one, StorageError.
+    configured: where the configuration has the backups. Raises RegistryLost where an empty one would hide a lost one, StorageError.
     """
     done = []
     state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
