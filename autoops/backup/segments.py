@@ -85,8 +85,10 @@ class Segments:
             raise SegmentUnsound(name=str(self.directory), detail=f"it ends with commit {sequence}, before commit {until}")
 
     def readable(self, after: int) -> Iterator[Record]:
-        """Yield every record after a sequence that can be read, wherever it stands: each alone is what was written, no more."""
-        for segment in self.files():
+        """Yield every record after a sequence that can be read: each alone is what was written, no more."""
+        files = self.files()
+        begin = max((number for number, segment in enumerate(files) if segment.first <= after + 1), default=0)
+        for segment in files[begin:]:
             lines: list[bytes] = []
             with contextlib.suppress(SegmentUnsound, OSError):
                 lines = split(content_of(segment))[0]
@@ -98,13 +100,11 @@ class Segments:
 
     def claimed(self) -> int:
         """Return the last commit for which there is a line, whatever became of that line; 0 for none."""
-        last = 0
-        for segment in self.files():
-            lines: list[bytes] = []
-            with contextlib.suppress(SegmentUnsound, OSError):
-                lines = split(content_of(segment))[0]
-            last = max(last, segment.first - 1 + len(lines))
-        return last
+        lines: list[bytes] = []
+        files = self.files()
+        with contextlib.suppress(SegmentUnsound, OSError):
+            lines = split(content_of(files[-1]))[0] if files else []
+        return files[-1].first - 1 + len(lines) if files else 0  # what is in the others, its name says
 
     def within(self, segment: Segment) -> list[Record]:
         """Return the records of one segment. Raises SegmentUnsound."""
