@@ -11,7 +11,7 @@ from autoops.cli.failing import run as run_to_the_end
 # What has commands for it, each with a function `register(app)`; in the order of the help.
 MODULES: tuple[str, ...] = (
     *("backup_snapshots", "backup_verify", "backup_ship", "backup_place"),
-    *("backup_restore", "backup_drill", "backup_archive"),
+    *("backup_restore", "backup_recover", "backup_drill", "backup_archive"),
 )
 
 

@@ -1,4 +1,4 @@
-"""`autoops-backup restore|recover`."""
+"""`autoops-backup restore`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -19,7 +18,6 @@ from autoops.backup import reach
 from autoops.backup.errors import NoBackupDirectory
 from autoops.backup.lost import Lost, lost_after
 from autoops.backup.place import Place
-from autoops.backup.recover import Recovered, Recovery
 from autoops.backup.restore import Ask, Restored, restore, restore_to
 from autoops.backup.shelf import Shelf
 from autoops.backup.snapshot import name_of
@@ -79,8 +77,8 @@ def restore_state(
     ctx = context(state, config)
     wanted = _one_of(Wanted(latest, snapshot, at, seq))
     place = Place.of(ctx.state, ctx.running_config().backup.directory)
-    origin = _named(source) if source else place
-    verifier = _verifier(ctx, public_key, in_place=to is None)
+    origin = named(source) if source else place
+    verifier = verifier_of(ctx, public_key, in_place=to is None)
     progress, faults = Progress(), Faults(quiet=json)
     ask = Ask(origin, _sequence(wanted, origin, verifier, progress, faults), verifier)
     missing = _missing(ctx, ask, is_own=origin == place) if wanted.latest else []
@@ -90,7 +88,7 @@ def restore_state(
     if to is not None:
         done = restore_to(to.absolute(), ask, progress.bytes, faults)
     else:
-        done = restore(ctx.state, place, ask, name_of(time.time()), _actor(), progress.bytes, faults)
+        done = restore(ctx.state, place, ask, name_of(time.time()), actor(), progress.bytes, faults)
     progress.end()
     if json:
         as_json(_facts(done, ask, to, faults) | {"missing": [one.sequence for one in missing]})
@@ -123,7 +121,8 @@ def _one_of(wanted: Wanted) -> Wanted:
     return wanted
 
 
-def _named(source: Path) -> Place:
+def named(source: Path) -> Place:
+    """Return another backup directory than the configured one. Raises NoBackupDirectory."""
     place = Place(source.absolute())
     with contextlib.suppress(PermissionError):  # told better by whoever reads it
         if not place.directory.exists():
@@ -171,7 +170,7 @@ def _time_of(text: str) -> float:
     return at_s
 
 
-def _verifier(ctx: Context, file: Path | None, *, in_place: bool) -> Verifier:
+def verifier_of(ctx: Context, file: Path | None, *, in_place: bool) -> Verifier:
     """Return who knows what our key signed. Raises CannotTell, LedgerKeyChanged."""
     if file is None:
         return Verifier(_own_key(ctx))
@@ -196,7 +195,8 @@ def _own_key(ctx: Context) -> bytes:
     return ctx.public_key()
 
 
-def _actor() -> str:
+def actor() -> str:
+    """Return who does it, as the ledger names him."""
     return f"operator:{os.environ.get('SUDO_USER') or getpass.getuser()}"
 
 
@@ -274,68 +274,6 @@ def _facts(done: Restored, ask: Ask, to: Path | None, faults: Faults) -> JSON:
     }
 
 
-def recover(
-    source: FromOption = None,
-    public_key: PublicKeyOption = None,
-    state: StateOption = None,
-    config: ConfigOption = None,
-    json: JsonOption = False,
-    dry_run: DryRunOption = False,
-) -> None:
-    """Make damaged databases good again: SQLite's recovery, then the last good backup and the ledger. 1: commits were lost."""
-    ctx = context(state, config)
-    place = Place.of(ctx.state, ctx.running_config().backup.directory)
-    verifier = _verifier(ctx, public_key, in_place=True)
-    progress = Progress()
-    steps: list[str] = []
-
-    def tell(line: str) -> None:
-        progress.end()
-        steps.append(line)
-        if not json:
-            say(line)
-
-    recovery = Recovery(ctx.state, place, verifier, tell, progress.bytes, _named(source) if source else None)
-    done = recovery.run(name_of(time.time()), _actor(), dry_run=dry_run)
-    progress.end()
-    if json:
-        as_json(_recovered_facts(done, steps) | {"dry_run": dry_run})
-    else:
-        for line in _recovered_lines(done, dry_run=dry_run):
-            say(line)
-    raise typer.Exit(1 if done.lost else 0)
-
-
-def _recovered_lines(done: Recovered, *, dry_run: bool) -> Iterator[str]:
-    for path in done.kept:
-        yield f"kept: {path}"
-    if done.report:
-        yield f"what was lost is written down: {done.report}"
-    if dry_run:
-        yield "nothing was put in its place (--dry-run)"
-    elif done.installed:
-        yield f"recovered: commit {done.head.sequence}, digest {done.head.digest.hex()[:16]}; a scan of every root is enqueued"
-    elif done.queue:
-        yield "recovered: queue.db; a scan of every root is enqueued"
-    else:
-        more = "what was lost is in nothing that is left" if done.lost else "nothing to recover"
-        yield f"{more}: both databases are whole, registry at commit {done.head.sequence}"
-
-
-def _recovered_facts(done: Recovered, steps: list[str]) -> JSON:
-    return {
-        "digest": done.head.digest.hex(),
-        "kept": [str(path) for path in done.kept],
-        "lost": [one._asdict() for one in done.lost],
-        "queue": str(done.queue) if done.queue else None,
-        "registry_replaced": done.installed is not None,
-        "report": str(done.report) if done.report else None,
-        "sequence": done.head.sequence,
-        "steps": steps,
-    }
-
-
 def register(app: typer.Typer) -> None:
-    """Add these commands to the program."""
+    """Add this command to the program."""
     app.command("restore")(restore_state)
-    app.command()(recover)

@@ -20,7 +20,7 @@ from autoops.store.queue import FAILURES_KEPT
 _MOST_GROUPS = 100
 FINDINGS, JOBS, DELIVERIES, COVERAGE = "finding", "job", "delivery", "coverage"
 
-# table, its column of time, what of it counts, how many of it are kept
+# table, its column of time, what of it counts
 _TABLES = {
     FINDINGS: ("finding_event", "at_s", "what = 'opened'"),
     JOBS: ("failure", "at_s", "1"),
@@ -84,7 +84,7 @@ class Troubles:
         stands = "SELECT count(*) FROM job WHERE state <> 'queued' AND state = ? AND kind = ? AND reason = ?"
         for kind, state, reason, count, first_s, last_s, newest in rows:
             standing = self._db.query(stands, (state, kind, reason))[0][0] if state == "dead_letter" else 0
-            yield Group(JOBS, kind, state, reason, count, standing, first_s, last_s, self._example("failure", "key", newest), {})
+            yield Group(JOBS, kind, state, reason, count, standing, first_s, last_s, self._key_of(newest), {})
 
     def _deliveries(self, since_s: int, until_s: int) -> Iterator[Group]:
         rows = self._db.query(
@@ -109,8 +109,8 @@ class Troubles:
             where = root.encode() + (b"/" + path if path else b"")
             yield Group(COVERAGE, reason, "", said, count, standing, first_s, last_s, where, {})
 
-    def _example(self, table: str, column: str, number: int) -> bytes:
-        row = self._db.one(f"SELECT {column} FROM {table} WHERE id = ?", (number,))
+    def _key_of(self, failure: int) -> bytes:
+        row = self._db.one("SELECT key FROM failure WHERE id = ?", (failure,))
         return bytes(row[0]) if row else b""
 
     def counts(self, since_s: int, until_s: int) -> dict[str, int]:

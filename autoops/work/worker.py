@@ -129,11 +129,7 @@ class Worker:
             findings,
             meter=self._meter,
         )
-        worker = self._config.worker
-        setup = asking.setup_of(self._config, self._state.directory)
-        size = worker.pool_size or os.cpu_count() or 1
-        self._pool = Pool(setup, size=size, idle_s=worker.pool_idle_s, limit_s=worker.task_timeout_s)
-        self._describe_pool = Pool(setup, size=size, idle_s=worker.pool_idle_s, limit_s=self._config.describe.timeout_s)
+        self._open_pools()
         fresh = Fresh()
         hearing = Hearing(self._queue_db, self._state.cookies)
         hearing.tidy()
@@ -149,7 +145,7 @@ class Worker:
             fresh,
             masses,
             self._roots,
-            worker.commit_files,
+            self._config.worker.commit_files,
             self._config.queue.lease_s,
             taken_up=self._want_stage_two,
         )
@@ -165,6 +161,13 @@ class Worker:
         self._register.renames.resume(self._register.commit_sound)
         self._queue.rescue()
         self._is_open = True
+
+    def _open_pools(self) -> None:
+        worker = self._config.worker
+        setup = asking.setup_of(self._config, self._state.directory)
+        size = worker.pool_size or os.cpu_count() or 1
+        self._pool = Pool(setup, size=size, idle_s=worker.pool_idle_s, limit_s=worker.task_timeout_s)
+        self._describe_pool = Pool(setup, size=size, idle_s=worker.pool_idle_s, limit_s=self._config.describe.timeout_s)
 
     def _want_stage_two(self) -> None:
         self._wants_stage_two = self._with_stage_two

@@ -17,6 +17,15 @@ from running import disk, fact_of, path_of
 DEADLINE_S = 90.0
 DAEMONS = ("autoops-watcher", "autoops-worker")
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "LANG": "C.UTF-8", "HOME": "/root"}
+FAILING = """
+[Unit]
+OnFailure=autoops-failed@%n.service
+[Service]
+User=root
+Type=oneshot
+ExecStart=/usr/bin/false
+NoExecPaths=
+"""
 
 
 class Answer(NamedTuple):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from machine import Machine
+from machine import FAILING, Machine
 
 CONFIG = """
 [[channel]]
@@ -26,15 +26,6 @@ class Sink(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
 http.server.ThreadingHTTPServer(("127.0.0.1", 9099), Sink).serve_forever()
-"""
-FAILING = """
-[Unit]
-OnFailure=autoops-failed@%n.service
-[Service]
-User=root
-Type=oneshot
-ExecStart=/usr/bin/false
-NoExecPaths=
 """
 TIMES = 20
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from machine import Machine
+from machine import FAILING, Machine
 
 BREAKS = "autoops-breaks.service"
 CONFIG = f"""
@@ -39,15 +39,6 @@ when = "finding:unit_failed:trouble"
 remedy = "command"
 command = ["/etc/autoops/playbooks.d/who"]
 verify = ["/etc/autoops/playbooks.d/well"]
-"""
-FAILING = """
-[Unit]
-OnFailure=autoops-failed@%n.service
-[Service]
-User=root
-Type=oneshot
-ExecStart=/usr/bin/false
-NoExecPaths=
 """
 WHO = """#!/usr/bin/python3
 import os, pathlib
