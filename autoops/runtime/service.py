@@ -208,6 +208,7 @@ class Loop:
         else:
             self._refused = False
             log.emit("configuration_reloaded")
+        self._beat(_now_s())  # first: whoever waited for READY=1 finds in it what is watched now
         self._ready(_now_s())
         self._step_due_s = float("-inf")
 

@@ -22,6 +22,7 @@ from autoops.work.masses import Masses
 from autoops.work.paths import Paths
 from autoops.work.register import Register
 from autoops.work.timer import Timer
+from autoops.work.unconfigured import Unconfigured
 
 _SAVE_S = 1.0
 
@@ -37,6 +38,7 @@ class Scans:
     paths: Paths
     fresh: Fresh
     masses: Masses
+    unconfigured: Unconfigured
     roots: Mapping[str, RootConfig]
     commit_files: int
     lease_s: float
@@ -95,7 +97,10 @@ class Scans:
 
     def _begin(self, job: Job) -> None:
         root, path = split_key(job.key)
-        if root not in self.roots or not (path or self._is_the_root_it_was(self.roots[root], job.facts)):
+        if root not in self.roots:
+            self.unconfigured.turn_away(job, time.time())
+            return
+        if not (path or self._is_the_root_it_was(self.roots[root], job.facts)):
             self.queue.complete([job])
             return
         self.epoch += 1

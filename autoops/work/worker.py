@@ -49,6 +49,7 @@ from autoops.work.register import Register
 from autoops.work.scans import Scans
 from autoops.work.stage_two import ALL, StageTwo
 from autoops.work.timer import Timer
+from autoops.work.unconfigured import Unconfigured
 from autoops.work.undone import Undone
 
 _CLAIM = 512
@@ -115,7 +116,8 @@ class Worker:
         notes = Notes(findings, time.time)
         self._roots = {root.name: root for root in self._config.roots}
         notes.keep_roots(self._roots)
-        absences = Absences(self._registry, Gaps(self._queue_db), places)
+        gaps = Gaps(self._queue_db)
+        absences = Absences(self._registry, gaps, places)
         undone = Undone(findings, time.time)
         self._register = Register(
             self._registry,
@@ -129,6 +131,8 @@ class Worker:
             findings,
             meter=self._meter,
         )
+        unconfigured = Unconfigured(gaps, self._queue)
+        unconfigured.make_good(self._roots, time.time())
         self._open_pools()
         fresh = Fresh()
         hearing = Hearing(self._queue_db, self._state.cookies)
@@ -144,6 +148,7 @@ class Worker:
             self._paths,
             fresh,
             masses,
+            unconfigured,
             self._roots,
             self._config.worker.commit_files,
             self._config.queue.lease_s,

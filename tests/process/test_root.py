@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -164,20 +165,42 @@ def test_files_are_written_for_all_to_read_whatever_the_umask_and_go_with_their_
     assert not path.parent.exists()
 
 
-def test_a_running_suite_takes_a_new_root_over_at_sighup(make_suite: Callable[..., Suite]) -> None:
-    import signal
-
+@pytest.fixture
+def grown(make_suite: Callable[..., Suite]) -> Suite:
+    """A running suite whose configuration has got a second root."""
     suite = make_suite()
     suite.start()
     more = suite.base / "more"
     more.mkdir()
     (more / "f").write_text("f\n")
     suite.run("root", "add", more, "--name", "more", config=True)
-    for name in ("worker", "watcher"):
-        suite.processes[name].send_signal(signal.SIGHUP)
-    suite.until(lambda: any(root == "more" for root, _ in suite.active()), "the new root is registered")
     suite.roots["more"] = more
-    suite.require_disk_registered()
+    return suite
+
+
+def test_a_running_suite_takes_a_new_root_over_at_sighup(grown: Suite) -> None:
+    for name in ("worker", "watcher"):
+        grown.processes[name].send_signal(signal.SIGHUP)
+    grown.until(lambda: any(root == "more" for root, _ in grown.active()), "the new root is registered")
+    grown.require_disk_registered()
+
+
+@pytest.mark.parametrize("how", ["reloaded", "restarted"])
+def test_a_root_that_the_watcher_knew_of_before_the_worker_is_a_gap_and_then_registered(grown: Suite, how: str) -> None:
+    def gaps() -> list[tuple[str, str, str]]:
+        found = grown.run("coverage", "--json", code=None).json["now"]
+        return [(gap["root"], gap["path"], gap["reason"]) for gap in found]
+
+    grown.processes["watcher"].send_signal(signal.SIGHUP)
+    grown.until(lambda: gaps() == [("more", "", "unconfigured")], "the gap is told")
+    if how == "reloaded":
+        grown.processes["worker"].send_signal(signal.SIGHUP)
+    else:
+        grown.stop("worker")
+        grown.start("worker")
+    grown.until(lambda: any(root == "more" for root, _ in grown.active()), "the new root is registered")
+    grown.require_disk_registered()
+    assert gaps() == []
 
 
 def test_a_root_with_a_canary_says_so_and_one_that_registers_nothing_is_refused(root: Root, config: Path, tmp_path: Path) -> None:

@@ -206,9 +206,9 @@ def test_a_reload_is_announced_with_its_time_and_ends_ready(start: Start) -> Non
     life.until("CALL=step ends")
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     life.send(signal.SIGHUP)
-    reloading, call, ready, *_ = [m for m in life.until("CALL=step ends") if "READY" in m or "reload" in m or "RELOADING" in m]
+    reloading, call, beat, ready, *_ = life.until("CALL=step ends")
     first, _, usec = reloading.partition("\nMONOTONIC_USEC=")
-    assert (first, call) == ("RELOADING=1", "CALL=reload")
+    assert (first, call, beat) == ("RELOADING=1", "CALL=reload", "CALL=beat running"), "the heartbeat tells what is new before READY"
     assert before <= int(usec) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     assert ready.startswith("READY=1\n")
 
