@@ -30,6 +30,7 @@ from bench import (  # noqa: E402
     w9_replica,
     w10_health,
     w11_detection,
+    w12_live_edits,
 )
 from bench.measure import Lines  # noqa: E402
 from bench.setting import Setting  # noqa: E402
@@ -49,6 +50,7 @@ WORKLOADS: dict[str, ModuleType] = {
         w9_replica,
         w10_health,
         w11_detection,
+        w12_live_edits,
     )
 }
 
