@@ -31,6 +31,7 @@ from bench import (  # noqa: E402
     w10_health,
     w11_detection,
     w12_live_edits,
+    w13_soak,
 )
 from bench.measure import Lines  # noqa: E402
 from bench.setting import Setting  # noqa: E402
@@ -51,6 +52,7 @@ WORKLOADS: dict[str, ModuleType] = {
         w10_health,
         w11_detection,
         w12_live_edits,
+        w13_soak,
     )
 }
 
@@ -60,7 +62,7 @@ def main() -> int:
     given = _parser().parse_args()
     if given.record and (given.quick or given.peers or given.files):
         return _refuse("what is put on record is measured at full size, beside all peers: no --quick, --peers, --files")
-    chosen = given.workloads or list(WORKLOADS)
+    chosen = given.workloads or [name for name, module in WORKLOADS.items() if not getattr(module, "ALONE", False)]
     unknown = sorted(set(chosen) - set(WORKLOADS))
     if unknown:
         return _refuse(f"no workload {', '.join(unknown)}; there are {', '.join(WORKLOADS)}")
@@ -100,7 +102,7 @@ def _judge(setting: Setting, *, compare: bool, keep: bool) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench/run.py", description="autoops beside its peers; README.md explains.")
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"{', '.join(WORKLOADS)} (default: all)")
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"{', '.join(WORKLOADS)} (default: all but W13)")
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that everything runs, proves nothing")
     parser.add_argument("--files", type=_positive, metavar="N", help="files in the tree (default: the workload's own)")
     parser.add_argument("--runs", type=_positive, metavar="N", help="rounds (default: the workload's own)")

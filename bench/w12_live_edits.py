@@ -1,8 +1,8 @@
 """W12: how soon an edit is in the registry while a tree is being registered for the first time.
 
-Watcher and worker are started on a tree that nobody has seen, and files in one directory of it are written, one after the other, until
-all of the tree is registered. The clock runs from the close of a file until the registry has an entry of its new size. There is no
-peer: those that register a tree know nothing of it before they are done.
+Watcher and worker are started on a tree that nobody has seen, and files in one directory of it are written, one after the other,
+until all of the tree is registered. The clock runs from the close of a file until the registry has an entry of its new size. There
+is no peer: those that register a tree know nothing of it before they are done.
 """
 
 from __future__ import annotations
