@@ -32,6 +32,7 @@ from bench import (  # noqa: E402
     w11_detection,
     w12_live_edits,
     w13_soak,
+    w14_growth,
 )
 from bench.measure import Lines  # noqa: E402
 from bench.setting import Setting  # noqa: E402
@@ -53,6 +54,7 @@ WORKLOADS: dict[str, ModuleType] = {
         w11_detection,
         w12_live_edits,
         w13_soak,
+        w14_growth,
     )
 }
 
@@ -102,7 +104,7 @@ def _judge(setting: Setting, *, compare: bool, keep: bool) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench/run.py", description="autoops beside its peers; README.md explains.")
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"{', '.join(WORKLOADS)} (default: all but W13)")
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"{', '.join(WORKLOADS)} (default: all but W13 and W14)")
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that everything runs, proves nothing")
     parser.add_argument("--files", type=_positive, metavar="N", help="files in the tree (default: the workload's own)")
     parser.add_argument("--runs", type=_positive, metavar="N", help="rounds (default: the workload's own)")
