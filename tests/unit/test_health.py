@@ -186,6 +186,21 @@ def test_a_disk_is_judged_by_room_and_by_inodes(used: float, inodes: float | Non
     assert worst((place.disk(room, LIMITS).level, place.inodes(room, LIMITS).level)) == level
 
 
+def test_the_disk_of_the_backups_counts_where_it_is_another_one() -> None:
+    good, bad = Room(1.0, 10**9, 2.0), Room(96.0, 10**6, None)
+    found = place.disk(good, LIMITS, bad)
+    assert (found.level, found.text) == (Level.CRITICAL, "1 % used, 1.0 GB free; backups: 96 % used, 0.0 GB free")
+    assert {figure.label: figure.value for figure in found.figures} == {
+        "disk_used": 1.0,
+        "disk_free": 10**9,
+        "backup_disk_used": 96.0,
+        "backup_disk_free": 10**6,
+    }
+    found = place.inodes(Room(1.0, 1, None), LIMITS, Room(1.0, 1, 85.0))
+    assert (found.level, found.text) == (Level.WARNING, "backups: 85 % used")
+    assert place.inodes(good, LIMITS, bad).text == "2 % used"
+
+
 def test_a_file_system_without_inodes_has_no_figure_for_them(tmp_path: Path) -> None:
     assert [figure.label for figure in place.disk(Room(1.0, 1, None), LIMITS).figures] == ["disk_used", "disk_free"]
     found = place.room(tmp_path)
