@@ -307,7 +307,7 @@ def test_without_apprise_the_error_says_what_to_install(told: Told, tmp_path: Pa
     told.channels({"name": "json", "url": "json://192.0.2.1/x"})
     told.find(b"autoops-worker.service")
     told.alert(PYTHONPATH=str(tmp_path / "site"))
-    assert "apt install python3-apprise" in told.run("alerts", "why", told.fingerprint("unit_failed")).out
+    assert "apt install apprise" in told.run("alerts", "why", told.fingerprint("unit_failed")).out
 
 
 def test_the_configuration_is_shown_without_addresses(told: Told, sink: WebSink) -> None:

@@ -28,7 +28,7 @@ AS_SERVICE = ("setpriv", "--reuid=autoops", "--regid=autoops", "--clear-groups")
 @pytest.fixture(scope="module", autouse=True)
 def configured(machine: Machine) -> Iterator[None]:
     """A mail server in the machine, a channel to it that takes infos, and the weekly report switched on."""
-    machine.fetched("python3-apprise", "python3-aiosmtpd")
+    machine.fetched("apprise", "python3-aiosmtpd")
     server = ("-m", "aiosmtpd", "-n", "-l", "127.0.0.1:2525", "-c", "aiosmtpd.handlers.Mailbox", "/var/tmp/mail")
     machine.run("systemd-run", "--unit=mail-sink", "/usr/bin/python3", *server)
     file = machine.path("/etc/autoops/autoops.toml")
@@ -38,7 +38,7 @@ def configured(machine: Machine) -> Iterator[None]:
     yield
     file.write_text(good)
     machine.sh(f"rm -rf {QUEUE}/weekly* /var/tmp/mail; systemctl stop mail-sink; systemctl start autoops-alerts.service")
-    machine.sh("DEBIAN_FRONTEND=noninteractive apt-get purge -y -q --autoremove python3-apprise python3-aiosmtpd")
+    machine.sh("DEBIAN_FRONTEND=noninteractive apt-get purge -y -q --autoremove apprise python3-aiosmtpd")
 
 
 def mails(machine: Machine) -> list[email.message.EmailMessage]:
