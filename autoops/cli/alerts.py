@@ -31,6 +31,7 @@ FingerprintArgument = Annotated[str, typer.Argument(metavar="FINGERPRINT", help=
 
 _SPAN = re.compile(r"(\d{1,6})(s|min|h|d|w)")
 _SPAN_S = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+_LONGEST_S = 366 * 86400
 
 
 @alerts_app.callback()
@@ -106,8 +107,9 @@ def why(fingerprint: FingerprintArgument, state: StateOption = None, json: JsonO
         return
     say(f"{found.fingerprint} {_label(found)}: {found.severity}, {found.state}")
     say(f"{utc(found.decided_s)}  {found.reason}")
-    if found.due_s is not None:
-        say(f"{'to be told' if not found.told else 'to be told again'}: {utc(found.due_s)}")
+    if found.due_s is not None and found.acked_s is None:
+        when = utc(found.due_s) if found.due_s > found.decided_s else "as soon as nothing keeps it quiet"
+        say(f"{'to be told' if not found.told else 'to be told again'}: {when}")
     for one in attempts:
         say(_said(one))
     if not attempts:
@@ -222,7 +224,10 @@ def _seconds(span: str) -> int:
     found = _SPAN.fullmatch(span)
     if not found or not int(found[1]):
         raise UsageError(detail=f"--for {names.show(span)} is no span of time such as 30min, 2h or 3d")
-    return int(found[1]) * _SPAN_S[found[2]]
+    asked_s = int(found[1]) * _SPAN_S[found[2]]
+    if asked_s > _LONGEST_S:
+        raise UsageError(detail=f"--for {span} is too long: a year at most; what is never to be told, no channel takes")
+    return asked_s
 
 
 def _who() -> str:

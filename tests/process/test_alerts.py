@@ -330,12 +330,15 @@ def test_silenced_acknowledged_and_tested_by_hand(told: Told, sink: WebSink) -> 
     told.alert()
     assert alerts_of(sink, "unit_failed") == []
     one = told.fingerprint("unit_failed")
-    assert "silence 1 by" in told.run("alerts", "why", one).out and "nothing was sent" in told.run("alerts", "why", one).out
+    said = told.run("alerts", "why", one).out
+    assert "silence 1 by" in said and "nothing was sent" in said and "as soon as nothing keeps it quiet" in said
     assert "upgrade" in told.run("alerts", "list", "--silences").out
     told.run("alerts", "unsilence", "1")
     told.alert()
     assert len(alerts_of(sink, "unit_failed")) == 1
+    assert "to be told again: 2" in told.run("alerts", "why", one).out
     told.run("alerts", "ack", one[:6])
+    assert "to be told" not in told.run("alerts", "why", one).out
     told.alert()
     assert "acknowledged by" in told.run("alerts", "why", one).out
     assert "taken by hook" in told.run("alerts", "test", "hook", "--config", told.config).out
@@ -350,6 +353,7 @@ def test_silenced_acknowledged_and_tested_by_hand(told: Told, sink: WebSink) -> 
         (("silence", "everything", "--for", "2h", "--why", "x"), 2, "neither a fingerprint nor a glob"),
         (("silence", "a:b:c", "--for", "soon", "--why", "x"), 2, "is no span of time"),
         (("silence", "a:b:c", "--for", "0h", "--why", "x"), 2, "is no span of time"),
+        (("silence", "a:b:c", "--for", "999999w", "--why", "x"), 2, "is too long: a year at most"),
         (("unsilence", "7"), 1, "No silence in force"),
         (("test", "x\x1b[2J"), 2, r"No channel is called x\x1b[2J"),
     ],
