@@ -29,11 +29,13 @@ class Lines:
     """Where measurements go: standard output and perhaps a file, one JSON object a line, in the order they were taken."""
 
     def __init__(self, out: Path | None = None) -> None:
+        self.taken: list[dict[str, Any]] = []
         self._file: TextIO | None = out.open("a") if out else None
 
     def write(self, workload: str, **facts: Any) -> None:
         """Write one object."""
-        line = json.dumps({"workload": workload, **facts})
+        self.taken.append({"workload": workload, **facts})
+        line = json.dumps(self.taken[-1])
         print(line, flush=True)
         if self._file:
             self._file.write(line + "\n")

@@ -1,6 +1,6 @@
 """Runs the workloads: autoops beside its peers, in the same minutes, one JSON object a line.
 
-bench/run.py [WORKLOAD ...] [--quick] [--files N] [--runs N] [--peers a,b] [--out FILE] [--scratch DIR] ...
+bench/run.py [WORKLOAD ...] [--quick] [--files N] [--runs N] [--peers a,b] [--out FILE] [--scratch DIR] [--compare] [--record] ...
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))  # started as a file, Python only knows this directory
 
 from bench import (  # noqa: E402
+    record,
     w1_describe,
     w1_register,
     w2_check,
@@ -29,6 +30,9 @@ from bench import (  # noqa: E402
     w9_replica,
     w10_health,
     w11_detection,
+    w12_live_edits,
+    w13_soak,
+    w14_growth,
 )
 from bench.measure import Lines  # noqa: E402
 from bench.setting import Setting  # noqa: E402
@@ -48,14 +52,19 @@ WORKLOADS: dict[str, ModuleType] = {
         w9_replica,
         w10_health,
         w11_detection,
+        w12_live_edits,
+        w13_soak,
+        w14_growth,
     )
 }
 
 
 def main() -> int:
-    """Run what was asked for; exit code 0 means measured, not that every target was met."""
+    """Run what was asked for. Exit code 0 means measured, not that every target was met; with --compare 1: worse than on record."""
     given = _parser().parse_args()
-    chosen = given.workloads or list(WORKLOADS)
+    if given.record and (given.quick or given.peers or given.files):
+        return _refuse("what is put on record is measured at full size, beside all peers: no --quick, --peers, --files")
+    chosen = given.workloads or [name for name, module in WORKLOADS.items() if not getattr(module, "ALONE", False)]
     unknown = sorted(set(chosen) - set(WORKLOADS))
     if unknown:
         return _refuse(f"no workload {', '.join(unknown)}; there are {', '.join(WORKLOADS)}")
@@ -79,17 +88,30 @@ def main() -> int:
     )
     for workload in chosen:
         WORKLOADS[workload].measure(setting)
-    return 0
+    return _judge(setting, compare=given.compare, keep=given.record)
+
+
+def _judge(setting: Setting, *, compare: bool, keep: bool) -> int:
+    """Say what moved since it was put on record, and put on record what was measured now, as it was asked for."""
+    lines = setting.lines.taken
+    found = record.shifts([line for of_one in record.known().values() for line in of_one[1:]], lines) if compare else []
+    if compare:
+        print(record.comparison(found))
+    if keep:
+        record.keep(record.machine(setting.scratch), lines, list(WORKLOADS))
+    return int(any(one.word == "worse" for one in found))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench/run.py", description="autoops beside its peers; README.md explains.")
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"{', '.join(WORKLOADS)} (default: all)")
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"{', '.join(WORKLOADS)} (default: all but W13 and W14)")
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that everything runs, proves nothing")
     parser.add_argument("--files", type=_positive, metavar="N", help="files in the tree (default: the workload's own)")
     parser.add_argument("--runs", type=_positive, metavar="N", help="rounds (default: the workload's own)")
     parser.add_argument("--peers", metavar="A,B", help="only these peers, and autoops")
     parser.add_argument("--out", type=Path, metavar="FILE", help="append the lines to this file too")
+    parser.add_argument("--compare", action="store_true", help="say which ratios moved since RESULTS.md; 1: one is worse")
+    parser.add_argument("--record", action="store_true", help="put what is measured into results/ and RESULTS.md")
     parser.add_argument("--scratch", type=Path, metavar="DIR", help="where trees (kept) and databases go")
     parser.add_argument("--quiet-s", type=float, metavar="S", help="wait so long for a quiet machine (default 10, 1 with --quick)")
     parser.add_argument("--peers-python", metavar="PROGRAM", help="Python that has the peers from PyPI (default: .venv-peers)")

@@ -52,11 +52,11 @@ def verify(
     if json:
         as_json({**found.facts(), "where": where})
     else:
-        _say(found)
+        _say(found, rows=rows)
     raise typer.Exit(0 if found.equal else 1)
 
 
-def _say(found: Comparison) -> None:
+def _say(found: Comparison, *, rows: bool) -> None:
     counts = found.counts
     say(f"here:  {found.here.hex()}")
     say(f"there: {found.there.hex()}")
@@ -70,7 +70,8 @@ def _say(found: Comparison) -> None:
         say(f"  ... and {sum(counts.values()) - len(found.listed)} more (--limit)")
     say(f"moved: {found.sent_bytes + found.received_bytes:,} bytes")
     said = f"{counts['missing']} only there, {counts['unexpected']} only here, {counts['different']} different"
-    say("Replica: EQUAL" if found.equal else f"Replica: DIFFERS ({said})")
+    equal = "EQUAL" if rows else "EQUAL by what commits stored (--rows also reads every entry)"
+    say(f"Replica: {equal if found.equal else f'DIFFERS ({said})'}")
 
 
 _WORDS = {"missing": "only there", "unexpected": "only here", "different": "different"}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import w1_describe, w1_register, w3_queue, w4_watch, w6_idle, w7_registry
+from bench import record, w1_describe, w1_register, w3_queue, w4_watch, w6_idle, w7_registry
 from bench.losses import Report, losses
 from bench.measure import Case, Run, Target, case_ratio, quantile, ratio_by_round, rounded, run_cases
 from bench.tree import directory_of, write_tree
@@ -216,3 +216,51 @@ def test_an_unknown_workload_or_peer_is_refused_with_the_known_ones() -> None:
     for words, known in ((["W99"], "W1-describe"), (["W1", "--peers", "nobody"], "aide-init")):
         done = subprocess.run([sys.executable, str(RUN), *words], capture_output=True, text=True)
         assert done.returncode == 2 and known in done.stderr and done.stdout == ""
+
+
+def summary(workload: str, *targets: Target) -> dict[str, object]:
+    return {"workload": workload, "targets": [target.facts() for target in targets]}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "at_least", "word"),
+    [
+        (1.0, 1.2, False, "as before"),
+        (1.0, 1.3, False, "worse"),
+        (1.3, 1.0, False, "better"),
+        (1.0, 1.3, True, "better"),
+        (1.3, 1.0, True, "worse"),
+        (0.0, 0.0, False, "as before"),
+        (0.0, 1.0, False, "worse"),
+        (None, 1.0, False, "new"),
+        (1.0, None, False, "not measured"),
+    ],
+)
+def test_a_ratio_has_moved_when_it_differs_by_more_than_a_quarter(
+    before: float | None, now: float | None, at_least: bool, word: str
+) -> None:
+    then, later = (summary("W1", Target("ours / theirs", ratio, 2.0, at_least)) for ratio in (before, now))
+    (shift,) = record.shifts([then], [later])
+    assert shift.word == word
+    assert word in record.comparison([shift])
+
+
+def test_a_ratio_is_compared_with_the_one_of_its_own_workload_and_a_missed_one_is_named() -> None:
+    before = [summary("W1", Target("a / b", 1.0, 2.0)), summary("W2", Target("a / b", 5.0, 2.0))]
+    (shift,) = record.shifts(before, [summary("W2", Target("a / b", 5.1, 2.0))])
+    assert (shift.before, shift.word) == (5.0, "as before")
+    assert record.comparison([shift]).splitlines()[1].endswith("  as before, missed")
+
+
+def test_the_page_has_each_workload_its_machine_its_ratios_and_its_figures(tmp_path: Path) -> None:
+    lines = [
+        {"workload": "W1", "peer": "ours", "files": 100000, "wall_s": {"median": 1.5, "min": 1.25, "max": 2.0, "n": 3}},
+        {"workload": "W1", "peer": "a|b", "files": 100000, "wall_s": {"median": 3.0, "min": 2.5, "max": 4.0, "n": 3}},
+        {"workload": "W1", "missing": ["absent"]},
+        summary("W1", Target("ours / theirs", 0.5, 2.0), Target("more", None, 1.0, at_least=True)),
+    ]
+    text = record.page({"W1": [{"machine": record.machine(tmp_path)}, *lines]}, ["W0", "W1"])
+    assert "| ours / theirs | 0.5 | at most 2 | yes |\n| more | - | at least 1 | **no** |" in text
+    assert "| peer | files | wall_s |\n|---|---|---|\n| ours | 100,000 | 1.5 (1.25-2) |\n| a/b | 100,000 | 3 (2.5-4) |" in text
+    assert "Not installed: absent." in text and "## W0" not in text
+    assert f"Linux {os.uname().release}" in text
