@@ -366,6 +366,15 @@ def test_what_makes_no_sense_gets_a_clear_error(told: Told, arguments: tuple[str
 # without a store
 
 
+def test_a_channel_can_be_tried_when_the_queue_is_damaged(told: Told, sink: WebSink) -> None:
+    told.channels(hook(sink), hook(sink, "broken", "bad"))
+    (told.state / "queue/queue.db").write_bytes(b"SQLite format 3\0" + os.urandom(8192))
+    answer = told.run("alerts", "test", "hook", "--config", told.config)
+    assert "taken by hook" in answer.out and "there is no receipt of it" in answer.err
+    assert alerts_of(sink, "test") == [("firing", "")]
+    assert "it answered 500" in told.run("alerts", "test", "bad", "--config", told.config, code=1).err
+
+
 def test_a_damaged_queue_is_told_without_it_once_an_hour(told: Told, sink: WebSink) -> None:
     told.channels(hook(sink))
     (told.state / "queue/queue.db").write_bytes(b"SQLite format 3\0" + os.urandom(8192))
