@@ -298,6 +298,23 @@ def test_a_credential_that_is_not_there_is_told_by_why_and_doctor(told: Told) ->
     assert f"channel hook: {wanted}" in doctor.stdout
 
 
+def test_an_address_that_nobody_will_connect_to_is_told_by_doctor(told: Told) -> None:
+    hosts = {"metadata": "169.254.169.254", "here": "localhost", "v6": "[::1]", "named": "hooks.example.com", "public": "1.1.1.1"}
+    channels = [{"name": name, "kind": "alertmanager", "url": f"http://{host}/{SECRET}"} for name, host in hosts.items()]
+    told.channels(*channels, {"name": "may", "kind": "alertmanager", "url": "http://127.0.0.1/", "allow_private": True})
+    doctor = subprocess.run(
+        [*program(), "doctor", "--json", "--state", told.state, "--config", told.config],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    found = {one["name"]: one for one in json.loads(doctor.stdout)["checks"] if one["name"].startswith("channel ")}
+    bad = {name.removeprefix("channel ") for name, one in found.items() if one["level"] != "OK"}
+    assert bad == {"metadata", "here", "v6"} and len(found) == 6 and SECRET not in doctor.stdout
+    assert "nobody will connect to 169.254.169.254: link-local" in found["channel metadata"]["text"]
+    assert "allow_private = true" in found["channel here"]["text"]
+
+
 def test_without_apprise_the_error_says_what_to_install(told: Told, tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site/sitecustomize.py").write_text(
