@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
 from running import PROJECT, Suite
 
 from autoops.model import note
+from autoops.runtime.wake import Waker
 from autoops.state import State
 from autoops.store.database import Database
 from autoops.store.queue import SCHEMA, Queue
@@ -22,8 +24,11 @@ SAID = note("restore:20260131T120000Z", "operator:eva", "restore", "commit 1 was
 
 
 def enqueue(suite: Suite) -> None:
-    with Database.open(State(suite.state).queue_db, SCHEMA, guard=True) as database:
+    state = State(suite.state)
+    with Database.open(state.queue_db, SCHEMA, guard=True) as database:
         Queue(database).enqueue([SAID])
+    with closing(Waker(state.worker_socket)) as waker:
+        waker.wake()
 
 
 def ledger(suite: Suite) -> list[dict[str, Any]]:
