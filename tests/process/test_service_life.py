@@ -208,7 +208,9 @@ def test_a_reload_is_announced_with_its_time_and_ends_ready(start: Start) -> Non
     life.send(signal.SIGHUP)
     reloading, call, beat, ready, *_ = life.until("CALL=step ends")
     first, _, usec = reloading.partition("\nMONOTONIC_USEC=")
-    assert (first, call, beat) == ("RELOADING=1", "CALL=reload", "CALL=beat running"), "the heartbeat tells what is new before READY"
+    assert (first, call, beat) == ("RELOADING=1", "CALL=reload", "CALL=beat running"), (
+        "the heartbeat tells what is new before READY"
+    )
     assert before <= int(usec) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     assert ready.startswith("READY=1\n")
 

@@ -47,6 +47,8 @@ class History:
     def __init__(self, writer: RegistryWriter, seed: object) -> None:
         self.writer, self.pick = writer, random.Random(str(seed))
         self.now_s = NOW_S
+        self._entries = {entry.id: entry for entry in writer.entries()}  # to read them all at each step takes hours of a long one
+        self._taken = {(entry.root, entry.path) for entry in self._entries.values() if entry.status != "retired"}
         self._kinds: list[tuple[Callable[[], list[Change]], int]] = [
             (self._create, 5), (self._edit, 5), (self._describe, 4), (self._move, 4), (self._swap, 3), (self._lose, 3),
             (self._retire, 1), (self._return, 3), (self._roll_back, 3), (self._burst, 1), (lambda: [], 1),
@@ -60,17 +62,20 @@ class History:
         changes = kind()
         submission = f"job-{self.writer.ledger_head.sequence}" if not changes or self.pick.random() < 0.2 else None
         why = Why(self.pick.choice(["worker", "operator:eva"]), "test", kind.__name__, submission)
-        return self.writer.commit(changes, why, self.now_s).head.sequence
+        done = self.writer.commit(changes, why, self.now_s)
+        self._taken -= {(one.before.root, one.before.path) for one in done.changes if one.before}
+        self._taken |= {(one.root, one.path) for one in done.entries if one.status != "retired"}
+        self._entries.update((one.id, one) for one in done.entries)
+        return done.head.sequence
 
-    def _entries(self, *status: str) -> list[Entry]:
-        found = [entry for entry in self.writer.entries() if entry.status in (status or ("active", "missing"))]
-        return self.pick.sample(found, len(found))
+    def _few(self, count: int, *status: str) -> list[Entry]:
+        found = [entry for entry in self._entries.values() if entry.status in (status or ("active", "missing"))]
+        return self.pick.sample(found, min(count, len(found)))
 
     def _free(self) -> tuple[str, bytes]:
-        taken = {(entry.root, entry.path) for entry in self._entries()}
         while True:
-            place = self.pick.choice(ROOTS), b"%b-%d" % (self.pick.choice(NAMES), self.pick.randrange(1000))
-            if place not in taken:
+            place = self.pick.choice(ROOTS), b"%b-%d" % (self.pick.choice(NAMES), self.pick.randrange(1_000_000))
+            if place not in self._taken:
                 return place
 
     def _observed(self) -> Any:
@@ -88,7 +93,7 @@ class History:
         return self._create(self.pick.choice([80, 200]))  # too many for their leaves to be stored at once
 
     def _some(self, change: Callable[[Entry], Change], *status: str) -> list[Change]:
-        found = self._entries(*status)[: self.pick.randint(1, 3)]
+        found = self._few(self.pick.randint(1, 3), *status)
         return [change(entry) for entry in found] or self._create()
 
     def _edit(self) -> list[Change]:
@@ -111,7 +116,7 @@ class History:
         return self._some(moved)[:1]
 
     def _swap(self) -> list[Change]:
-        ring = self._entries()[: self.pick.randint(2, 4)]
+        ring = self._few(self.pick.randint(2, 4))
         if len(ring) < 2:
             return self._create()
         return [updated(one, root=two.root, path=two.path) for one, two in zip(ring, ring[1:] + ring[:1], strict=True)]
@@ -141,7 +146,8 @@ class History:
                 changes = undo(touched, self.writer.by_id(touched), before, "eva", sequence, int(self.now_s))
             except PreconditionFailed:
                 continue
-            taken = {(one.root, one.path) for one in self._entries() if one.id not in touched}
+            mine = [one for one in map(self._entries.__getitem__, touched) if one.status != "retired"]
+            taken = self._taken - {(one.root, one.path) for one in mine}
             if changes and not any((one.after.root, one.after.path) in taken and one.after.status != "retired" for one in changes):
                 return changes
         return self._create()
