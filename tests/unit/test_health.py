@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 from pathlib import Path
 
 import pytest
 
-from autoops.config import HealthConfig
+from autoops.config import Config, HealthConfig
 from autoops.health import place, registry, services, verification
 from autoops.health.place import Room, Seen
 from autoops.health.registry import Verdict, is_due
 from autoops.health.report import as_facts, headline, line, problems
 from autoops.health.result import Figure, Level, Result, worst
+from autoops.health.run import guarded
+from autoops.health.sources import Settings, Sources
 from autoops.health.verification import Counted
 from autoops.runtime.maintenance import Maintenance, parse, time_of
+from autoops.state import State
 from autoops.store.findings import Finding
 from autoops.store.operations import Gap, Heartbeat
 from autoops.store.records import Behind
@@ -186,6 +190,21 @@ def test_a_disk_is_judged_by_room_and_by_inodes(used: float, inodes: float | Non
     assert worst((place.disk(room, LIMITS).level, place.inodes(room, LIMITS).level)) == level
 
 
+def test_the_disk_of_the_backups_counts_where_it_is_another_one() -> None:
+    good, bad = Room(1.0, 10**9, 2.0), Room(96.0, 10**6, None)
+    found = place.disk(good, LIMITS, bad)
+    assert (found.level, found.text) == (Level.CRITICAL, "1 % used, 1.0 GB free; backups: 96 % used, 0.0 GB free")
+    assert {figure.label: figure.value for figure in found.figures} == {
+        "disk_used": 1.0,
+        "disk_free": 10**9,
+        "backup_disk_used": 96.0,
+        "backup_disk_free": 10**6,
+    }
+    found = place.inodes(Room(1.0, 1, None), LIMITS, Room(1.0, 1, 85.0))
+    assert (found.level, found.text) == (Level.WARNING, "backups: 85 % used")
+    assert place.inodes(good, LIMITS, bad).text == "2 % used"
+
+
 def test_a_file_system_without_inodes_has_no_figure_for_them(tmp_path: Path) -> None:
     assert [figure.label for figure in place.disk(Room(1.0, 1, None), LIMITS).figures] == ["disk_used", "disk_free"]
     found = place.room(tmp_path)
@@ -266,6 +285,23 @@ def test_a_verdict_is_remembered_and_where_nothing_can_be_written_forgotten(tmp_
 
 
 # how it is told
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError(13, "Permission denied", "/x"), "Permission denied: /x"),
+        (TimeoutError("too slow"), "too slow"),
+    ],
+)
+def test_what_kept_a_check_from_its_answer_is_told_with_its_file_if_it_has_one(error: OSError, said: str, tmp_path: Path) -> None:
+    def fails(_: Sources) -> Result:
+        raise error
+
+    with contextlib.ExitStack() as opened:
+        found = guarded("canary", fails, Sources(Settings(State(tmp_path), Config, lambda *_: ()), opened))
+    assert found == Result("canary", Level.UNKNOWN, said)
 
 
 def test_the_gravest_level_is_critical_then_unknown_then_warning() -> None:

@@ -36,6 +36,7 @@ def table(**more: object) -> str:
         ({"when": "finding:xyzzy"}, 8, "playbook.when: there is no kind of finding 'xyzzy'; there are unregistered, "),
         ({"when": "health:disk:/srv"}, 8, "must be health:CHECK"),
         ({"when": "finding:playbook_failed"}, 8, "it would set off itself, without end; name the trouble itself"),
+        ({"when": "finding:playbook_spent"}, 8, "it would set off itself, without end"),
         ({"when": "health:findings"}, 8, "it would set off itself, without end"),
         (
             {"when": "health:tailer"},
