@@ -235,6 +235,18 @@ def test_a_failure_is_noted_in_the_log_and_as_a_finding(still: Suite) -> None:
     assert levels(still)["findings"] == "CRITICAL"
 
 
+def test_a_unit_that_runs_well_again_closes_its_finding(still: Suite) -> None:
+    noted = still.state / "queue" / "failed"
+    for unit in ("autoops-backup.service", "autoops-drill.service"):
+        still.run("note-failure", unit)
+    assert {path.name for path in noted.iterdir()} == {"autoops-backup.service", "autoops-drill.service"}
+    answer = still.run("note-recovery", "autoops-backup.service")
+    assert "its failure is closed" in answer.out
+    assert [found["subject"] for found in still.findings("unit_failed")] == ["autoops-drill.service"]
+    assert [path.name for path in noted.iterdir()] == ["autoops-drill.service"]
+    assert "no failure of it was noted" in still.run("note-recovery", "autoops-backup.service").out
+
+
 def test_a_failed_daemon_that_lives_again_closes_its_finding(make_suite: Make) -> None:
     suite = make_suite()
     suite.start()
