@@ -9,7 +9,7 @@ import time
 
 from autoops.config import ScrubConfig
 from autoops.errors import CannotTell, StorageError
-from autoops.health import canary, digest, registry, services, verification
+from autoops.health import canary, digest, outcomes, registry, services, verification
 from autoops.health.result import Level, Result
 from autoops.health.sources import Sources, is_installed, silent_s
 from autoops.store.backlog import Backlog
@@ -64,6 +64,11 @@ def check_queue(sources: Sources) -> Result:
     """Does the queue move?"""
     backlog = Backlog(sources.queue_db)
     return services.queue(backlog.counts(), backlog.oldest_s(), sources.limits, paused=sources.window is not None)
+
+
+def check_outcomes(sources: Sources) -> Result:
+    """Do jobs end well, and do changes stay?"""
+    return outcomes.judged(outcomes.of_the_last(sources.queue_db, int(time.time())), sources.limits)
 
 
 def check_registry(sources: Sources) -> Result:
