@@ -89,7 +89,7 @@ def test_a_longer_heartbeat_gives_more_time() -> None:
     ],
 )
 def test_shipping_is_judged_by_the_age_of_what_is_not_shipped(lives: bool | None, behind: Behind, level: Level) -> None:
-    result = services.shipping(BEAT._replace(facts={"shipped": 7}), lives, behind, None, 1000.0, LIMITS)
+    result = services.shipping(BEAT._replace(facts={"shipped": 7}), lives, behind, None, 1000.0, LIMITS, is_unit=True)
     assert result.level == level
     assert bool(result.remedy) == (level != Level.OK)
 
