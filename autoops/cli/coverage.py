@@ -68,7 +68,7 @@ def _draw(facts: JSON, file: Path | None) -> None:
     try:
         durable.write(file.absolute(), drawn.encode(), mode=0o644)
     except OSError as error:
-        raise NotWritten.because(names.show(os.fsencode(file)), error) from None
+        raise NotWritten.because(names.show(str(file)), error) from None
 
 
 def _show(facts: JSON) -> None:

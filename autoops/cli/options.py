@@ -27,15 +27,6 @@ RootOption = Annotated[
     list[Path] | None,
     typer.Option("--root", metavar="DIR", readable=False, help="A tree to watch, instead of the configured ones; repeatable."),
 ]
-
-
-def named(path: Path, option: str) -> Path:
-    """Return a file or directory that is to be made. Raises UsageError for -, with which nobody means a name."""
-    if str(path) == "-":
-        raise UsageError(detail=f"{option} cannot be standard output; what is to be called so: ./-")
-    return path
-
-
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 

@@ -16,8 +16,21 @@ from autoops.config.field import key
 
 # What a playbook can be for. (The configuration knows no room; a test holds these to what the rooms have.)
 CHECKS = (
-    *("database", "watcher", "worker", "tailer", "shipping", "queue", "registry", "digest", "canary", "coverage", "verification"),
-    *("backup", "drill", "archive_drill", "archive", "findings", "units", "configuration", "maintenance", "disk", "inodes"),
+    *("database", "watcher", "worker", "tailer", "shipping", "queue", "outcomes", "registry", "digest", "canary"),
+    *(
+        "coverage",
+        "verification",
+        "backup",
+        "drill",
+        "archive_drill",
+        "archive",
+        "findings",
+        "units",
+        "configuration",
+        "maintenance",
+        "disk",
+        "inodes",
+    ),
     *("memory", "load", "response", "clock", "key", "certificates", "permissions", "suspect"),
 )
 FINDINGS = (

@@ -21,6 +21,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("tailer", checks.check_tailer),
     ("shipping", checks.check_shipping),
     ("queue", checks.check_queue),
+    ("outcomes", checks.check_outcomes),
     ("registry", checks.check_registry),
     ("digest", checks.check_digest),
     ("canary", checks.check_canary),

@@ -65,6 +65,11 @@ class Troubles:
         time = (since_s, until_s)
         return [*self._findings(*time), *self._jobs(*time), *self._deliveries(*time), *self._gaps(*time), *self._playbooks(*time)]
 
+    def failures(self, since_s: int, until_s: int) -> int:
+        """Return how often a job failed in a time."""
+        row = self._db.one("SELECT count(*) FROM failure WHERE at_s >= ? AND at_s < ?", (since_s, until_s))
+        return int(row[0]) if row else 0
+
     def _findings(self, since_s: int, until_s: int) -> Iterator[Group]:
         rows = self._db.query(
             "SELECT f.kind, count(*), count(DISTINCT iif(f.closed_s IS NULL, f.id, NULL)), min(e.at_s), max(e.at_s), max(e.id)"

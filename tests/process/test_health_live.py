@@ -217,6 +217,23 @@ def test_the_script_refuses_an_unknown_option_loudly(tmp_path: Path) -> None:
     assert run.returncode == UNKNOWN and "frobnicate" in run.stderr and run.stdout.startswith("UNKNOWN health-check: ")
 
 
+# what a day was like
+
+
+def test_many_rollbacks_are_critical(make_suite: Make) -> None:
+    suite = make_suite()
+    for number in range(5):
+        (suite.root / f"{number}.txt").write_text(f"{number}\n")
+    suite.start()
+    suite.idle()
+    assert levels(suite)["outcomes"] == "OK"
+    for number in range(5):
+        suite.run("rollback", suite.entry(f"{number}.txt")["id"], "--wait")
+    suite.stop()
+    assert re.fullmatch(r"of a day: 0 of \d+ jobs failed, 5 of \d+ commits were rollbacks", text(suite, "outcomes"))
+    assert levels(suite)["outcomes"] == "CRITICAL"
+
+
 # note-failure
 
 

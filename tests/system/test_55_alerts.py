@@ -77,13 +77,14 @@ def test_the_failure_of_a_unit_is_told_at_once(machine: Machine) -> None:
 
 def test_a_unit_that_failed_and_runs_well_again_is_told_as_resolved(machine: Machine) -> None:
     unit = "autoops-verify.service"
-    broken = machine.path(f"/run/systemd/system/{unit}.d/broken.conf")
+    broken = machine.path(f"/etc/systemd/system/{unit}.d/broken.conf")
     broken.parent.mkdir(parents=True)
     broken.write_text("[Service]\nExecStart=\nExecStart=/usr/bin/false\n")
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "start", unit, code=None)
     machine.until(lambda: told(machine, unit), f"the sink heard of {unit}")
     broken.unlink()
+    broken.parent.rmdir()
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "start", unit)
     machine.until(lambda: told(machine, unit, "resolved"), f"the sink heard that {unit} runs well")

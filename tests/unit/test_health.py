@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from autoops.config import Config, HealthConfig
-from autoops.health import place, registry, services, verification
+from autoops.health import outcomes, place, registry, services, verification
+from autoops.health.outcomes import Day
 from autoops.health.place import Room, Seen
 from autoops.health.registry import Verdict, is_due
 from autoops.health.report import as_facts, headline, line, problems
@@ -116,6 +117,23 @@ def test_the_queue_is_judged_by_depth_age_and_dead_letters(change: dict[str, int
 def test_a_paused_queue_may_wait_but_its_dead_letters_count() -> None:
     assert services.queue({**COUNTS, "queued": 3_000_000}, 1e6, LIMITS, paused=True).level == Level.OK  # type: ignore[arg-type]
     assert services.queue({**COUNTS, "dead_letter": 1}, 0, LIMITS, paused=True).level == Level.WARNING  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("day", "level"),
+    [
+        (Day(0, 0, 0, 0), Level.OK),
+        (Day(100_000, 999, 1000, 49), Level.OK),
+        (Day(100_000, 1000, 1000, 0), Level.WARNING),
+        (Day(100, 10, 1000, 0), Level.CRITICAL),
+        (Day(100_000, 0, 1000, 50), Level.WARNING),
+        (Day(100_000, 0, 1000, 100), Level.CRITICAL),
+        (Day(4, 4, 4, 4), Level.OK),  # a handful is no share
+        (Day(0, 5, 0, 0), Level.CRITICAL),  # failed, and nothing was taken up: what was lost with its worker
+    ],
+)
+def test_a_day_is_judged_by_the_share_of_what_failed_and_of_what_was_taken_back(day: Day, level: Level) -> None:
+    assert outcomes.judged(day, LIMITS).level == level
 
 
 def test_a_whole_root_that_is_not_watched_is_critical_and_an_alias_is_nothing() -> None:
