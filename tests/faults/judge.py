@@ -7,7 +7,10 @@ reconcile finds nothing; no temporary file is left; and when all is run once mor
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from running import Suite
@@ -21,6 +24,20 @@ class Acknowledged(NamedTuple):
 
 
 NOTHING = Acknowledged()
+
+
+@contextlib.contextmanager
+def living_on(disk: Path, base: Path) -> Iterator[Suite]:
+    """Give a suite with a few files registered, whose state directory is on a disk and the rest of it below `base`."""
+    suite = Suite(base)
+    suite.state = disk / "state"
+    for number in range(5):
+        (suite.root / f"{number}.txt").write_text(f"{number}\n")
+    suite.once()
+    try:
+        yield suite
+    finally:
+        suite.close()
 
 
 def require_whole(suite: Suite, acknowledged: Acknowledged = NOTHING) -> None:
@@ -44,11 +61,21 @@ def require_acknowledged(suite: Suite, acknowledged: Acknowledged) -> None:
     """Everything acknowledged is in the ledger once, and nothing twice."""
     said = collections.Counter(record["source"] for record in records(suite))
     lost = sorted(acknowledged.sources - said.keys())
-    assert not lost, f"lost: {len(lost)} of {len(acknowledged.sources)}, from {lost[0]} on"
+    assert not lost, f"lost: {len(lost)} of {len(acknowledged.sources)}, {lost[0]} for one"
     doubled = [source for source in said if said[source] > 1 and source.startswith(("patch:", *acknowledged.sources))]
     assert not doubled, f"done twice: {doubled[:10]}"
     kept = max((line["sequence"] for line in checkpoints(suite)), default=0)
     assert kept >= acknowledged.checkpoint, f"checkpoints.jsonl ends with {kept}, {acknowledged.checkpoint} was written"
+
+
+def require_there(suite: Suite, acknowledged: Acknowledged, sequence: int = 0) -> None:
+    """Before anybody has helped: everything acknowledged is in the ledger or still in the queue, and commits up to `sequence`."""
+    there = records(suite)
+    known = {record["source"] for record in there}
+    known |= {job["key"] for job in suite.run("queue", "list", "--limit", 1_000_000, "--json").json}
+    lost = sorted(acknowledged.sources - known)
+    assert not lost, f"lost: {len(lost)} of {len(acknowledged.sources)}, {lost[0]} for one"
+    assert len(there) >= sequence, f"lost: commits {len(there) + 1} to {sequence}"
 
 
 def records(suite: Suite) -> list[dict[str, Any]]:
