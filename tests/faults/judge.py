@@ -40,11 +40,14 @@ def living_on(disk: Path, base: Path) -> Iterator[Suite]:
         suite.close()
 
 
-def require_whole(suite: Suite, acknowledged: Acknowledged = NOTHING) -> None:
-    """Start again what died; then everything is as if nothing had happened."""
-    for name in {"worker", "watcher"} - suite.processes.keys():
-        suite.start(name)
-    suite.idle()
+def require_whole(suite: Suite, acknowledged: Acknowledged = NOTHING, *, services: bool = True) -> None:
+    """Start again what died (without `services`: have `up --once` do the rest); then everything is as if nothing had happened."""
+    if services:
+        for name in {"worker", "watcher"} - suite.processes.keys():
+            suite.start(name)
+        suite.idle()
+    else:
+        suite.once()
     suite.require_disk_registered()
     suite.require_nothing_left_to_do()
     digest = suite.digest()
@@ -52,6 +55,8 @@ def require_whole(suite: Suite, acknowledged: Acknowledged = NOTHING) -> None:
     require_acknowledged(suite, acknowledged)
     suite.require_proven()
     suite.require_tidy()
+    hidden = [path for path in suite.state.rglob(".*") if path.is_file() or path.is_symlink()]
+    assert not hidden, f"unfinished: {hidden}"
     suite.run("reconcile", "--report", config=True)
     suite.once()
     assert suite.digest() == digest, "run once more, it changed"
