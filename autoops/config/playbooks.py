@@ -77,7 +77,7 @@ class PlaybookConfig:
     name: str = key("", check=checks.catalog_name, required=True)
     when: str = key("", check=checks.trouble, required=True)
     severity: str = key("critical", choices=("critical", "warning"))
-    remedy: str = key("command", choices=tuple(REMEDIES), required=True)
+    remedy: str = key("", choices=tuple(REMEDIES), required=True)
     unit: str = key("")
     catalog: str = key("")
     root: str = key("")
@@ -132,7 +132,9 @@ def _trouble(one: PlaybookConfig) -> Iterator[tuple[str, str]]:
 
 
 def _remedy(one: PlaybookConfig, known: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
-    wanted = REMEDIES.get(one.remedy, "")
+    if one.remedy not in REMEDIES:  # told already
+        return
+    wanted = REMEDIES[one.remedy]
     for needed in filter(None, REMEDIES.values()):
         value = getattr(one, needed)
         if needed == wanted and not value:
