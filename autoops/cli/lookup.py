@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
 
 from autoops import names
 from autoops.cli.context import Context
@@ -22,8 +21,7 @@ def find_entry(context: Context, what: str) -> Entry:
         if what in found:
             return found[what]
     places = registry.root_paths()
-    for form in (names.to_bytes(what), os.fsencode(what)):
-        absolute = os.fsencode(Path(os.fsdecode(form)).absolute())
+    for form, absolute in _readings(what):
         for root in registry.roots():
             base = places.get(root, b"").rstrip(b"/") + b"/"
             paths = [form] + ([absolute[len(base) :]] if absolute.startswith(base) else [])
@@ -31,6 +29,14 @@ def find_entry(context: Context, what: str) -> Entry:
             if entries:
                 return entries[0]
     raise NotFound(what=names.show(what))
+
+
+def _readings(what: str) -> list[tuple[bytes, bytes]]:
+    """Return what a typed path can mean, as it is and made absolute: the name on the disk, and then what is shown of one.
+
+    A file can be called what is shown of another: each is found by its own name.
+    """
+    return [(form, os.path.abspath(form)) for form in (os.fsencode(what), names.to_bytes(what))]
 
 
 def find_declared(context: Context, what: str) -> str:
@@ -44,11 +50,12 @@ def find_declared(context: Context, what: str) -> str:
             if what not in registry.by_id([what]):
                 raise NotFound(what=what)
             return what
-        absolute = os.fsencode(Path(what).absolute())
-        for root, place in registry.root_paths().items():
-            base = place.rstrip(b"/") + b"/"
-            below = [absolute[len(base) :]] if (absolute + b"/").startswith(base) else []
-            for path in (names.to_bytes(what).strip(b"/") or b".", *below):
-                if registry.at(root, [path]) or registry.directory_id(root, path) is not None:
-                    return names.text((base + path).rstrip(b"/"))
+        places = registry.root_paths()
+        for form, absolute in _readings(what):
+            for root, place in places.items():
+                base = place.rstrip(b"/") + b"/"
+                below = [absolute[len(base) :]] if (absolute + b"/").startswith(base) else []
+                for path in (form.strip(b"/") or b".", *below):
+                    if registry.at(root, [path]) or registry.directory_id(root, path) is not None:
+                        return names.text((base + path).rstrip(b"/"))
     raise NotFound(what=names.show(what))

@@ -253,10 +253,11 @@ def _find(what: str, config: Config) -> int:
     for number, root in enumerate(config.roots):
         if root.name == what:
             return number
-    for number, root in enumerate(config.roots):
-        if root.path in (path, names.to_bytes(what)):
-            return number
-    raise RootUnknown(what=names.show(what), known=", ".join(root.name for root in config.roots) or "none")
+    for wanted in (path, names.to_bytes(what)):
+        for number, root in enumerate(config.roots):
+            if root.path == wanted:
+                return number
+    raise RootUnknown(what=names.show(what), known=", ".join(names.show(root.name) for root in config.roots) or "none")
 
 
 # what both do
