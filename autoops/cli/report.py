@@ -85,7 +85,10 @@ def weekly(
     last: LastOption = "7d",
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="text, json or html.")] = "text",
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="FILE", readable=False, help="Write it into a file; a link is not followed.")
+        Path | None,
+        typer.Option(
+            "--to", metavar="FILE", readable=False, help="Write it into a file; a link is not followed. -: standard output."
+        ),
     ] = None,
     mail: Annotated[
         bool, typer.Option("--mail", help="Send it, with the next run of the alerts, to the channels of infos.")
@@ -106,11 +109,12 @@ def weekly(
     if mail:
         channels = reporting.post(ctx, facts, whole, dry_run=dry_run)
         say(f"{'would be sent' if dry_run else 'sent with the next run of the alerts'} to: {', '.join(channels)}")
-    if to is not None:
+    is_shown = str(to) == "-" if to else not mail
+    if to is not None and not is_shown:
         if not dry_run:
             _write(to, _written(form, facts, whole))
         say(f"{'would be written' if dry_run else 'written'}: {names.show(str(to))}")
-    if not mail and to is None:
+    if is_shown:
         sys.stdout.write(_written(form, facts, whole))
     if lost := report.missing(facts):
         raise CannotTell(detail=f"all of it: {'; '.join(lost)}", remedy="autoops health says what is wrong")
@@ -154,9 +158,12 @@ def dry_run(
     json: JsonOption = False,
 ) -> None:
     """Show what would have been written in the roots whose policy is `observe`."""
-    with context(state).queue_db(writable=False) as database:
+    ctx = context(state)
+    with ctx.queue_db(writable=False) as database:
         report = DryRun(database)
-        summary = {key: count for key, count in report.summary().items() if root in (None, key[0])}
+        counts = report.summary()
+        ctx.require_root(root, seen={name for name, _ in counts})
+        summary = {key: count for key, count in counts.items() if root in (None, key[0])}
         listed = report.list(root, limit) if limit else []
     if json:
         as_json(

@@ -111,3 +111,10 @@ def test_it_collects_what_there_is_when_the_rest_is_broken(tmp_path: Path, broke
     found = unpacked(out)
     assert json.loads(found["versions.json"])["python"] and json.loads(found["doctor.json"])["level"] == "CRITICAL"
     assert "could not be had" in found["status.json"] and "status.json: " in run.stdout
+
+
+def test_what_cannot_be_read_is_told_in_words(suite: Suite) -> None:
+    out = suite.base / "unread.tar.gz"
+    said = suite.run("collect", "--out", out, "--config", suite.base).out
+    assert "Errno" not in said + "".join(unpacked(out).values())
+    assert f"configuration-file.toml: Is a directory ({suite.base})" in said
