@@ -248,6 +248,13 @@ class StorageReadOnly(StorageError):
     hint = "look at who owns the state directory, and whether its file system is mounted read-only (findmnt -T {database})"
 
 
+def unwritten(place: object, error: OSError) -> StorageFull | StorageReadOnly:
+    """Return the error for what the system said when something was written there."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull(database=place)
+    return StorageReadOnly(database=place, detail=error.strerror or error)
+
+
 class StorageDenied(StorageError):
     """{database} may not be read by user {user}."""
 

@@ -141,8 +141,8 @@ def _made(make: Callable[[], str]) -> tuple[str, str]:
     except AutoopsError as error:
         fault = str(error)
     except OSError as error:
-        of = f" ({names.show(os.fsencode(error.filename))})" if error.filename else ""
-        fault = f"{error.strerror or error}{of}"
+        said = error.strerror or str(error)
+        fault = f"{names.show(os.fsencode(error.filename))}: {said}" if error.filename else said
     except subprocess.SubprocessError as error:
         fault = str(error)
     return f"could not be had: {fault}\n", names.show(fault)

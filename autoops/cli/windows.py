@@ -237,6 +237,13 @@ def _snapshot(ctx: Context) -> Path:
 # closing
 
 
+def _tidy(ctx: Context) -> None:
+    try:
+        snapshot.tidy(ctx.state)
+    except OSError as error:
+        raise StorageReadOnly(database=ctx.state.backups, detail=error.strerror) from error
+
+
 def _close_window(ctx: Context, timeout_s: float) -> None:
     inspection = inspected(ctx)
     if inspection.faults:
@@ -245,6 +252,7 @@ def _close_window(ctx: Context, timeout_s: float) -> None:
         raise Refused(detail=f"what was edited is broken, and all stays as it is; {way_back(ctx.state)}")
     with contextlib.closing(ctx.registry()) as registry:
         before = registry.head().sequence
+    _tidy(ctx)
     remove_flag(ctx.state.flag)
     if worker(ctx.state) is None:
         say("resumed; no worker runs, what was edited is taken over when it starts")

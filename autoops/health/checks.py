@@ -44,8 +44,8 @@ def check_shipping(sources: Sources) -> Result:
         return Result("shipping", Level.OK, "not looked at while a maintenance window is open")
     beat, alive = sources.beats.get("shipper", (None, None))
     if beat is None:
-        is_wanted = sources.is_of_units and is_installed(sources, "autoops-shipper.service")
-        if not is_wanted:  # whoever runs the two daemons alone has chosen so
+        is_meant = sources.is_of_units and is_installed(sources, "autoops-shipper.service")
+        if not is_meant:  # whoever runs the two daemons alone has chosen so
             return Result("shipping", Level.OK, "was never started: the ledger is not shipped")
         return Result("shipping", Level.WARNING, "the shipper never ran", remedy="systemctl enable --now autoops-shipper")
     behind = readable_registry(sources).behind(int(beat.facts.get("shipped", 0)))

@@ -35,7 +35,7 @@ def daemon(
     lives: whether the very process lives, None when it is hidden from us; silent_s: how long ago it gave the sign, None when that
     was before this boot; is_unit: whether systemd runs it.
     """
-    remedy = _look_at(name, is_unit=is_unit)
+    remedy = _where_to_look(name, is_unit=is_unit)
     if beat is None or silent_s is None or lives is False:
         when = (
             f"its last sign of life was {age(silent_s)} ago" if silent_s is not None else "it gave no sign of life since the boot"
@@ -51,7 +51,7 @@ def daemon(
     return Result(name, level, said, figures, f"ps -o stat= -p {beat.pid}; {remedy}")
 
 
-def _look_at(name: str, *, is_unit: bool) -> str:
+def _where_to_look(name: str, *, is_unit: bool) -> str:
     return f"systemctl status autoops-{name}, or autoops logs {name}" if is_unit else f"autoops logs {name}; autoops up starts it"
 
 
@@ -110,7 +110,7 @@ def shipping(
         said += "; the shipper does not run"
     if level == Level.OK:
         return Result("shipping", level, said, figures)
-    remedy = f"{_look_at('shipper', is_unit=is_unit)}; RUNBOOK, 'Finding: ledger_unshipped'"
+    remedy = f"{_where_to_look('shipper', is_unit=is_unit)}; RUNBOOK, 'Finding: ledger_unshipped'"
     return Result("shipping", level, said, figures, remedy)
 
 

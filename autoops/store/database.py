@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from autoops.acting import as_owner_of
-from autoops.errors import StorageBusy, StorageInUse, StorageReadOnly
+from autoops.errors import StorageBusy, StorageInUse, unwritten
 from autoops.store.border import FAILURES, flag_of, refuse_suspect, reraise, unopened
 from autoops.store.filesystem import mount_kind, refuse_remote
 from autoops.store.guard import Guard
@@ -50,6 +51,8 @@ class Database(Reader):
         self._flag = str(flag_of(path))
         self._guard = guard
         self._tx = Transaction(con, path, busy_s)
+        # however it ends: closed, forgotten, or with its process
+        self._close = weakref.finalize(self, _close, con, path, self.writable, guard, os.getpid())
         self._emptied = b""  # the header of the WAL when the last checkpoint had moved all of it
 
     @classmethod
@@ -92,7 +95,7 @@ class Database(Reader):
             if isinstance(error, FAILURES):
                 reraise(error, path, busy_s)
             if isinstance(error, OSError):
-                raise StorageReadOnly(database=path, detail=error.strerror) from error
+                raise unwritten(path, error) from error
             raise
 
     @classmethod
@@ -240,20 +243,27 @@ class Database(Reader):
             self._con.set_progress_handler(None, 0)
 
     def close(self) -> None:
-        """Close without a checkpoint.
+        """Close without a checkpoint. What is not closed is, when nobody has it any more, and when its process ends."""
+        self._close()
+        self._guard = None
 
-        SQLite's own checkpoint in the last close throws its errors away, and removes the -wal and -shm that a reader with the
-        directory mounted read-only needs. It is left out while another connection is open, so for that moment there is one.
-        """
-        with contextlib.ExitStack() as last:
-            if self.writable:
-                with contextlib.suppress(sqlite3.Error):  # the file may be gone; then there is nothing to checkpoint either
-                    keeper = last.enter_context(contextlib.closing(connect(self.path, "ro", 0)))
-                    keeper.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
-            self._con.close()
-        if self._guard:
-            self._guard.close()
-            self._guard = None
+
+def _close(con: sqlite3.Connection, path: Path, writable: bool, guard: Guard | None, owner: int) -> None:
+    """Close a connection without a checkpoint.
+
+    SQLite's own checkpoint in the last close throws its errors away, and removes the -wal and -shm that a reader with the
+    directory mounted read-only needs. It is left out while another connection is open, so for that moment there is one.
+    """
+    if os.getpid() != owner:
+        return  # a forked child: it is not its own
+    with contextlib.ExitStack() as last:
+        if writable:
+            with contextlib.suppress(sqlite3.Error):  # the file may be gone; then there is nothing to checkpoint either
+                keeper = last.enter_context(contextlib.closing(connect(path, "ro", 0)))
+                keeper.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+        con.close()
+    if guard:
+        guard.close()
 
 
 def _set_up(con: sqlite3.Connection, path: Path, mode: Mode, synchronous: str, cache_kib: int) -> None:

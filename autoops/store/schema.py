@@ -21,6 +21,7 @@ from autoops.errors import (
     StorageNewer,
     StorageOutdated,
     StorageReadOnly,
+    unwritten,
 )
 from autoops.store.border import FAILURES, flag_of, refuse_suspect, reraise
 from autoops.store.filesystem import mount_kind, refuse_remote
@@ -80,7 +81,7 @@ def migrate(path: Path, spec: Schema, *, busy_s: float = BUSY_S) -> int:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         guard = Guard(path)
     except OSError as error:
-        raise StorageReadOnly(database=path, detail=error.strerror) from error
+        raise unwritten(path, error) from error
     with contextlib.closing(guard):
         if not guard.take(busy_s):
             raise StorageBusy(database=path, seconds=busy_s)

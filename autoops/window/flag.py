@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from autoops import clock
 from autoops.errors import Refused, StorageReadOnly
 from autoops.files import durable
 from autoops.runtime import maintenance
@@ -41,13 +42,23 @@ def change_flag(flag: Path, said: Maintenance) -> None:
 
 
 def remove_flag(flag: Path) -> None:
-    """Close a window, whatever its flag is. Raises StorageReadOnly."""
+    """Close a window, whatever its flag is, and remove what those left who were killed at it. Raises StorageReadOnly."""
     with _written(flag):
+        for left in _unfinished(flag):
+            left.unlink(missing_ok=True)
         if flag.is_dir() and not flag.is_symlink():
             flag.rmdir()
         else:
             flag.unlink(missing_ok=True)
         durable.sync_directory(flag.parent)
+
+
+def _unfinished(flag: Path) -> Iterator[Path]:
+    """Yield what `set_flag` and `change_flag` write first, of processes that there are no more."""
+    for left in flag.parent.glob(f"*{flag.name}.*"):
+        owner = left.name.removesuffix(".tmp").rpartition(".")[2]
+        if not clock.is_process(owner):
+            yield left
 
 
 @contextlib.contextmanager

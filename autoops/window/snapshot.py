@@ -36,8 +36,20 @@ def take(state: State, stamp: str) -> Path:
 
 def _take(state: State, stamp: str) -> Path:
     target = state.backups / f"{PREFIX}{stamp}{SUFFIX}"
-    _tidy(state)
+    tidy(state)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        _copy_proven(state, temporary)
+        publish(temporary, target)
+    finally:
+        for left in state.backups.glob(f"{temporary.name}*"):
+            left.unlink(missing_ok=True)
+    for old in snapshots(state)[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return target
+
+
+def _copy_proven(state: State, temporary: Path) -> None:
     with contextlib.closing(Registry.open(state.registry_db)) as registry:
         head = registry.head()
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
@@ -45,17 +57,12 @@ def _take(state: State, stamp: str) -> Path:
     with contextlib.closing(Registry.open(temporary)) as copy:
         faults = copy.check() or [fault.detail for fault in verify.entries(copy, head)]
         if faults or copy.head() != head:
-            temporary.unlink()
             said = faults[0] if faults else "its ledger has another head than the registry's"
             raise CheckFailed(detail=f"no snapshot was taken: the copy is not whole ({said}). See: autoops verify")
-    publish(temporary, target)
-    for old in snapshots(state)[:-KEPT]:
-        old.unlink(missing_ok=True)
-    return target
 
 
-def _tidy(state: State) -> None:
-    """Remove the unfinished copies of processes that were killed."""
+def tidy(state: State) -> None:
+    """Remove the unfinished copies of processes that were killed. Raises OSError."""
     for left in state.backups.glob(f".{PREFIX}*{SUFFIX}.*.tmp*"):
         owner = left.name.rpartition(".tmp")[0].rpartition(".")[2]
         if not clock.is_process(owner):

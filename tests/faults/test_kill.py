@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from judge import require_whole
 from running import DEADLINE_S, PROJECT, Suite, environment, program
 
 from autoops.trace import POINTS
@@ -59,21 +60,6 @@ def live(top: Path, seed: object) -> None:
     beside = top / f"{seed}.new"
     beside.write_text(f"replaced {seed}\n")
     beside.replace(there[10])
-
-
-def require_whole(suite: Suite) -> None:
-    """Start again what died; then everything is as if nothing had happened."""
-    for name in {"worker", "watcher"} - suite.processes.keys():
-        suite.start(name)
-    suite.idle()
-    suite.require_disk_registered()
-    suite.require_nothing_left_to_do()
-    digest = suite.digest()
-    suite.stop()
-    suite.require_proven()
-    suite.require_tidy()
-    suite.once()
-    assert suite.digest() == digest
 
 
 def who_passes(point: str) -> str:

@@ -125,6 +125,10 @@ class Suite:
         """Return a service's log as events."""
         return [json.loads(line) for line in self.log(name).splitlines() if line.startswith("{")]
 
+    def committed(self) -> int:
+        """Return the sequence of the last commit that the worker told of."""
+        return max((event["sequence"] for event in self.events("worker") if event["event"] == "batch_committed"), default=0)
+
     def idle(self, *, code: int = 0, timeout_s: float = DEADLINE_S, stage: str = "all") -> Answer:
         """Wait until all that happened so far is committed."""
         answer = self.run("wait-idle", "--timeout", timeout_s, "--stage", stage, code=None)

@@ -125,15 +125,6 @@ def test_what_cannot_go_to_standard_output_is_refused_and_no_file_is_called_so(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_report_goes_to_standard_output_where_that_is_asked_for(
-    shared: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    answer = shared.run("report", "weekly", "--to", "-", "--format", "html", code=None)
-    assert answer.out.startswith("<!") and answer.out.rstrip().endswith("</html>")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_explain_tells_who_when_why_and_that_the_signature_is_good(shared: Suite) -> None:
     steps = shared.run("explain", "a.txt", "--json").json
     assert [step["rev"] for step in steps] == list(range(1, len(steps) + 1))
@@ -396,9 +387,10 @@ def test_a_good_configuration_is_counted_table_by_table(tmp_path: Path) -> None:
     config.write_text(
         f'[[root]]\npath = "{tmp_path}/docs"\n[[catalog]]\nname = "a"\n[[catalog]]\nname = "b"\n'
         f'[[replica]]\nname = "c"\nwhere = "{tmp_path}/copy.db"\n'
+        '[[playbook]]\nname = "d"\nwhen = "health:queue"\nremedy = "reset-jobs"\n'
     )
     run = subprocess.run([*program(), "config", "check", "--config", config], env=environment(), capture_output=True, text=True)
-    counts = "1 root, 0 classification rules, 2 catalogs, 1 replica, 0 foreign checkpoints, 0 channels, 0 playbooks"
+    counts = "1 root, 0 classification rules, 2 catalogs, 1 replica, 0 foreign checkpoints, 0 channels, 1 playbook"
     assert (run.returncode, run.stdout) == (0, f"the configuration is good: {counts}\n")
 
 

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -293,6 +294,35 @@ def test_closing_checkpoints_nothing_and_leaves_what_a_read_only_reader_needs(db
     assert {"test.db-wal", "test.db-shm"} <= files(path)
     with Database.open(path, spec) as again:
         assert names(again) == ["a"]
+
+
+ENDS = """
+import sys
+from pathlib import Path
+from autoops.store.database import Database, Schema
+path, sql, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+def write():
+    db = Database.open(path, Schema("test", 0x74657374, sql), guard=True)
+    with db.transaction() as tx:
+        tx.execute("INSERT INTO parent (name) VALUES ('a')")
+    return db
+kept = write() if how == "ends" else None
+if how == "forgets":
+    write()
+    import gc
+    gc.collect()
+"""
+
+
+@pytest.mark.parametrize("how", ["ends", "forgets"])
+def test_a_process_that_closes_nothing_checkpoints_nothing_either(path: Path, spec: Schema, how: str) -> None:
+    Database.open(path, spec, mode="create").close()
+    before = path.read_bytes()
+    subprocess.run([sys.executable, "-c", ENDS, path, spec.sql_file, how], check=True)
+    assert path.read_bytes() == before
+    assert "test.db-wal" in files(path)
+    with Database.open(path, spec) as db:
+        assert names(db) == ["a"]
 
 
 def test_the_wal_is_written_over_after_a_checkpoint_and_cut_when_asked(db: Database, path: Path) -> None:
