@@ -130,7 +130,7 @@ def test_services_whose_disk_dies_under_them_end_and_go_on_after_the_restart(tmp
             assert writer.wait(60) == 6, writer.communicate()
             for name in ("worker", "watcher"):
                 assert suite.died(name) not in (0, -signal.SIGKILL), suite.log(name)[-2000:]
-            # A sync that is under way during the ioctl may be told that it was done: what came in that moment is not held against us.
+            # A sync that is under way during the ioctl may be told that it was done: what came in that moment does not count.
             Promises(promises).write(0, promised.jobs)
             disk.unmount()
             disk.mount()
