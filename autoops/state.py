@@ -11,6 +11,7 @@ queue/tail.json              how far the tailer has read checkpoints.jsonl, and 
 queue/snapshot.json          how the last snapshot ended, and when the last good one was taken
 queue/unsound.json           which backups cannot be used, as it was found last
 queue/drill.json             the same of drills; archive.json, archive-check.json: of the archive and its checks
+queue/failed/                which units failed and did not run well since: an empty file for each, for systemd to see
 queue/playbooks.lock         held by whoever carries out playbooks
 queue/weekly.json, .html      the weekly report that is sent; weekly-memory.json: when it was written last
 queue/catalogs.declared      there while the worker's configuration declares catalogs
@@ -96,6 +97,11 @@ class State(NamedTuple):
     def last_archive_drill(self) -> Path:
         """How the last drill from the archive ended."""
         return self.directory / "queue" / "archive-drill.json"
+
+    @property
+    def failed_units(self) -> Path:
+        """Which units failed last."""
+        return self.directory / "queue" / "failed"
 
     @property
     def letter(self) -> Path:

@@ -216,6 +216,7 @@ def fill_registry(registry: Any, entries: int, why: Any) -> None:
             )
             changes.append(Change(None, Entry("", 1, "bench", path.encode(), seen), {"kind": "new"}))
         registry.commit(changes, why, time.time())
+        registry.checkpoint()  # as a worker does when it has grown
     registry.checkpoint(least_bytes=0)
 
 

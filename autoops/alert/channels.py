@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from autoops.alert import mask
+from autoops.alert import guard, mask
 from autoops.alert.decide import Receiver
 from autoops.config import ChannelConfig
 
@@ -30,6 +30,14 @@ class Channel(NamedTuple):
     def secrets(self) -> frozenset[str]:
         """What nobody is to see."""
         return mask.secrets_of(self.url)
+
+    @property
+    def refusal(self) -> str:
+        """Why nobody will connect to it, as far as its address says that by itself; "" when it does not."""
+        host = mask.host_of(self.url)
+        number = "127.0.0.1" if host == "localhost" else host
+        why = guard.refusal(number, allow_private=self.allow_private) if guard.is_number(number) else ""
+        return f"nobody will connect to {host}: {why}" if why else ""
 
 
 def channels_of(tables: Sequence[ChannelConfig]) -> list[Channel]:

@@ -43,6 +43,15 @@ def refusal(text: str, *, allow_private: bool) -> str:
     return ""
 
 
+def is_number(text: str) -> bool:
+    """Tell whether a host is an address already, and no name."""
+    try:
+        ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
 def unwrapped(address: Address) -> Address:
     """Return the IPv4 address that an IPv6 one leads to, or the address itself."""
     if isinstance(address, ipaddress.IPv4Address):

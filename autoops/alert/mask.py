@@ -20,8 +20,13 @@ _SAID_CHARACTERS = 400
 
 def shown(url: str) -> str:
     """Return an address for people: scheme and, where it is no secret, host."""
-    scheme, host = _scheme(url), _host(url)
-    return f"{scheme}://{host}/{REMOVED}" if scheme in _HOST_IS_PUBLIC and host else f"{scheme}://{REMOVED}"
+    scheme, host = _scheme(url), host_of(url)
+    return f"{scheme}://{host}/{REMOVED}" if host else f"{scheme}://{REMOVED}"
+
+
+def host_of(url: str) -> str:
+    """Return the host of an address, "" where that is a secret, or none."""
+    return _host(url) if _scheme(url) in _HOST_IS_PUBLIC else ""
 
 
 def secrets_of(url: str) -> frozenset[str]:

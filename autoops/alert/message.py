@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from autoops import names
 from autoops.alert.letter import Letter
+from autoops.core.redact import redact
 from autoops.model import JSON
 from autoops.store.alerts import Alert
 
@@ -132,7 +133,7 @@ def _alert(told: Told, message: Message) -> JSON:
 
 
 def _subject(alert: Alert) -> str:
-    return alert.subject.replace("\0", "/")
+    return redact(alert.subject.replace("\0", "/"))  # as in the summary; the fingerprint tells apart what looks the same now
 
 
 def _line(text: str) -> str:

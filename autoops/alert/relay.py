@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 
-MISSING = 'python3-apprise is not installed, which channels of kind "apprise" need: apt install python3-apprise'
+MISSING = 'apprise is not installed, which channels of kind "apprise" need: apt install apprise'
 
 
 def is_installed() -> bool:

@@ -58,8 +58,8 @@ def fault_of(queue_db: Path) -> str:
             return next(iter([*database.check(), *strange(database.query(OBJECTS), SCHEMA)]), "")
     except StorageOutdated:
         return ""
-    except StorageMissing:
-        return "it is not there"
+    except StorageMissing as error:
+        return "it is not there" if not queue_db.exists() else f"it {error.facts['how']}"
     except (StorageCorrupt, StorageForeign) as error:
         return str(error)
 

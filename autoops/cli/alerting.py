@@ -145,7 +145,7 @@ def check_channels(context: Context) -> list[Result]:
 
 def _judged(channel: Channel) -> Result:
     name = f"channel {channel.name}"
-    fault = channel.fault or (relay.flaw(channel.url) if channel.kind == "apprise" else "")
+    fault = channel.fault or (relay.flaw(channel.url) if channel.kind == "apprise" else "") or channel.refusal
     if fault:
         return Result(name, Level.WARNING, mask.masked(fault, channel.secrets), remedy="RUNBOOK, 'Alerts'")
     return Result(name, Level.OK, f"{channel.kind}, {mask.shown(channel.url)}; autoops alerts test {channel.name} tries it")

@@ -15,10 +15,10 @@ import typer
 from autoops import names
 from autoops.cli.alerting import settings_of
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
-from autoops.cli.output import as_json, say, table
+from autoops.cli.output import as_json, say, table, warn
 from autoops.core.canonical import canonical
 from autoops.core.ledger import utc
-from autoops.errors import AlertUnknown, ChannelUnknown, NotDelivered, SilenceUnknown, UsageError
+from autoops.errors import AlertUnknown, ChannelUnknown, NotDelivered, SilenceUnknown, StorageError, UsageError
 from autoops.model import JSON
 from autoops.store.alerts import Alert, Alerts
 from autoops.store.database import Database
@@ -31,6 +31,7 @@ FingerprintArgument = Annotated[str, typer.Argument(metavar="FINGERPRINT", help=
 
 _SPAN = re.compile(r"(\d{1,6})(s|min|h|d|w)")
 _SPAN_S = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+_LONGEST_S = 366 * 86400
 
 
 @alerts_app.callback()
@@ -106,8 +107,9 @@ def why(fingerprint: FingerprintArgument, state: StateOption = None, json: JsonO
         return
     say(f"{found.fingerprint} {_label(found)}: {found.severity}, {found.state}")
     say(f"{utc(found.decided_s)}  {found.reason}")
-    if found.due_s is not None:
-        say(f"{'to be told' if not found.told else 'to be told again'}: {utc(found.due_s)}")
+    if found.due_s is not None and found.acked_s is None:
+        when = utc(found.due_s) if found.due_s > found.decided_s else "as soon as nothing keeps it quiet"
+        say(f"{'to be told' if not found.told else 'to be told again'}: {when}")
     for one in attempts:
         say(_said(one))
     if not attempts:
@@ -192,8 +194,11 @@ def test(
     alert = Alert("0" * 16, "test", "test", "", "info", summary, {}, "Alerts", "firing", 1, now_s, now_s)
     told = Message(0, socket.gethostname(), channel, "info", (Told("firing", alert),), {("firing", "test"): 1}, settings.runbook)
     wrong = send_now(chosen, told)
-    with ctx.queue_db() as database:
-        _outbox(database).note(channel, sent=not wrong, detail=wrong or "taken (a test)", now_s=now_s)
+    try:
+        with ctx.queue_db() as database:
+            _outbox(database).note(channel, sent=not wrong, detail=wrong or "taken (a test)", now_s=now_s)
+    except StorageError as error:  # what became of the message is the answer, all the more when the queue is what is broken
+        warn(f"autoops: there is no receipt of it: {error}")
     if wrong:
         raise NotDelivered(channel=channel, why=wrong)
     say(f"taken by {channel}")
@@ -222,7 +227,10 @@ def _seconds(span: str) -> int:
     found = _SPAN.fullmatch(span)
     if not found or not int(found[1]):
         raise UsageError(detail=f"--for {names.show(span)} is no span of time such as 30min, 2h or 3d")
-    return int(found[1]) * _SPAN_S[found[2]]
+    asked_s = int(found[1]) * _SPAN_S[found[2]]
+    if asked_s > _LONGEST_S:
+        raise UsageError(detail=f"--for {span} is too long: a year at most; what is never to be told, no channel takes")
+    return asked_s
 
 
 def _who() -> str:

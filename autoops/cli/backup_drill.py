@@ -17,7 +17,7 @@ from autoops.acting import as_owner_of
 from autoops.backup import access, archive
 from autoops.backup import drill as drills
 from autoops.backup.drill import Files, Outcome
-from autoops.backup.errors import BackupBusy
+from autoops.backup.errors import BackupBusy, NoBackup
 from autoops.backup.lock import held
 from autoops.backup.place import Place
 from autoops.backup.shelf import Shelf
@@ -31,7 +31,7 @@ from autoops.config import Config
 from autoops.core.drift import DRILL_FAILED
 from autoops.core.signing import Verifier
 from autoops.errors import AutoopsError, CheckFailed
-from autoops.files.last import remember_fault, remember_good
+from autoops.files.last import recall, remember_fault, remember_good
 from autoops.log import emit
 from autoops.model import note
 from autoops.pool import asking
@@ -82,7 +82,7 @@ def hold(ctx: Context, *, from_archive: bool = False, files: int = -1) -> Outcom
     require_state(ctx.state)
     settings, place, verifier = ctx.running_config(), _place(ctx), Verifier(ctx.public_key())
     kind = _ARCHIVE if from_archive else _BACKUPS
-    with as_owner_of(nearest(place.directory)), _recording(ctx, kind), _scratch(place) as scratch:
+    with as_owner_of(nearest(place.directory)), _recording(ctx, kind, place), _scratch(place) as scratch:
         source = _fetched(ctx, settings, scratch) if from_archive else place
         outcome = _drill(ctx, settings, source, verifier, scratch, settings.drill.files if files < 0 else files)
         _record(ctx, kind, outcome)
@@ -138,15 +138,22 @@ def _scratch(place: Place) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _recording(ctx: Context, kind: Kind) -> Iterator[None]:
+def _recording(ctx: Context, kind: Kind, place: Place) -> Iterator[None]:
     """Record also what ends a drill before it has an outcome."""
     try:
         yield
     except BackupBusy:  # another one is at it
         raise
     except AutoopsError as error:
-        _record(ctx, kind, drills.failed(str(error)))
+        if not (isinstance(error, NoBackup) and _is_first_to_come(ctx, place)):
+            _record(ctx, kind, drills.failed(str(error)))
         raise
+
+
+def _is_first_to_come(ctx: Context, place: Place) -> bool:
+    """Tell whether no snapshot was ever taken: then there is nothing to try out yet, which is no failure."""
+    before = recall(ctx.state.last_snapshot)
+    return not (before and before.good_s) and not Shelf(place, Verifier(ctx.public_key())).names()
 
 
 def _record(ctx: Context, kind: Kind, outcome: Outcome) -> None:

@@ -16,7 +16,7 @@ from autoops.cli.config_file import File, changed_config, open_file, take_effect
 from autoops.cli.context import Context
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, warn
-from autoops.config import Config, edit
+from autoops.config import Config, edit, root_around
 from autoops.errors import NotWritten, UsageError
 from autoops.health import doctor
 from autoops.health.result import Level
@@ -81,9 +81,9 @@ def _show(ctx: Context, *, json: bool) -> None:
 def _refused_or_real(ctx: Context, config: Config, directory: Path) -> str:
     """Return the path of a directory without links. Raises UsageError when backups cannot be kept there."""
     path = os.path.realpath(os.fsencode(directory))
-    root = config.locate(path)
+    root = root_around(config, ctx.state.directory, directory)
     if root is not None:
-        raise _refused(path, f"it lies in the watched root {root[0]}")
+        raise _refused(path, f"it lies in the watched root {names.show(root.name)}")
     if path.startswith(os.path.realpath(os.fsencode(ctx.state.directory)) + b"/"):
         raise _refused(path, "it lies in the state directory (--own: the one that is meant for backups there)")
     if os.path.ismount(path):

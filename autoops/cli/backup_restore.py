@@ -26,9 +26,10 @@ from autoops.cli.context import Context
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, warn
 from autoops.cli.progress import Progress
+from autoops.config import Config, root_around
 from autoops.core.ledger import utc
 from autoops.core.signing import Verifier
-from autoops.errors import AutoopsError, CannotTell, LedgerKeyChanged, UsageError
+from autoops.errors import AutoopsError, CannotTell, LedgerKeyChanged, Refused, UsageError
 from autoops.health.place import SYSTEM_KEY
 from autoops.model import JSON
 from autoops.runtime import maintenance
@@ -76,7 +77,10 @@ def restore_state(
     """Put the registry back as it was after a commit. What was there is kept beside it; services must be stopped, or paused."""
     ctx = context(state, config)
     wanted = _one_of(Wanted(latest, snapshot, at, seq))
-    place = Place.of(ctx.state, ctx.running_config().backup.directory)
+    settings = ctx.running_config()
+    if to is not None:
+        _refuse_watched(ctx, settings, to)
+    place = Place.of(ctx.state, settings.backup.directory)
     origin = named(source) if source else place
     verifier = verifier_of(ctx, public_key, in_place=to is None)
     progress, faults = Progress(), Faults(quiet=json)
@@ -119,6 +123,14 @@ def _one_of(wanted: Wanted) -> Wanted:
         which = " and ".join(f"--{name}" for name in given) or "none of them"
         raise UsageError(detail=f"give one of --latest, --snapshot NAME, --at TIME, --seq N; got {which}")
     return wanted
+
+
+def _refuse_watched(ctx: Context, settings: Config, to: Path) -> None:
+    """Raises Refused for a directory in a watched root: all that is restored into it would be registered as documents."""
+    root = root_around(settings, ctx.state.directory, to)
+    if root is not None:
+        detail = f"{names.show(os.fsencode(to.absolute()))} lies in the watched root {names.show(root.name)}"
+        raise Refused(detail=f"{detail}, where all that is restored would be registered; name a directory outside")
 
 
 def named(source: Path) -> Place:

@@ -140,7 +140,10 @@ def _made(make: Callable[[], str]) -> tuple[str, str]:
         return make(), ""
     except AutoopsError as error:
         fault = str(error)
-    except (OSError, subprocess.SubprocessError) as error:
+    except OSError as error:
+        said = error.strerror or str(error)
+        fault = f"{names.show(os.fsencode(error.filename))}: {said}" if error.filename else said
+    except subprocess.SubprocessError as error:
         fault = str(error)
     return f"could not be had: {fault}\n", names.show(fault)
 

@@ -98,7 +98,7 @@ def in_lines(kind: str, number: int, detail: JSON) -> Iterator[str]:
         yield f"what follows: {then}"
     if kind in HOLDING:
         yield f"held back until: it is no longer true, or autoops findings release {number}"
-    yield f"more: RUNBOOK, '{kind}'"
+    yield f"more: RUNBOOK, 'Finding: {kind}'"
 
 
 def _side(value: object) -> str:

@@ -1,4 +1,4 @@
-"""`autoops health`, `doctor` and `note-failure`: is all well, is all as it has to be, and what has failed."""
+"""`autoops health`, `doctor`, `note-failure` and `note-recovery`: is all well, is all as it has to be, and what has failed."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from autoops.health import report
 from autoops.health.result import Level
 from autoops.health.sources import Settings
 from autoops.model import JSON
+from autoops.state import State
 from autoops.store.findings import Findings
 from autoops.units import systemd
 
@@ -61,17 +62,40 @@ def doctor(state: StateOption = None, config: ConfigOption = None, json: JsonOpt
 _VERDICTS = {Level.OK: "good", Level.WARNING: "WRONG", Level.CRITICAL: "WRONG", Level.UNKNOWN: "cannot tell"}
 
 
-def note_failure(
-    unit: Annotated[str, typer.Argument(help="The unit that failed.")],
-    state: StateOption = None,
-) -> None:
+UnitArgument = Annotated[str, typer.Argument(help="The unit.")]
+
+
+def note_failure(unit: UnitArgument, state: StateOption = None) -> None:
     """Note that a unit failed: in the log at priority err, and as a finding. systemd calls it (OnFailure=)."""
     name = unit[:_SUBJECT_CHARACTERS]
     detail = failure_of(name, os.environ)
     log.emit("unit_failed", unit=name, **detail)
-    with context(state).queue_db() as database:
+    ctx = context(state)
+    with ctx.queue_db() as database:
         Findings(database).open([(UNIT_FAILED, os.fsencode(name), detail)], int(time.time()))
+    _mark(ctx.state, name)
     say(f"noted: {names.show(name)} failed ({detail['result']})")
+
+
+def _mark(state: State, unit: str) -> None:
+    """Have systemd see that a failure was noted, so that it says when the unit ran well."""
+    if not systemd.is_unit(unit):
+        return
+    state.failed_units.mkdir(mode=0o700, exist_ok=True)
+    (state.failed_units / unit).touch(mode=0o600)
+
+
+def note_recovery(unit: UnitArgument, state: StateOption = None) -> None:
+    """Note that a unit that failed ran well: its finding is closed. systemd calls it (OnSuccess=)."""
+    name = unit[:_SUBJECT_CHARACTERS]
+    ctx = context(state)
+    with ctx.queue_db() as database:
+        closed = Findings(database).close([(UNIT_FAILED, os.fsencode(name))], int(time.time()))
+    if closed:
+        log.emit("finding_closed", kind=UNIT_FAILED, path=os.fsencode(name))
+    if systemd.is_unit(name):
+        (ctx.state.failed_units / name).unlink(missing_ok=True)
+    say(f"{names.show(name)} ran well: {'its failure is closed' if closed else 'no failure of it was noted'}")
 
 
 def failure_of(unit: str, environment: Mapping[str, str]) -> JSON:
@@ -95,3 +119,4 @@ def register(app: typer.Typer) -> None:
     app.command()(health)
     app.command()(doctor)
     app.command("note-failure")(note_failure)
+    app.command("note-recovery")(note_recovery)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from autoops import names
@@ -22,15 +23,20 @@ def find_entry(context: Context, what: str) -> Entry:
         if what in found:
             return found[what]
     places = registry.root_paths()
-    for form in (names.to_bytes(what), os.fsencode(what)):
-        absolute = os.fsencode(Path(os.fsdecode(form)).absolute())
+    for path, absolute in _readings(what):
         for root in registry.roots():
             base = places.get(root, b"").rstrip(b"/") + b"/"
-            paths = [form] + ([absolute[len(base) :]] if absolute.startswith(base) else [])
+            paths = [path] + ([absolute[len(base) :]] if absolute.startswith(base) else [])
             entries = registry.at(root, paths)
             if entries:
                 return entries[0]
-    raise NotFound(what=names.show(what))
+    raise NotFound(what=names.show(os.fsencode(what)))
+
+
+def _readings(what: str) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (path, the same from / on) for each way to read an argument: as it is on the disk, which wins, and as it is printed."""
+    for path in dict.fromkeys((os.fsencode(what), names.to_bytes(what))):
+        yield path, os.fsencode(Path(os.fsdecode(path)).absolute())
 
 
 def find_declared(context: Context, what: str) -> str:
@@ -44,11 +50,11 @@ def find_declared(context: Context, what: str) -> str:
             if what not in registry.by_id([what]):
                 raise NotFound(what=what)
             return what
-        absolute = os.fsencode(Path(what).absolute())
-        for root, place in registry.root_paths().items():
-            base = place.rstrip(b"/") + b"/"
-            below = [absolute[len(base) :]] if (absolute + b"/").startswith(base) else []
-            for path in (names.to_bytes(what).strip(b"/") or b".", *below):
-                if registry.at(root, [path]) or registry.directory_id(root, path) is not None:
-                    return names.text((base + path).rstrip(b"/"))
-    raise NotFound(what=names.show(what))
+        for given, absolute in _readings(what):
+            for root, place in registry.root_paths().items():
+                base = place.rstrip(b"/") + b"/"
+                below = [absolute[len(base) :]] if (absolute + b"/").startswith(base) else []
+                for path in (given.strip(b"/") or b".", *below):
+                    if registry.at(root, [path]) or registry.directory_id(root, path) is not None:
+                        return names.text((base + path).rstrip(b"/"))
+    raise NotFound(what=names.show(os.fsencode(what)))

@@ -27,7 +27,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "scrub": ("scrub",),
     "replica": ("replica",),
     "checkpoints": ("checkpoints",),
-    "health": ("health", "doctor", "note-failure"),
+    "health": ("health", "doctor", "note-failure", "note-recovery"),
     "logs": ("logs",),
     "collect": ("collect",),
     "windows": ("pause", "resume", "maintenance"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 
 from autoops import names
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
-from autoops.cli.output import as_json, say, table
+from autoops.cli.output import as_json, say, table, warn
 from autoops.cli.queue import seconds
 from autoops.errors import CannotTell, NotWritten, UsageError
 from autoops.files import durable
@@ -85,7 +86,10 @@ def weekly(
     last: LastOption = "7d",
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="text, json or html.")] = "text",
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="FILE", readable=False, help="Write it into a file; a link is not followed.")
+        Path | None,
+        typer.Option(
+            "--to", metavar="FILE", readable=False, help="Write it into a file; a link is not followed; -: standard output."
+        ),
     ] = None,
     mail: Annotated[
         bool, typer.Option("--mail", help="Send it, with the next run of the alerts, to the channels of infos.")
@@ -103,15 +107,17 @@ def weekly(
     ctx = context(state, config)
     facts = reporting.weekly(ctx, asked_of(last))
     whole = report.page(facts)
+    to_output = not mail if to is None else str(to) == "-"
     if mail:
         channels = reporting.post(ctx, facts, whole, dry_run=dry_run)
-        say(f"{'would be sent' if dry_run else 'sent with the next run of the alerts'} to: {', '.join(channels)}")
-    if to is not None:
+        told = f"{'would be sent' if dry_run else 'sent with the next run of the alerts'} to: {', '.join(channels)}"
+        (warn if to_output else say)(told)
+    if to_output:
+        sys.stdout.write(_written(form, facts, whole))
+    elif to is not None:
         if not dry_run:
             _write(to, _written(form, facts, whole))
-        say(f"{'would be written' if dry_run else 'written'}: {names.show(str(to))}")
-    if not mail and to is None:
-        sys.stdout.write(_written(form, facts, whole))
+        say(f"{'would be written' if dry_run else 'written'}: {names.show(os.fsencode(to))}")
     if lost := report.missing(facts):
         raise CannotTell(detail=f"all of it: {'; '.join(lost)}", remedy="autoops health says what is wrong")
 
@@ -132,10 +138,12 @@ def _write(file: Path, said: str) -> None:
     path = file.absolute()
     try:
         if path.is_symlink():
-            raise NotWritten(file=names.show(str(file)), why="it is a link", remedy="name the file itself, or remove the link")
+            raise NotWritten(
+                file=names.show(os.fsencode(file)), why="it is a link", remedy="name the file itself, or remove the link"
+            )
         durable.write(path, said.encode("utf-8", "replace"), mode=0o640)
     except OSError as error:
-        raise NotWritten.because(names.show(str(file)), error) from None
+        raise NotWritten.because(names.show(os.fsencode(file)), error) from None
 
 
 def _tell(facts: JSON, whole: Page, json: bool) -> None:

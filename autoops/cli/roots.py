@@ -249,14 +249,14 @@ def remove(
 
 
 def _find(what: str, config: Config) -> int:
-    path = os.path.abspath(os.fsencode(what))
+    paths = [root.path for root in config.roots]
     for number, root in enumerate(config.roots):
         if root.name == what:
             return number
-    for number, root in enumerate(config.roots):
-        if root.path in (path, names.to_bytes(what)):
-            return number
-    raise RootUnknown(what=names.show(what), known=", ".join(root.name for root in config.roots) or "none")
+    for path in (os.path.abspath(os.fsencode(what)), names.to_bytes(what)):  # as it is on the disk, which wins; as it is printed
+        if path in paths:
+            return paths.index(path)
+    raise RootUnknown(what=names.show(os.fsencode(what)), known=", ".join(root.name for root in config.roots) or "none")
 
 
 # what both do

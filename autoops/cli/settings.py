@@ -36,6 +36,8 @@ def check(
         "catalog": settings.catalog_tables,
         "replica": settings.replicas,
         "foreign checkpoint": settings.checkpoints,
+        "channel": settings.channels,
+        "playbook": settings.playbook_tables,
     }
     say("the configuration is good: " + ", ".join(counted(len(tables), noun) for noun, tables in counts.items()))
 

@@ -21,7 +21,7 @@ from autoops.config.edit import quoted
 from autoops.config.health import HealthConfig, pairs
 from autoops.config.playbooks import PlaybookConfig, PlaybooksConfig
 from autoops.config.playbooks import contradictions as playbook_contradictions
-from autoops.config.roots import check_roots, state_below
+from autoops.config.roots import check_roots, root_around, state_below
 from autoops.config.schema import (
     CatalogConfig,
     CatalogsConfig,
@@ -73,6 +73,7 @@ __all__ = [
     "check_roots",
     "load",
     "parse_file",
+    "root_around",
     "state_below",
 ]
 

@@ -16,8 +16,21 @@ from autoops.config.field import key
 
 # What a playbook can be for. (The configuration knows no room; a test holds these to what the rooms have.)
 CHECKS = (
-    *("database", "watcher", "worker", "tailer", "shipping", "queue", "registry", "digest", "canary", "coverage", "verification"),
-    *("backup", "drill", "archive_drill", "archive", "findings", "units", "configuration", "maintenance", "disk", "inodes"),
+    *("database", "watcher", "worker", "tailer", "shipping", "queue", "outcomes", "registry", "digest", "canary"),
+    *(
+        "coverage",
+        "verification",
+        "backup",
+        "drill",
+        "archive_drill",
+        "archive",
+        "findings",
+        "units",
+        "configuration",
+        "maintenance",
+        "disk",
+        "inodes",
+    ),
     *("memory", "load", "response", "clock", "key", "certificates", "permissions", "suspect"),
 )
 FINDINGS = (
@@ -25,7 +38,8 @@ FINDINGS = (
     *("corrupt", "registry_edited", "ledger_broken", "checkpoint_mismatch", "ledger_forked", "ledger_unshipped"),
     *("drill_failed", "catalog_stale", "catalog_checksum", "replica_unreachable", "replica_differs", "mass_missing"),
     *("mass_retired", "quarantined", "rolled_back", "not_renamed", "root_replaced", "not_described", "unit_failed"),
-    *("archive_failed", "registry_mismatch", "registry_provider_error", "digest_stale", "playbook_failed", "report_failed"),
+    *("archive_failed", "registry_mismatch", "registry_provider_error", "digest_stale", "playbook_failed"),
+    *("playbook_spent", "report_failed"),
 )
 HEALTH, FINDING = "health", "finding"
 
@@ -43,7 +57,7 @@ REMEDIES: Mapping[str, str] = {
 }
 _OWN_UNIT = "autoops-playbooks.service"
 _UNIT = re.compile(r"autoops-[A-Za-z0-9:_.\\@-]+\.service")  # systemd.unit(5)
-_OF_ITSELF = ("playbook_failed", "findings", "units")  # what a failed playbook is told as
+_OF_ITSELF = ("playbook_failed", "playbook_spent", "findings", "units")  # what is told of playbooks themselves
 
 _NEVER_CRITICAL = ("tailer", "verification", "configuration")  # without these nothing is lost, only told later
 
@@ -63,7 +77,7 @@ class PlaybookConfig:
     name: str = key("", check=checks.catalog_name, required=True)
     when: str = key("", check=checks.trouble, required=True)
     severity: str = key("critical", choices=("critical", "warning"))
-    remedy: str = key("command", choices=tuple(REMEDIES), required=True)
+    remedy: str = key("", choices=tuple(REMEDIES), required=True)
     unit: str = key("")
     catalog: str = key("")
     root: str = key("")
@@ -114,11 +128,13 @@ def _trouble(one: PlaybookConfig) -> Iterator[tuple[str, str]]:
     elif source == HEALTH and name in _NEVER_CRITICAL and one.severity == "critical":
         yield "severity", f'{HEALTH}:{name} is never critical, so it would never be carried out: write severity = "warning"'
     elif name in _OF_ITSELF:
-        yield "when", f"{name!r} is also told when a playbook fails: it would set off itself, without end; name the trouble itself"
+        yield "when", f"{name!r} also tells of playbooks themselves: it would set off itself, without end; name the trouble itself"
 
 
 def _remedy(one: PlaybookConfig, known: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
-    wanted = REMEDIES.get(one.remedy, "")
+    if one.remedy not in REMEDIES:  # told already
+        return
+    wanted = REMEDIES[one.remedy]
     for needed in filter(None, REMEDIES.values()):
         value = getattr(one, needed)
         if needed == wanted and not value:

@@ -40,7 +40,19 @@ def check_roots(config: Config, state: Path) -> list[RootRefused]:
             faults.append(_refused(found.shown, reason, "watch another directory, or put the state elsewhere with --state"))
         faults += _overlaps(found, places)
         places.append(found)
+    around = root_around(config, state, Path(config.backup.directory)) if config.backup.directory else None
+    if around:
+        reason = f"the backup directory {names.show(config.backup.directory)} lies inside it, and each backup would be a change"
+        faults.append(_refused(names.show(around.path), reason, "autoops-backup place DIR puts backups elsewhere"))
     return faults
+
+
+def root_around(config: Config, state: Path, path: Path) -> RootConfig | None:
+    """Return the root whose watcher would see what is made at a path; None also for what is in the state directory."""
+    real = _real(path)
+    if _is_within(real, _real(state)):
+        return None
+    return next((root for root in config.roots if _is_within(real, os.path.realpath(root.path))), None)
 
 
 def state_below(root: RootConfig, state: Path) -> bytes | None:

@@ -23,7 +23,7 @@ HOLDING = (MASS_MISSING, MASS_RETIRED, QUARANTINED, ROLLED_BACK)  # something is
 LEDGER_FORKED, LEDGER_UNSHIPPED = "ledger_forked", "ledger_unshipped"
 DRILL_FAILED = "drill_failed"
 UNIT_FAILED = "unit_failed"
-PLAYBOOK_FAILED = "playbook_failed"
+PLAYBOOK_FAILED, PLAYBOOK_SPENT = "playbook_failed", "playbook_spent"
 REPORT_FAILED = "report_failed"
 
 # a whole tree, or a whole service, is not looked after; a content is gone; what proves the rest does not prove itself
@@ -38,6 +38,7 @@ GRAVE = (
     LEDGER_FORKED,
     DRILL_FAILED,
     PLAYBOOK_FAILED,
+    PLAYBOOK_SPENT,
 )
 
 MINOR = ("not_described", "not_renamed", "catalog_stale", ROLLED_BACK)  # known, and nothing waits for a person

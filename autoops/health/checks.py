@@ -9,7 +9,7 @@ import time
 
 from autoops.config import ScrubConfig
 from autoops.errors import CannotTell, StorageError
-from autoops.health import canary, digest, registry, services, verification
+from autoops.health import canary, digest, outcomes, registry, services, verification
 from autoops.health.result import Level, Result
 from autoops.health.sources import Sources, is_installed, silent_s
 from autoops.store.backlog import Backlog
@@ -44,12 +44,13 @@ def check_shipping(sources: Sources) -> Result:
         return Result("shipping", Level.OK, "not looked at while a maintenance window is open")
     beat, alive = sources.beats.get("shipper", (None, None))
     if beat is None:
-        if not is_installed(sources, "autoops-shipper.service"):  # whoever runs the two daemons alone has chosen so
+        is_meant = sources.is_of_units and is_installed(sources, "autoops-shipper.service")
+        if not is_meant:  # whoever runs the two daemons alone has chosen so
             return Result("shipping", Level.OK, "was never started: the ledger is not shipped")
         return Result("shipping", Level.WARNING, "the shipper never ran", remedy="systemctl enable --now autoops-shipper")
     behind = readable_registry(sources).behind(int(beat.facts.get("shipped", 0)))
     took = Samples(sources.queue_db).percentiles(SHIPPING_LATENCY, int(time.time()) - 86400)
-    return services.shipping(beat, alive, behind, took, time.time(), sources.limits)
+    return services.shipping(beat, alive, behind, took, time.time(), sources.limits, is_unit=sources.is_of_units)
 
 
 def check_database(sources: Sources) -> Result:
@@ -64,6 +65,11 @@ def check_queue(sources: Sources) -> Result:
     """Does the queue move?"""
     backlog = Backlog(sources.queue_db)
     return services.queue(backlog.counts(), backlog.oldest_s(), sources.limits, paused=sources.window is not None)
+
+
+def check_outcomes(sources: Sources) -> Result:
+    """Do jobs end well, and do changes stay?"""
+    return outcomes.judged(outcomes.of_the_last(sources.queue_db, int(time.time())), sources.limits)
 
 
 def check_registry(sources: Sources) -> Result:

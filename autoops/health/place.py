@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops.config import HealthConfig
-from autoops.health.result import Figure, Level, Result, judge
+from autoops.health.result import Figure, Level, Result, judge, worst
 from autoops.runtime.maintenance import Maintenance
 from autoops.state import State
 
@@ -46,23 +46,31 @@ def room(directory: Path) -> Room:
     return Room(100 * taken / usable if usable else 100.0, found.f_bavail * found.f_frsize, inodes)
 
 
-def disk(found: Room, limits: HealthConfig) -> Result:
-    """Judge how full the state directory's file system is."""
+def disk(found: Room, limits: HealthConfig, backups: Room | None = None) -> Result:
+    """Judge how full the state directory's file system is, and that of the backups, where that is another one."""
     pair = limits.disk_warning, limits.disk_critical
-    figures = (Figure("disk_used", found.used, "%", *pair), Figure("disk_free", found.free_bytes, "B"))
-    level = judge(found.used, *pair)
-    said = f"{found.used:.0f} % used, {found.free_bytes / 1e9:.1f} GB free"
+    rooms = {"": found, **({"backup_": backups} if backups else {})}
+    figures = tuple(
+        figure
+        for name, one in rooms.items()
+        for figure in (Figure(f"{name}disk_used", one.used, "%", *pair), Figure(f"{name}disk_free", one.free_bytes, "B"))
+    )
+    level = worst(judge(one.used, *pair) for one in rooms.values())
+    said = "; backups: ".join(f"{one.used:.0f} % used, {one.free_bytes / 1e9:.1f} GB free" for one in rooms.values())
     return Result("disk", level, said, figures, _DISK if level else "")
 
 
-def inodes(found: Room, limits: HealthConfig) -> Result:
-    """Judge how many of its inodes are used."""
-    if found.inodes_used is None:
+def inodes(found: Room, limits: HealthConfig, backups: Room | None = None) -> Result:
+    """Judge how many of their inodes are used."""
+    some = {"": found.inodes_used, "backup_": backups.inodes_used if backups else None}
+    used = {name: percent for name, percent in some.items() if percent is not None}
+    if not used:
         return Result("inodes", Level.OK, "this file system does not count them")
     pair = limits.inodes_warning, limits.inodes_critical
-    level = judge(found.inodes_used, *pair)
-    figures = (Figure("inodes_used", found.inodes_used, "%", *pair),)
-    return Result("inodes", level, f"{found.inodes_used:.0f} % used", figures, _DISK if level else "")
+    level = worst(judge(percent, *pair) for percent in used.values())
+    figures = tuple(Figure(f"{name}inodes_used", percent, "%", *pair) for name, percent in used.items())
+    said = "; ".join(f"{'backups: ' if name else ''}{percent:.0f} % used" for name, percent in used.items())
+    return Result("inodes", level, said, figures, _DISK if level else "")
 
 
 _DISK = "RUNBOOK, 'Disk full'"

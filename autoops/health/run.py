@@ -21,6 +21,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("tailer", checks.check_tailer),
     ("shipping", checks.check_shipping),
     ("queue", checks.check_queue),
+    ("outcomes", checks.check_outcomes),
     ("registry", checks.check_registry),
     ("digest", checks.check_digest),
     ("canary", checks.check_canary),
@@ -69,6 +70,7 @@ def guarded(name: str, check: Check, sources: Sources) -> Result:
     except AutoopsError as error:
         return Result(name, Level.UNKNOWN, str(error), remedy=error.advice)
     except OSError as error:
-        return Result(name, Level.UNKNOWN, f"{error.strerror}: {error.filename}")
+        said = error.strerror or str(error)
+        return Result(name, Level.UNKNOWN, f"{said}: {error.filename}" if error.filename else said)  # a write names no file
     except Exception as error:  # noqa: BLE001  # a bug in one check must not silence the others; it is told as what it is
         return Result(name, Level.UNKNOWN, f"the check itself failed: {type(error).__name__}: {error}")

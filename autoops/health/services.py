@@ -35,7 +35,7 @@ def daemon(
     lives: whether the very process lives, None when it is hidden from us; silent_s: how long ago it gave the sign, None when that
     was before this boot; is_unit: whether systemd runs it.
     """
-    remedy = f"systemctl status autoops-{name}, or autoops logs {name}" if is_unit else f"autoops logs {name}; autoops up starts it"
+    remedy = _where_to_look(name, is_unit=is_unit)
     if beat is None or silent_s is None or lives is False:
         when = (
             f"its last sign of life was {age(silent_s)} ago" if silent_s is not None else "it gave no sign of life since the boot"
@@ -49,6 +49,10 @@ def daemon(
         return Result(name, level, f"{beat.state}: {beat.status}", figures)
     said = f"process {beat.pid} gave no sign of life for {age(silent_s)}: it hangs or was stopped"
     return Result(name, level, said, figures, f"ps -o stat= -p {beat.pid}; {remedy}")
+
+
+def _where_to_look(name: str, *, is_unit: bool) -> str:
+    return f"systemctl status autoops-{name}, or autoops logs {name}" if is_unit else f"autoops logs {name}; autoops up starts it"
 
 
 def queue(counts: Mapping[JobState, int], oldest_s: float, limits: HealthConfig, *, paused: bool) -> Result:
@@ -77,9 +81,19 @@ def queue(counts: Mapping[JobState, int], oldest_s: float, limits: HealthConfig,
 
 
 def shipping(
-    beat: Heartbeat, lives: bool | None, behind: Behind, took: Percentiles | None, now_s: float, limits: HealthConfig
+    beat: Heartbeat,
+    lives: bool | None,
+    behind: Behind,
+    took: Percentiles | None,
+    now_s: float,
+    limits: HealthConfig,
+    *,
+    is_unit: bool,
 ) -> Result:
-    """Judge how far what was shipped, as the shipper said last, is behind the ledger; `took`: how long it took of late."""
+    """Judge how far what was shipped, as the shipper said last, is behind the ledger.
+
+    took: how long it took of late; is_unit: whether systemd runs the shipper.
+    """
     behind_s = max(0.0, now_s - behind.since_s) if behind.since_s is not None else 0.0
     most = limits.shipping_behind_warning_s, limits.shipping_behind_critical_s
     figures = (
@@ -96,7 +110,7 @@ def shipping(
         said += "; the shipper does not run"
     if level == Level.OK:
         return Result("shipping", level, said, figures)
-    remedy = "systemctl status autoops-shipper, or autoops logs shipper; RUNBOOK, 'Finding: ledger_unshipped'"
+    remedy = f"{_where_to_look('shipper', is_unit=is_unit)}; RUNBOOK, 'Finding: ledger_unshipped'"
     return Result("shipping", level, said, figures, remedy)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import time
+from pathlib import Path
 
 from autoops.config import DrillConfig
 from autoops.core.drift import UNIT_FAILED
@@ -97,12 +98,22 @@ def check_maintenance(sources: Sources) -> Result:
 
 def check_disk(sources: Sources) -> Result:
     """Is there room?"""
-    return place.disk(place.room(sources.state.directory), sources.limits)
+    return place.disk(place.room(sources.state.directory), sources.limits, _room_of_backups(sources))
 
 
 def check_inodes(sources: Sources) -> Result:
     """May more files be made?"""
-    return place.inodes(place.room(sources.state.directory), sources.limits)
+    return place.inodes(place.room(sources.state.directory), sources.limits, _room_of_backups(sources))
+
+
+def _room_of_backups(sources: Sources) -> place.Room | None:
+    """Return how full the disk of the backups is; None when it is that of the state."""
+    directory = Path(sources.config.backup.directory) if sources.config and sources.config.backup.directory else None
+    # one that is not there, or not to be seen from this sandbox, is told by the snapshot that fails, and by the doctor
+    with contextlib.suppress(OSError):
+        if directory and directory.stat().st_dev != sources.state.directory.stat().st_dev:
+            return place.room(directory)
+    return None
 
 
 def check_memory(sources: Sources) -> Result:

@@ -7,12 +7,12 @@ what is carried out is in perform.py. For whoever holds the lock.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from autoops import names
 from autoops.config import PlaybookConfig
-from autoops.core.drift import PLAYBOOK_FAILED, UNIT_FAILED
+from autoops.core.drift import PLAYBOOK_FAILED, PLAYBOOK_SPENT, UNIT_FAILED
 from autoops.log import emit
 from autoops.model import Work, note
 from autoops.playbook.decide import Limits, Verdict, decide, gives_up
@@ -46,19 +46,34 @@ def verdicts(database: Database, settings: Settings, only: Sequence[PlaybookConf
 
 
 def carry_out_due(database: Database, queue: Queue, settings: Settings) -> list[Done]:
-    """Carry out whatever is due, each playbook at most once; hold what does not help. Raises StorageError."""
+    """Carry out whatever is due, each playbook at most once; hold what does not help. Raises StorageError.
+
+    One that would be carried out, but for the budget of all of them, is told: else it would wait for a day, and nobody would know.
+    """
     done: list[Done] = []
+    waiting: dict[bytes, str] = {}
     tidy(database, queue)
     for one in settings.config.playbook_tables:
         # decided anew for each: what came before may have helped, and a window may have been opened
         if maintenance.is_set(settings.state.flag):
-            break
+            return done
         (verdict,) = verdicts(database, settings, [one])
         if verdict.action == "escalate":
             hold(database, queue, verdict)
         elif verdict.action == "run":
             done.append(carry_out_one(database, queue, settings, verdict))
+        elif verdict.action == "spent":
+            waiting[one.name.encode()] = verdict.reason
+    _tell_who_waits(database, waiting)
     return done
+
+
+def _tell_who_waits(database: Database, waiting: Mapping[bytes, str]) -> None:
+    """Let the findings about the budget be about these playbooks, each with why, and no others."""
+    findings, now_s = Findings(database), int(time.time())
+    told = {one.subject for one in findings.list(PLAYBOOK_SPENT)}
+    findings.open([(PLAYBOOK_SPENT, name, {"reason": why}) for name, why in waiting.items() if name not in told], now_s)
+    findings.close([(PLAYBOOK_SPENT, name) for name in told - waiting.keys()], now_s)
 
 
 def tidy(database: Database, queue: Queue) -> None:

@@ -177,5 +177,7 @@ def forecast_said(one: JSON) -> str:
 
 
 def _curve(one: JSON) -> Curve:
-    limits = [(one["limit_bytes"] * percent / 100, f"{percent} %") for percent in LIMITS]
-    return Curve(f"disk of {one['subject']}", one["series"], one["band"], limits)
+    full = one["limit_bytes"]
+    limits = [(full * percent / 100, f"{percent} %") for percent in LIMITS]
+    band = [(at_s, min(low, full), min(high, full)) for at_s, low, high in one["band"]]  # what is drawn ends where the disk does
+    return Curve(f"disk of {one['subject']}", one["series"], band, limits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from autoops import names
 from autoops.core.drawing import bar, escaped, text
 from autoops.core.ledger import utc
 from autoops.core.spoken import sized
@@ -15,6 +16,7 @@ _LEFT, _TOP, _BOTTOM = 70, 26, 24
 _TALL = HEIGHT - _TOP - _BOTTOM
 _WIDE = WIDTH - _LEFT - 10
 _MOST_POINTS = 400
+_TITLE_CHARACTERS = 90  # about as wide as the picture
 _AXIS = f'<line class="axis" x1="{_LEFT}" x2="{_LEFT + _WIDE}" y1="{_TOP + _TALL}" y2="{_TOP + _TALL}"/>'
 
 
@@ -22,7 +24,12 @@ def drawn(picture: Bars | Curve) -> str:
     """Return a picture as an SVG element."""
     body = list(_bars(picture) if isinstance(picture, Bars) else _curve(picture))
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img">'
-    return "\n".join([head, f"<title>{escaped(picture.title)}</title>", text(0, 14, picture.title, "head"), *body, "</svg>"])
+    return "\n".join([head, f"<title>{escaped(picture.title)}</title>", text(0, 14, _cut(picture.title), "head"), *body, "</svg>"])
+
+
+def _cut(title: str) -> str:
+    shown = names.show(title)
+    return shown if len(shown) <= _TITLE_CHARACTERS else shown[: _TITLE_CHARACTERS - 1] + "…"
 
 
 def _bars(picture: Bars) -> Iterator[str]:

@@ -14,7 +14,8 @@ from autoops.files.last import Last
 from autoops.model import JSON
 from autoops.report.page import DAY_S, HOUR_S, Bars, Page, Section, labels_of, table
 from autoops.store.database import Database
-from autoops.store.troubles import COVERAGE, DELIVERIES, FINDINGS, JOBS, Group, Troubles
+from autoops.store.playbooks import Playbooks
+from autoops.store.troubles import COVERAGE, DELIVERIES, FINDINGS, JOBS, PLAYBOOKS, Group, Troubles
 
 BACKUPS = "backup"
 _BY_HOUR_S = 2 * DAY_S  # a time that is not longer is told by the hour
@@ -51,6 +52,7 @@ def gathered(database: Database, asked: Asked, lasts: Mapping[str, Last | None],
         "at_s": asked.until_s,
         "troubles": told,
         "counts": _counts(troubles, lasts, asked),
+        "playbooks": [one._asdict() for one in Playbooks(database).accounts(*asked)],
         "record": _record(troubles.known_since(), begun_s, asked),
     }
     if not trend:
@@ -108,7 +110,14 @@ def _record(known_since: Mapping[str, int], begun_s: int | str | None, asked: As
     return said
 
 
-_SOURCES = {FINDINGS: "findings", JOBS: "failed jobs", DELIVERIES: "deliveries", COVERAGE: "gaps of coverage", BACKUPS: "backups"}
+_SOURCES = {
+    FINDINGS: "findings",
+    JOBS: "failed jobs",
+    DELIVERIES: "deliveries",
+    COVERAGE: "gaps of coverage",
+    PLAYBOOKS: "failed playbooks",
+    BACKUPS: "backups",
+}
 
 
 # the trend
@@ -158,6 +167,8 @@ def sections(facts: JSON, shown: int = 50) -> Iterator[Section]:
     yield Section("What went wrong", said, table(heads, [_row(one) for one in told], shown))
     if "trend" in facts:
         yield _trend_section(facts["counts"], facts["trend"])
+    if facts["playbooks"]:
+        yield Section("Playbooks", (), table(_PLAYED, [_played(one) for one in facts["playbooks"]], shown))
 
 
 def _headline(facts: JSON) -> str:
@@ -177,6 +188,15 @@ def _row(one: JSON) -> Sequence[str]:
         one["example"],
         one["why"],
     )
+
+
+_PLAYED = ("playbook", "runs", "helped", "failed", "last", "for", "now")
+
+
+def _played(one: JSON) -> Sequence[str]:
+    counts = (f"{one[key]:,}" for key in ("runs", "good", "failed"))
+    last = utc(one["last_s"])[:16] if one["last_s"] is not None else ""
+    return one["playbook"], *counts, last, one["cause"], f"held: {one['held']}" if one["held"] else ""
 
 
 _STATES = {"dead_letter": "given up", "failed": "tried again", "queued": "tried again"}

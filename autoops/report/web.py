@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from autoops import names
 from autoops.core.drawing import escaped
 from autoops.report.chart import drawn
 from autoops.report.page import Page, Section, Table
 
 _CELL_CHARACTERS = 300
+# a long cell must not press others until their words fall into letters
+_SHORT_CHARACTERS = 20  # a column of such cells is not broken at all
+_WORD_CHARACTERS = 25  # one without longer words is broken between words alone
 _STYLE = """
 body { font: 15px/1.45 sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em; color: #1a1a1a; background: #ffffff }
 h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin-top: 2em; border-bottom: 1px solid #cccccc }
-table { border-collapse: collapse; margin: 0.8em 0 } th, td { text-align: left; vertical-align: top }
+table { border-collapse: collapse; margin: 0.8em 0; display: block; overflow-x: auto }
+th, td { text-align: left; vertical-align: top }
 th, td { padding: 0.15em 0.9em 0.15em 0 }
-th { border-bottom: 1px solid #999999 } td { overflow-wrap: anywhere } svg { display: block; margin: 0.8em 0; max-width: 100% }
+th { border-bottom: 1px solid #999999 } .short { white-space: nowrap } .long { overflow-wrap: anywhere; min-width: 9em }
+svg { display: block; margin: 0.8em 0; max-width: 100% }
 svg text { font: 12px sans-serif; fill: #1a1a1a } svg .small { font-size: 10px } svg .head { font-weight: bold }
 .bar { fill: #0072b2 } .axis { stroke: #888888 } .line { fill: none; stroke: #0072b2; stroke-width: 2 }
 .band { fill: #56b4e9; fill-opacity: 0.35 } .limit { stroke: #d55e00; stroke-dasharray: 5 4 }
@@ -52,11 +58,19 @@ def _section(section: Section) -> Iterator[str]:
 
 def _table(table: Table) -> Iterator[str]:
     yield "<table>\n<tr>" + "".join(f"<th>{escaped(head)}</th>" for head in table.heads) + "</tr>"
+    styles = [_style(column) for column in zip(*table.rows, strict=True)]
     for row in table.rows:
-        yield "<tr>" + "".join(f"<td>{escaped(_cut(cell))}</td>" for cell in row) + "</tr>"
+        yield "<tr>" + "".join(f"<td{style}>{escaped(_cut(cell))}</td>" for cell, style in zip(row, styles, strict=True)) + "</tr>"
     yield "</table>"
     if table.more:
         yield f"<p>... and {table.more} more</p>"
+
+
+def _style(column: Sequence[str]) -> str:
+    shown = [names.show(cell) for cell in column]
+    if all(len(cell) <= _SHORT_CHARACTERS for cell in shown):
+        return ' class="short"'
+    return ' class="long"' if any(len(word) > _WORD_CHARACTERS for cell in shown for word in cell.split()) else ""
 
 
 def _cut(cell: str) -> str:

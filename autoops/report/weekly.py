@@ -134,6 +134,9 @@ def _headlines(facts: JSON) -> Iterator[str]:
         if _is_told(facts, "security")
         else "not known"
     )
+    held = [one["playbook"] for one in facts["errors"].get("playbooks", ()) if one["held"]]
+    if held:
+        yield f"playbooks that are held until a person releases them: {', '.join(held)}"
     if failed:
         yield f"failed last: {', '.join(failed)}"
 

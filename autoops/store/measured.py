@@ -18,6 +18,7 @@ KEPT_H = 35 * 24  # five weeks, so that a week has others to be compared with
 # names of what is measured, in seconds but where it says otherwise
 WAIT, LOOK, COMMIT, SCAN, CHANGE, DETECT = "wait_s", "look_s", "commit_s", "scan_s", "change_s", "detect_s"
 CATALOG = "catalog_s"
+ROLLBACK = "rollbacks"  # commits that were one; each is of one rollback
 EXTRACTOR = "extractor_s:"  # and its name
 HASHED, ENTRIES, DEPTH = "hashed_bytes", "entries", "queue_jobs"
 

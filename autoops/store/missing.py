@@ -1,6 +1,6 @@
 """A database that is not there, and what brings it back: of a registry that was there once, no empty one is to be made.
 
-Looks at what is beside it in the state directory; reads nothing.
+Looks at what is beside it in the state directory, and where the worker's last configuration has the backups.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from autoops.errors import StorageMissing
+from autoops import config
+from autoops.errors import ConfigError, StorageMissing
 from autoops.state import State
 
 
@@ -21,10 +22,17 @@ def missing(path: Path, how: str = "does not exist") -> StorageMissing:
 
 
 def _was_there(state: State) -> bool:
-    """Tell whether there seems to have been a registry: it had a key, and left checkpoints, or backups in the state's own place."""
+    """Tell whether there seems to have been a registry: it had a key, and left checkpoints or backups."""
     if not state.public_key.exists():
         return False
-    return _has_some(state.checkpoints) or any(_has_some(state.backups / name) for name in ("ledger", "snapshots"))
+    return _has_some(state.checkpoints) or any(_has_some(_backups(state) / name) for name in ("ledger", "snapshots"))
+
+
+def _backups(state: State) -> Path:
+    try:
+        return Path(config.load(state.running_config).backup.directory or state.backups)
+    except ConfigError:  # it is not there either: the usual place, then
+        return state.backups
 
 
 def _has_some(path: Path) -> bool:

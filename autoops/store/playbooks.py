@@ -44,6 +44,19 @@ class Known(NamedTuple):
     released_by: str = ""
 
 
+class Account(NamedTuple):
+    """What one playbook did in a time."""
+
+    playbook: str
+    runs: int
+    good: int
+    failed: int
+    last_s: int | None  # when the last of these runs began; None: there was none
+    cause: str  # of that run
+    detail: str  # what went wrong in it
+    held: str  # why it is held now, "" when it is not
+
+
 class Playbooks:
     """The playbooks of one queue.db."""
 
@@ -136,6 +149,20 @@ class Playbooks:
         """Return the playbooks that are held, configured or not, each with why."""
         rows = self._db.query("SELECT name, why FROM playbook WHERE held_s IS NOT NULL ORDER BY name")
         return [(name, why) for name, why in rows]
+
+    def accounts(self, since_s: int, until_s: int) -> list[Account]:
+        """Return what ran in a time, and what is held now, by name."""
+        rows = self._db.query(
+            "SELECT playbook, count(*), sum(outcome = 'good'), sum(outcome = 'failed'), max(began_s), max(id) FROM playbook_run"
+            " WHERE began_s >= ? AND began_s < ? GROUP BY playbook",
+            (since_s, until_s),
+        )
+        held = dict(self.held())
+        found = {name: Account(name, 0, 0, 0, None, "", "", why) for name, why in held.items()}
+        for name, runs, good, failed, last_s, newest in rows:
+            cause, detail = self._db.query("SELECT cause, detail FROM playbook_run WHERE id = ?", (newest,))[0]
+            found[name] = Account(name, runs, good, failed, last_s, cause, detail, held.get(name, ""))
+        return [found[name] for name in sorted(found)]
 
 
 def _run(row: Row) -> Run:

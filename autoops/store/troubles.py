@@ -1,4 +1,4 @@
-"""What went wrong in a time, counted: findings, jobs, deliveries, gaps of coverage. Takes an open queue.db; writes nothing.
+"""What went wrong in a time, counted: findings, jobs, deliveries, gaps, playbooks. Takes an open queue.db; writes nothing.
 
 Every answer is an aggregate, so its size depends on how many kinds of trouble there are. Times are seconds since 1970; a time is
 [since, until).
@@ -15,10 +15,11 @@ from autoops.store.database import Database, Row
 from autoops.store.findings import KEPT as FINDINGS_KEPT
 from autoops.store.operations import GAPS_KEPT
 from autoops.store.outbox import RECEIPTS_KEPT
+from autoops.store.playbooks import KEPT as RUNS_KEPT
 from autoops.store.queue import FAILURES_KEPT
 
 _MOST_GROUPS = 100
-FINDINGS, JOBS, DELIVERIES, COVERAGE = "finding", "job", "delivery", "coverage"
+FINDINGS, JOBS, DELIVERIES, COVERAGE, PLAYBOOKS = "finding", "job", "delivery", "coverage", "playbook"
 
 # table, its column of time, what of it counts
 _TABLES = {
@@ -26,6 +27,7 @@ _TABLES = {
     JOBS: ("failure", "at_s", "1"),
     DELIVERIES: ("receipt", "at_s", "outcome <> 'sent'"),
     COVERAGE: ("gap", "since_s", "1"),
+    PLAYBOOKS: ("playbook_run", "began_s", "outcome = 'failed'"),
 }
 
 
@@ -33,14 +35,14 @@ class Group(NamedTuple):
     """One kind of trouble."""
 
     source: str  # one of the above
-    kind: str  # of the finding or job, the channel, the reason of a gap
+    kind: str  # of the finding or job, the channel, the reason of a gap, the playbook
     state: str  # "dead_letter", "failed", "lost" ...; "" where there is none
     reason: str
     times: int
     open: int  # how many of it stand now
     first_s: int
     last_s: int
-    example: bytes  # the last of it: the subject, the key of a job, a path
+    example: bytes  # the last of it: the subject, the key of a job, a path, what a playbook was for
     detail: JSON
 
 
@@ -61,7 +63,12 @@ class Troubles:
     def groups(self, since_s: int, until_s: int) -> list[Group]:
         """Return everything that went wrong in a time, by source, the most frequent first."""
         time = (since_s, until_s)
-        return [*self._findings(*time), *self._jobs(*time), *self._deliveries(*time), *self._gaps(*time)]
+        return [*self._findings(*time), *self._jobs(*time), *self._deliveries(*time), *self._gaps(*time), *self._playbooks(*time)]
+
+    def failures(self, since_s: int, until_s: int) -> int:
+        """Return how often a job failed in a time."""
+        row = self._db.one("SELECT count(*) FROM failure WHERE at_s >= ? AND at_s < ?", (since_s, until_s))
+        return int(row[0]) if row else 0
 
     def _findings(self, since_s: int, until_s: int) -> Iterator[Group]:
         rows = self._db.query(
@@ -109,6 +116,17 @@ class Troubles:
             where = root.encode() + (b"/" + path if path else b"")
             yield Group(COVERAGE, reason, "", said, count, standing, first_s, last_s, where, {})
 
+    def _playbooks(self, since_s: int, until_s: int) -> Iterator[Group]:
+        rows = self._db.query(
+            "SELECT playbook, count(*), min(began_s), max(began_s), max(id) FROM playbook_run"
+            " WHERE outcome = 'failed' AND began_s >= ? AND began_s < ? GROUP BY playbook ORDER BY 2 DESC, 1",
+            (since_s, until_s),
+        )
+        for name, count, first_s, last_s, newest in rows:
+            held = self._db.query("SELECT count(*) FROM playbook WHERE name = ? AND held_s IS NOT NULL", (name,))[0][0]
+            cause, said = self._db.query("SELECT cause, detail FROM playbook_run WHERE id = ?", (newest,))[0]
+            yield Group(PLAYBOOKS, name, "", said, count, held, first_s, last_s, cause.encode(), {})
+
     def _key_of(self, failure: int) -> bytes:
         row = self._db.one("SELECT key FROM failure WHERE id = ?", (failure,))
         return bytes(row[0]) if row else b""
@@ -137,6 +155,7 @@ class Troubles:
             JOBS: ("SELECT count(*), min(at_s) FROM failure", FAILURES_KEPT),
             DELIVERIES: ("SELECT count(*), min(at_s) FROM receipt", RECEIPTS_KEPT),
             COVERAGE: ("SELECT count(*), min(until_s) FROM gap WHERE until_s IS NOT NULL", GAPS_KEPT),
+            PLAYBOOKS: ("SELECT count(*), min(began_s) FROM playbook_run", RUNS_KEPT),
         }
         found = {source: (self._db.query(sql)[0], most) for source, (sql, most) in kept.items()}
         return {source: int(oldest_s) for source, ((count, oldest_s), most) in found.items() if count >= most}

@@ -12,6 +12,7 @@ from autoops.errors import NotFound, PreconditionFailed, Refused
 from autoops.log import emit
 from autoops.model import JSON, Change, Job
 from autoops.store.commit import RegistryWriter, Why
+from autoops.store.measured import ROLLBACK
 from autoops.store.past import past_of
 from autoops.store.queue import Queue
 from autoops.store.records import id_of, patches_of, said_by
@@ -59,6 +60,7 @@ class Patches:
             done = self._register.commit(changes, why)
             if "rollback" in facts:
                 emit("rolled_back", sequence=done.head.sequence)
+                self._register.meter.add(ROLLBACK, 1)
             if "rollback" in facts and undone == "worker":  # what a person did, only a person does again
                 self._register.undone.remember(changes, done.head.sequence)
             else:

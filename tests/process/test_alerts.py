@@ -298,6 +298,23 @@ def test_a_credential_that_is_not_there_is_told_by_why_and_doctor(told: Told) ->
     assert f"channel hook: {wanted}" in doctor.stdout
 
 
+def test_an_address_that_nobody_will_connect_to_is_told_by_doctor(told: Told) -> None:
+    hosts = {"metadata": "169.254.169.254", "here": "localhost", "v6": "[::1]", "named": "hooks.example.com", "public": "1.1.1.1"}
+    channels = [{"name": name, "kind": "alertmanager", "url": f"http://{host}/{SECRET}"} for name, host in hosts.items()]
+    told.channels(*channels, {"name": "may", "kind": "alertmanager", "url": "http://127.0.0.1/", "allow_private": True})
+    doctor = subprocess.run(
+        [*program(), "doctor", "--json", "--state", told.state, "--config", told.config],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    found = {one["name"]: one for one in json.loads(doctor.stdout)["checks"] if one["name"].startswith("channel ")}
+    bad = {name.removeprefix("channel ") for name, one in found.items() if one["level"] != "OK"}
+    assert bad == {"metadata", "here", "v6"} and len(found) == 6 and SECRET not in doctor.stdout
+    assert "nobody will connect to 169.254.169.254: link-local" in found["channel metadata"]["text"]
+    assert "allow_private = true" in found["channel here"]["text"]
+
+
 def test_without_apprise_the_error_says_what_to_install(told: Told, tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site/sitecustomize.py").write_text(
@@ -307,7 +324,7 @@ def test_without_apprise_the_error_says_what_to_install(told: Told, tmp_path: Pa
     told.channels({"name": "json", "url": "json://192.0.2.1/x"})
     told.find(b"autoops-worker.service")
     told.alert(PYTHONPATH=str(tmp_path / "site"))
-    assert "apt install python3-apprise" in told.run("alerts", "why", told.fingerprint("unit_failed")).out
+    assert "apt install apprise" in told.run("alerts", "why", told.fingerprint("unit_failed")).out
 
 
 def test_the_configuration_is_shown_without_addresses(told: Told, sink: WebSink) -> None:
@@ -330,12 +347,15 @@ def test_silenced_acknowledged_and_tested_by_hand(told: Told, sink: WebSink) -> 
     told.alert()
     assert alerts_of(sink, "unit_failed") == []
     one = told.fingerprint("unit_failed")
-    assert "silence 1 by" in told.run("alerts", "why", one).out and "nothing was sent" in told.run("alerts", "why", one).out
+    said = told.run("alerts", "why", one).out
+    assert "silence 1 by" in said and "nothing was sent" in said and "as soon as nothing keeps it quiet" in said
     assert "upgrade" in told.run("alerts", "list", "--silences").out
     told.run("alerts", "unsilence", "1")
     told.alert()
     assert len(alerts_of(sink, "unit_failed")) == 1
+    assert "to be told again: 2" in told.run("alerts", "why", one).out
     told.run("alerts", "ack", one[:6])
+    assert "to be told" not in told.run("alerts", "why", one).out
     told.alert()
     assert "acknowledged by" in told.run("alerts", "why", one).out
     assert "taken by hook" in told.run("alerts", "test", "hook", "--config", told.config).out
@@ -350,6 +370,7 @@ def test_silenced_acknowledged_and_tested_by_hand(told: Told, sink: WebSink) -> 
         (("silence", "everything", "--for", "2h", "--why", "x"), 2, "neither a fingerprint nor a glob"),
         (("silence", "a:b:c", "--for", "soon", "--why", "x"), 2, "is no span of time"),
         (("silence", "a:b:c", "--for", "0h", "--why", "x"), 2, "is no span of time"),
+        (("silence", "a:b:c", "--for", "999999w", "--why", "x"), 2, "is too long: a year at most"),
         (("unsilence", "7"), 1, "No silence in force"),
         (("test", "x\x1b[2J"), 2, r"No channel is called x\x1b[2J"),
     ],
@@ -360,6 +381,15 @@ def test_what_makes_no_sense_gets_a_clear_error(told: Told, arguments: tuple[str
 
 
 # without a store
+
+
+def test_a_channel_can_be_tried_when_the_queue_is_damaged(told: Told, sink: WebSink) -> None:
+    told.channels(hook(sink), hook(sink, "broken", "bad"))
+    (told.state / "queue/queue.db").write_bytes(b"SQLite format 3\0" + os.urandom(8192))
+    answer = told.run("alerts", "test", "hook", "--config", told.config)
+    assert "taken by hook" in answer.out and "there is no receipt of it" in answer.err
+    assert alerts_of(sink, "test") == [("firing", "")]
+    assert "it answered 500" in told.run("alerts", "test", "bad", "--config", told.config, code=1).err
 
 
 def test_a_damaged_queue_is_told_without_it_once_an_hour(told: Told, sink: WebSink) -> None:

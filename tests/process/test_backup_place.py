@@ -63,3 +63,14 @@ def test_what_is_wrong_with_the_place_is_told(still: Suite, tmp_path: Path) -> N
     assert "is not there" in answer.out and "mounted" in answer.err
     found = {one["name"]: one for one in still.run("doctor", "--json", config=True, code=None).json["checks"]}
     assert found["backup directory"]["level"] == "WARNING"
+
+
+def test_a_lost_registry_is_missed_though_only_a_place_elsewhere_remembers_it(still: Suite, tmp_path: Path) -> None:
+    still.run("backup", "place", tmp_path / "disk", config=True)
+    still.once()  # so that the state knows, whatever command is given no configuration
+    still.run("backup", "ship", config=True)
+    for path in (*(still.state / "registry").glob("registry.db*"), still.state / "registry" / "checkpoints.jsonl"):
+        path.unlink()
+    assert "autoops-backup restore --latest brings it back" in still.run("list", code=6).err
+    still.run("backup", "restore", "--latest")
+    assert still.run("list").code == 0

@@ -137,6 +137,18 @@ def test_hostile_names_are_found_as_they_are_and_as_they_are_listed(hostile: Sui
         assert hostile.run("show", "--json", raw).json["id"] == entry_id
 
 
+def test_a_name_that_looks_like_another_one_as_it_is_shown_is_found_by_its_own(suite: Suite) -> None:
+    for name in (b"lit\xff.txt", b"lit\\xff.txt"):
+        with open(os.path.join(os.fsencode(suite.root), name), "wb") as out:  # noqa: PTH123 - bytes
+            out.write(b"named " + name)
+    suite.idle()
+    shown = {path_of(entry["path"]): entry["id"] for entry in suite.active().values()}
+    for name, entry_id in shown.items():
+        raw = os.fsdecode(os.path.join(os.fsencode(suite.root), name))
+        for typed in (raw, os.fsdecode(name)):
+            assert suite.run("show", "--json", typed).json["id"] == entry_id, typed
+
+
 def test_hostile_names_come_and_go_and_are_logged_on_one_line_each(hostile: Suite) -> None:
     before = hostile.entry(b"new\nline")["id"]
     (hostile.root / "new\nline").rename(hostile.root / "READY=1\nSTATUS=hacked")

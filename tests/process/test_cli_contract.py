@@ -354,9 +354,10 @@ def test_a_good_configuration_is_counted_table_by_table(tmp_path: Path) -> None:
     config.write_text(
         f'[[root]]\npath = "{tmp_path}/docs"\n[[catalog]]\nname = "a"\n[[catalog]]\nname = "b"\n'
         f'[[replica]]\nname = "c"\nwhere = "{tmp_path}/copy.db"\n'
+        '[[playbook]]\nname = "d"\nwhen = "health:queue"\nremedy = "reset-jobs"\n'
     )
     run = subprocess.run([*program(), "config", "check", "--config", config], env=environment(), capture_output=True, text=True)
-    counts = "1 root, 0 classification rules, 2 catalogs, 1 replica, 0 foreign checkpoints"
+    counts = "1 root, 0 classification rules, 2 catalogs, 1 replica, 0 foreign checkpoints, 0 channels, 1 playbook"
     assert (run.returncode, run.stdout) == (0, f"the configuration is good: {counts}\n")
 
 

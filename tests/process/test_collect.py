@@ -51,6 +51,12 @@ def test_everything_is_in_it_and_only_its_owner_may_read_it(suite: Suite) -> Non
     suite.run("queue", "purge", "--in-state", "dead_letter")
 
 
+def test_what_cannot_be_read_is_said_in_words(suite: Suite) -> None:
+    (suite.state / "log" / "odd.log").mkdir(parents=True)
+    said = suite.run("collect", "--out", suite.base / "odd.tar.gz", config=True).out
+    assert "Errno" not in said and "log/odd.log: " in said
+
+
 def test_how_catalogs_stand_is_in_it_and_no_link_is_followed(suite: Suite) -> None:
     tables = "".join(f'\n[[catalog]]\nname = "{name}"\n' for name in ("built", "not-built", "linked"))
     suite.config.write_text(suite.config.read_text() + tables)

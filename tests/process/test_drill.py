@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,15 @@ def test_a_dry_run_says_what_and_does_nothing(kept: Suite) -> None:
 def test_without_a_snapshot_there_is_nothing_to_drill(still: Suite) -> None:
     assert "there is no snapshot" in still.run("backup", "drill", config=True, code=4).err
     assert "there is no snapshot" in still.run("backup", "verify", code=4).err
+    assert still.findings("drill_failed") == []
+    assert drill_check(still)["text"] == "nothing to restore yet"
+
+
+def test_snapshots_that_are_gone_fail_the_drill(kept: Suite) -> None:
+    shutil.rmtree(backups(kept) / "snapshots")
+    assert "there is no snapshot" in kept.run("backup", "drill", config=True, code=4).err
+    assert [found["kind"] for found in kept.findings("drill_failed")] == ["drill_failed"]
+    assert drill_check(kept)["level"] == "CRITICAL"
 
 
 @pytest.mark.parametrize("at", [5, 1000, -10])

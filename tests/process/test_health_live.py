@@ -217,6 +217,23 @@ def test_the_script_refuses_an_unknown_option_loudly(tmp_path: Path) -> None:
     assert run.returncode == UNKNOWN and "frobnicate" in run.stderr and run.stdout.startswith("UNKNOWN health-check: ")
 
 
+# what a day was like
+
+
+def test_many_rollbacks_are_critical(make_suite: Make) -> None:
+    suite = make_suite()
+    for number in range(5):
+        (suite.root / f"{number}.txt").write_text(f"{number}\n")
+    suite.start()
+    suite.idle()
+    assert levels(suite)["outcomes"] == "OK"
+    for number in range(5):
+        suite.run("rollback", suite.entry(f"{number}.txt")["id"], "--wait")
+    suite.stop()
+    assert re.fullmatch(r"of a day: 0 of \d+ jobs failed, 5 of \d+ commits were rollbacks", text(suite, "outcomes"))
+    assert levels(suite)["outcomes"] == "CRITICAL"
+
+
 # note-failure
 
 
@@ -233,6 +250,18 @@ def test_a_failure_is_noted_in_the_log_and_as_a_finding(still: Suite) -> None:
     (found,) = still.findings("unit_failed")
     assert (found["subject"], found["detail"]) == ("autoops-verify.service", {"result": "watchdog", "status": "ABRT"})
     assert levels(still)["findings"] == "CRITICAL"
+
+
+def test_a_unit_that_runs_well_again_closes_its_finding(still: Suite) -> None:
+    noted = still.state / "queue" / "failed"
+    for unit in ("autoops-backup.service", "autoops-drill.service"):
+        still.run("note-failure", unit)
+    assert {path.name for path in noted.iterdir()} == {"autoops-backup.service", "autoops-drill.service"}
+    answer = still.run("note-recovery", "autoops-backup.service")
+    assert "its failure is closed" in answer.out
+    assert [found["subject"] for found in still.findings("unit_failed")] == ["autoops-drill.service"]
+    assert [path.name for path in noted.iterdir()] == ["autoops-drill.service"]
+    assert "no failure of it was noted" in still.run("note-recovery", "autoops-backup.service").out
 
 
 def test_a_failed_daemon_that_lives_again_closes_its_finding(make_suite: Make) -> None:

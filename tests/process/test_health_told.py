@@ -6,9 +6,11 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -80,6 +82,21 @@ def test_the_limits_are_the_configurations(make_suite: Make) -> None:
     checks = found(suite)
     assert (checks["disk"]["level"], checks["memory"]["level"], checks["inodes"]["level"]) == ("WARNING", "CRITICAL", "OK")
     assert checks["disk"]["remedy"] == "RUNBOOK, 'Disk full'"
+
+
+def test_backups_on_another_disk_have_that_one_looked_at_too(make_suite: Make, tmp_path: Path) -> None:
+    other = Path(tempfile.mkdtemp(prefix="autoops-test-", dir="/dev/shm"))
+    try:
+        if other.stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("there is one file system only")
+        suite = make_suite(tables={"backup": {"directory": str(other)}})
+        suite.once()
+        labels = {one["label"]: one["value"] for one in found(suite)["disk"]["figures"]}
+        assert 0 <= labels["backup_disk_used"] <= 100 and labels.keys() >= {"disk_used", "backup_disk_free"}
+        other.rmdir()
+        assert found(suite)["disk"]["level"] == "OK" and "backups" not in found(suite)["disk"]["text"]
+    finally:
+        shutil.rmtree(other, ignore_errors=True)
 
 
 # the truth, when something is wrong

@@ -171,6 +171,48 @@ def test_all_playbooks_together_have_a_budget(played: Played) -> None:
     assert played.actions()["c"] == "spent" and "at_most of [playbooks] is 2" in played.play("run", "c", code=4).err
 
 
+def test_who_waits_for_the_budget_of_all_is_told_until_that_is_over(played: Played) -> None:
+    made = [played.shell(name, "true", verify=["/bin/true"]) for name in ("a", "b", "c")]
+    played.configure(*made, at_most=2)
+    played.trouble()
+    for _ in range(2):
+        played.by_itself()
+        (found,) = played.findings("playbook_spent")
+        assert (found["subject"], found["times"]) == ("c", 1) and "at_most of [playbooks] is 2" in found["detail"]["reason"]
+    assert played.ran("c") == 0 and played.findings() == [] and played.actions()["c"] == "spent", "nobody is held"
+    (played.state / ".maintenance").touch()
+    played.by_itself(code=5)
+    (played.state / ".maintenance").unlink()
+    assert len(played.findings("playbook_spent")) == 1
+    played.configure(*made, at_most=3)
+    played.by_itself()
+    assert played.ran("c") == 1 and played.findings("playbook_spent") == []
+    played.configure(*made, played.shell("d", "true", verify=["/bin/true"]), at_most=3)
+    played.by_itself()
+    assert [one["subject"] for one in played.findings("playbook_spent")] == ["d"]
+    played.gone()
+    played.by_itself()
+    assert played.findings("playbook_spent") == [], "what need not run does not wait"
+
+
+def test_what_playbooks_did_is_in_the_reports_done_failed_and_held(played: Played) -> None:
+    helps = played.shell("helps", "true", verify=["/bin/true"])
+    played.configure(helps, played.shell("broken", "echo out of luck >&2; exit 3"))
+    played.trouble()
+    played.play("run", code=1)
+    played.play("run", "broken", "--force", code=1)
+    facts = played.autoops("report", "errors", "--trend", "--json").json
+    told = {one["playbook"]: (one["runs"], one["good"], one["failed"], one["held"][:23]) for one in facts["playbooks"]}
+    assert told == {"helps": (1, 1, 0, ""), "broken": (2, 0, 2, "it failed 2 times in a ")}
+    (trouble,) = [one for one in facts["troubles"] if one["source"] == "playbook"]
+    assert (trouble["kind"], trouble["count"], trouble["open"], trouble["example"]) == ("broken", 2, 1, TROUBLE)
+    assert "out of luck" in trouble["why"] and facts["counts"]["playbook"] == sum(facts["trend"]["counts"]["playbook"]) == 2
+    week = played.autoops("report", "weekly")
+    assert "playbooks that are held until a person releases them: broken" in week.out
+    lines = [line.split() for line in week.out.partition("\nPlaybooks\n")[2].splitlines()]
+    assert lines[2][:4] == ["broken", "2", "0", "2"] and lines[3][:4] == ["helps", "1", "1", "0"]
+
+
 def test_a_command_that_never_ends_is_killed_with_its_children_and_has_failed(played: Played) -> None:
     away = f"setsid sh -c 'echo $$ >>{played.base}/child; sleep 1000 & echo $! >>{played.base}/child; wait' &"
     children = f"{away} yes | cat >/dev/null & echo $! >>{played.base}/child; yes >&2; wait"

@@ -104,6 +104,12 @@ def test_what_failed_is_in_the_report_with_its_reason_and_a_harmless_example(sti
     assert "<img" not in page and "&lt;img src=x onerror=alert(1)&gt;" in page and "default-src 'none'" in page
 
 
+def test_a_dash_is_standard_output_and_no_file(still: Suite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert report(still, "weekly", "--to", "-").out.startswith("autoops")
+    assert not (tmp_path / "-").exists()
+
+
 def test_sizes_are_kept_once_a_day(still: Suite) -> None:
     for _ in range(2):
         still.run("reconcile", config=True)

@@ -476,6 +476,16 @@ def test_a_directory_that_holds_something_is_not_restored_into(past: tuple[Suite
     assert now(suite, suite.base / "empty") == seen[-1]
 
 
+def test_a_directory_in_a_watched_root_is_not_restored_into(past: tuple[Suite, list[Then]]) -> None:
+    suite, _ = past
+    (suite.base / "link").symlink_to(suite.root)
+    for target in (suite.root, suite.root / "back", suite.base / "link" / "back"):
+        for more in ([], ["--dry-run"]):
+            answer = suite.run("backup", "restore", "--latest", "--to", target, *more, config=True, code=4)
+            assert f"{target} lies in the watched root tree" in answer.err
+    assert not (suite.root / "back").exists()
+
+
 def spoil(suite: Suite, change: Callable[[Any, Path], object]) -> None:
     """Change every manifest, signed again."""
     place = Place(suite.state / "backups")

@@ -116,7 +116,7 @@ def test_deliveries_gaps_and_backups_are_told(db: Database) -> None:
     assert (by_source["delivery"]["why"], by_source["delivery"]["open"]) == ("it answered 500", 1)
     assert (by_source["coverage"]["kind"], by_source["coverage"]["example"]) == ("overflow", "docs/sub")
     assert [one["kind"] for one in facts["troubles"] if one["source"] == "backup"] == ["snapshot"], "the drill failed before"
-    assert facts["counts"] == {"finding": 0, "job": 0, "delivery": 1, "coverage": 1, "backup": 1}
+    assert facts["counts"] == {"finding": 0, "job": 0, "delivery": 1, "coverage": 1, "playbook": 0, "backup": 1}
 
 
 def test_the_trend_has_a_part_for_each_hour_or_day_and_the_time_before(db: Database) -> None:

@@ -340,6 +340,15 @@ def test_a_queue_that_is_gone_is_that_of_the_last_snapshot(case: Case) -> None:
     assert found_in(case.state) == (set(), 0)
 
 
+def test_a_queue_that_is_empty_is_told_from_one_that_is_gone(case: Case) -> None:
+    for path in case.state.queue_db.parent.glob("queue.db*"):
+        path.unlink()
+    case.state.queue_db.touch()
+    done, said = recovered(case)
+    assert "queue.db: it is empty" in said
+    assert done.queue and done.queue.snapshot == case.kept.snapshots[50].name
+
+
 @pytest.mark.parametrize("table", ["heartbeat", "job_ready", "gap", "sample"])
 def test_of_a_damaged_queue_all_that_was_acknowledged_is_carried_over(case: Case, table: str) -> None:
     acknowledged(case.state)

@@ -116,6 +116,11 @@ class Machine:
             *options, f"/root/debs/{name}.deb", code=code,
         )  # fmt: skip
 
+    def fetched(self, *packages: str) -> None:
+        """Install packages that were fetched when the machine was made (lab/run)."""
+        command = ("apt-get", "install", "-y", "-q", "--no-install-recommends", "--no-download")
+        self.run("env", "DEBIAN_FRONTEND=noninteractive", *command, *packages)
+
     def path(self, inside: str) -> Path:
         """Return the path here of a file in it. (Not below /run or /tmp: these are mounted inside.)"""
         return self.root / inside.lstrip("/")

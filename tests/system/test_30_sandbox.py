@@ -12,7 +12,7 @@ import pytest
 from machine import DAEMONS, Machine
 
 READING = ("watcher", "worker", "tailer", "reconciler", "scrub", "verify", "health")
-TOLD = ("failed@x", "health-ping@x", "alerts", "playbooks")
+TOLD = ("failed@x", "recovered@x", "health-ping@x", "alerts", "playbooks")
 BACKUPS = ("archive", "archive-drill", "backup", "drill", "shipper")
 SERVICES = tuple(f"autoops-{name}" for name in (*READING, "catalog", "catalog-nightly", *BACKUPS, *TOLD))
 MOST_EXPOSED = 0.2
@@ -45,6 +45,7 @@ ALLOWED = {
     "autoops-shipper": {f"write {STATE}/queue", f"write {STATE}/backups", f"list {STATE}/backups"},
     "autoops-verify": set(),
     "autoops-failed@x": {f"write {STATE}/queue"},
+    "autoops-recovered@x": {f"write {STATE}/queue"},
     "autoops-alerts": {f"write {STATE}/queue", "open a socket of AF_INET", "open a socket of AF_INET6"},
     # what it is before it divides: root without the rights of root; it reaches systemd, and may become somebody else
     "autoops-playbooks": {"talk to /run/systemd/private", "signal pid 1", "list /proc/1", "take groups", "run /bin/sh"},

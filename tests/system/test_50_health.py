@@ -50,6 +50,20 @@ def test_the_health_check_is_content(machine: Machine) -> None:
     assert machine.property("autoops-health", "Result") == "success", said
 
 
+def test_its_output_is_what_the_monitoring_plugins_own_parser_expects(machine: Machine) -> None:
+    machine.fetched("libmonitoring-plugin-perl")
+    answer = machine.run("autoops-health", code=None)
+    said, _, figures = answer.out.splitlines()[0].partition("|")
+    assert answer.code in (0, 1, 2, 3) and said.startswith(f"AUTOOPS {('OK', 'WARNING', 'CRITICAL', 'UNKNOWN')[answer.code]}: ")
+    script = "print join('|', map { $_ // '' } ($_->label, $_->value, $_->uom, $_->warning, $_->critical)), qq(\\n)"
+    script = f"{script} for Monitoring::Plugin::Performance->parse_perfstring($ARGV[0])"
+    parsed = machine.run("perl", "-MMonitoring::Plugin::Performance", "-e", script, figures).out.splitlines()
+    read = {label: rest for label, *rest in (line.split("|") for line in parsed)}
+    ours = [figure for check in last_health(machine)["checks"] for figure in check["figures"]]
+    assert read.keys() == {figure["label"] for figure in ours} and len(read) > 10
+    assert read["disk_used"][1:] == ["%", "80", "95"] and 0 < float(read["disk_used"][0]) <= 100
+
+
 def test_the_unit_reads_all_that_it_checks_from_inside_its_sandbox(machine: Machine) -> None:
     machine.run("systemctl", "start", "autoops-health.service", code=None)
     checks = {one["name"]: one for one in last_health(machine)["checks"]}

@@ -51,15 +51,15 @@ def sink(machine: Machine) -> Iterator[None]:
     machine.sh("systemctl daemon-reload; systemctl reset-failed 'autoops-*' || :; systemctl start autoops-health || :")
 
 
-def told(machine: Machine, subject: str) -> list[float]:
-    """Return when the sink was told that an alert about a subject fires."""
+def told(machine: Machine, subject: str, status: str = "firing") -> list[float]:
+    """Return when the sink was told that an alert about a subject fires, or is resolved."""
     file = machine.path("/var/tmp/told")
     messages = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     return [
         one["at_s"]
         for one in messages
         for alert in one["payload"]["alerts"]
-        if alert["labels"]["subject"] == subject and alert["status"] == "firing"
+        if alert["labels"]["subject"] == subject and alert["status"] == status
     ]
 
 
@@ -73,6 +73,24 @@ def test_the_failure_of_a_unit_is_told_at_once(machine: Machine) -> None:
         took_s.append(told(machine, unit)[0] - began_s)
     took_s.sort()
     print(f"from the failure to the sink: p50 {took_s[len(took_s) // 2]:.2f} s, longest of {TIMES} {took_s[-1]:.2f} s")
+
+
+def test_a_unit_that_failed_and_runs_well_again_is_told_as_resolved(machine: Machine) -> None:
+    unit = "autoops-verify.service"
+    broken = machine.path(f"/etc/systemd/system/{unit}.d/broken.conf")
+    broken.parent.mkdir(parents=True)
+    broken.write_text("[Service]\nExecStart=\nExecStart=/usr/bin/false\n")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", unit, code=None)
+    machine.until(lambda: told(machine, unit), f"the sink heard of {unit}")
+    broken.unlink()
+    broken.parent.rmdir()
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", unit)
+    machine.until(lambda: told(machine, unit, "resolved"), f"the sink heard that {unit} runs well")
+    machine.run("systemctl", "start", unit)
+    started = [one for one in machine.journal() if "ran well" in str(one.get("MESSAGE"))]
+    assert len(started) == 1, "with nothing to close nothing is started, and nothing is said"
 
 
 def test_the_address_is_in_no_log_and_no_answer(machine: Machine) -> None:

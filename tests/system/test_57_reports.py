@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import email
+import email.message
+import email.policy
 import json
 import time
 from collections.abc import Iterator
@@ -13,7 +16,7 @@ QUEUE = "/var/lib/autoops/queue"
 CONFIG = """
 [[channel]]
 name = "people"
-url = "json://127.0.0.1:9098/report"
+url = "mailto://127.0.0.1:2525?from=autoops@example.com&to=admins@example.com"
 allow_private = true
 
 [reports]
@@ -24,14 +27,26 @@ AS_SERVICE = ("setpriv", "--reuid=autoops", "--regid=autoops", "--clear-groups")
 
 @pytest.fixture(scope="module", autouse=True)
 def configured(machine: Machine) -> Iterator[None]:
-    """A channel that takes infos, and the weekly report switched on."""
+    """A mail server in the machine, a channel to it that takes infos, and the weekly report switched on."""
+    machine.fetched("apprise", "python3-aiosmtpd")
+    server = ("-m", "aiosmtpd", "-n", "-l", "127.0.0.1:2525", "-c", "aiosmtpd.handlers.Mailbox", "/var/tmp/mail")
+    machine.run("systemd-run", "--unit=mail-sink", "/usr/bin/python3", *server)
     file = machine.path("/etc/autoops/autoops.toml")
     good = file.read_text()
     file.write_text(good + CONFIG)
     machine.run("autoops", "config", "check")
     yield
     file.write_text(good)
-    machine.sh(f"rm -f {QUEUE}/weekly*; systemctl start autoops-alerts.service")
+    machine.sh(f"rm -rf {QUEUE}/weekly* /var/tmp/mail; systemctl stop mail-sink; systemctl start autoops-alerts.service")
+    machine.sh("DEBIAN_FRONTEND=noninteractive apt-get purge -y -q --autoremove apprise python3-aiosmtpd")
+
+
+def mails(machine: Machine) -> list[email.message.EmailMessage]:
+    """Return the reports that came."""
+    new = machine.path("/var/tmp/mail/new")
+    files = sorted(new.iterdir()) if new.is_dir() else []
+    read = [email.message_from_bytes(file.read_bytes(), policy=email.policy.default) for file in files]
+    return [one for one in read if "weekly report" in one["Subject"]]  # type: ignore[misc]
 
 
 def test_the_reconciler_and_the_snapshot_measure_from_their_sandboxes(machine: Machine) -> None:
@@ -62,16 +77,19 @@ def test_a_page_is_written_for_root_alone(machine: Machine) -> None:
     assert page.read_text().startswith("<!doctype html>") and page.stat().st_mode & 0o007 == 0
 
 
-def test_the_rhythm_has_it_written_in_the_sandbox_and_puts_it_into_the_outbox(machine: Machine) -> None:
+def test_the_timer_has_it_written_in_the_sandbox_and_it_comes_by_mail(machine: Machine) -> None:
     machine.run("systemctl", "start", "autoops-alerts.service")
     memory = machine.path(f"{QUEUE}/weekly-memory.json")
     machine.until(memory.exists, "the first run remembers when it began")
+    assert mails(machine) == []
     memory.write_text(json.dumps([time.time() - 8 * 86400, 0.0]))
-    machine.run("systemctl", "start", "autoops-alerts.service")
-    machine.until(lambda: machine.path(f"{QUEUE}/weekly.html").exists(), "the report is written")
-    letter = json.loads(machine.path(f"{QUEUE}/weekly.json").read_text())
-    assert "weekly report" in letter["title"] and "cannot be told" not in letter["text"]
-    machine.until(lambda: "to people (info)" in machine.run("autoops", "alerts", "list").out, "it is in the outbox")
+    machine.until(lambda: mails(machine), "the timer has it written and sent")
+    (mail,) = mails(machine)
+    text = mail.get_body(("plain",))
+    said = text.get_content() if text else ""
+    assert "What went wrong" in said and "Backups and drills" in said and "Security" in said and "cannot be told" not in said
+    (page,) = mail.iter_attachments()
+    assert page.get_filename() == "weekly.html" and b"<!doctype html>" in (page.get_payload(decode=True) or b"")  # type: ignore[operator]
     findings = json.loads(machine.run("autoops", "findings", "--json").out)
     assert [one for one in findings if one["kind"] == "report_failed"] == []
     assert time.time() - json.loads(memory.read_text())[0] < 3600, "the next one comes in a week"

@@ -68,6 +68,14 @@ def test_the_payload_is_json_of_bounded_printing_texts(text: str) -> None:
     assert all(one.isprintable() and len(one) <= 600 for one in texts(payload))
 
 
+def test_a_secret_in_a_name_leaves_the_house_in_no_field() -> None:
+    message = message_of("docs\0backup password=hunter2.txt")
+    alert = message.listed[0].alert._replace(name="corrupt", runbook="Finding: corrupt", evidence={})
+    message = message._replace(host="h", listed=(Told("firing", alert),), counts={("firing", "corrupt"): 1})
+    said = title(message) + body(message) + json.dumps(webhook(message))
+    assert "hunter2" not in said and f"docs/backup password={REMOVED}" in json.dumps(webhook(message)["alerts"][0]["labels"])
+
+
 def test_the_payload_is_alertmanager_s_version_4() -> None:
     payload = webhook(message_of("worker"))
     assert payload.keys() == {

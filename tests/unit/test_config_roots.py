@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from autoops.config import Config, RootConfig, check_roots, state_below
+from autoops.config import BackupConfig, Config, RootConfig, check_roots, state_below
 from autoops.errors import RootAbsent
 
 
@@ -116,3 +117,17 @@ def test_a_root_that_may_not_be_read_is_refused(tree: Path, state: Path, mode: i
 
 def test_a_hostile_name_is_shown_escaped(tmp_path: Path, state: Path) -> None:
     assert refused(state, tmp_path / "a\nb") == [f"{tmp_path}/a\\x0ab: it does not exist"]
+
+
+def test_a_root_in_which_backups_would_be_kept_is_refused(tree: Path) -> None:
+    state, link = tree / "inner" / ".autoops", tree.parent / "link"
+    link.symlink_to(tree)
+    config = Config(roots=(RootConfig(os.fsencode(link)),))
+
+    def said(backups: Path) -> list[str]:
+        return [str(fault) for fault in check_roots(replace(config, backup=BackupConfig(directory=str(backups))), state)]
+
+    for backups in (tree, tree / "backups", link / "backups"):
+        (fault,) = said(backups)
+        assert f"The root {link} cannot be watched: the backup directory {backups} lies inside it" in fault
+    assert said(tree.parent / "backups") == said(state / "backups") == []

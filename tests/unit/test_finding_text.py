@@ -76,7 +76,7 @@ def test_one_finding_is_shown_with_both_sides_evidence_and_who_is_right() -> Non
         "the disk changed: 2026-01-31T12:00:00.000Z",
         "who is right: the disk",
         "what follows: the new content is registered",
-        "more: RUNBOOK, 'modified'",
+        "more: RUNBOOK, 'Finding: modified'",
     ]
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 from pathlib import Path
 
 import pytest
 
-from autoops.config import HealthConfig
-from autoops.health import place, registry, services, verification
+from autoops.config import Config, HealthConfig
+from autoops.health import outcomes, place, registry, services, verification
+from autoops.health.outcomes import Day
 from autoops.health.place import Room, Seen
 from autoops.health.registry import Verdict, is_due
 from autoops.health.report import as_facts, headline, line, problems
 from autoops.health.result import Figure, Level, Result, worst
+from autoops.health.run import guarded
+from autoops.health.sources import Settings, Sources
 from autoops.health.verification import Counted
 from autoops.runtime.maintenance import Maintenance, parse, time_of
+from autoops.state import State
 from autoops.store.findings import Finding
 from autoops.store.operations import Gap, Heartbeat
 from autoops.store.records import Behind
@@ -84,7 +89,7 @@ def test_a_longer_heartbeat_gives_more_time() -> None:
     ],
 )
 def test_shipping_is_judged_by_the_age_of_what_is_not_shipped(lives: bool | None, behind: Behind, level: Level) -> None:
-    result = services.shipping(BEAT._replace(facts={"shipped": 7}), lives, behind, None, 1000.0, LIMITS)
+    result = services.shipping(BEAT._replace(facts={"shipped": 7}), lives, behind, None, 1000.0, LIMITS, is_unit=True)
     assert result.level == level
     assert bool(result.remedy) == (level != Level.OK)
 
@@ -112,6 +117,23 @@ def test_the_queue_is_judged_by_depth_age_and_dead_letters(change: dict[str, int
 def test_a_paused_queue_may_wait_but_its_dead_letters_count() -> None:
     assert services.queue({**COUNTS, "queued": 3_000_000}, 1e6, LIMITS, paused=True).level == Level.OK  # type: ignore[arg-type]
     assert services.queue({**COUNTS, "dead_letter": 1}, 0, LIMITS, paused=True).level == Level.WARNING  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("day", "level"),
+    [
+        (Day(0, 0, 0, 0), Level.OK),
+        (Day(100_000, 999, 1000, 49), Level.OK),
+        (Day(100_000, 1000, 1000, 0), Level.WARNING),
+        (Day(100, 10, 1000, 0), Level.CRITICAL),
+        (Day(100_000, 0, 1000, 50), Level.WARNING),
+        (Day(100_000, 0, 1000, 100), Level.CRITICAL),
+        (Day(4, 4, 4, 4), Level.OK),  # a handful is no share
+        (Day(0, 5, 0, 0), Level.CRITICAL),  # failed, and nothing was taken up: what was lost with its worker
+    ],
+)
+def test_a_day_is_judged_by_the_share_of_what_failed_and_of_what_was_taken_back(day: Day, level: Level) -> None:
+    assert outcomes.judged(day, LIMITS).level == level
 
 
 def test_a_whole_root_that_is_not_watched_is_critical_and_an_alias_is_nothing() -> None:
@@ -184,6 +206,21 @@ def test_the_unit_that_we_run_in_and_the_check_itself_have_recovered() -> None:
 def test_a_disk_is_judged_by_room_and_by_inodes(used: float, inodes: float | None, level: Level) -> None:
     room = Room(used, 10**9, inodes)
     assert worst((place.disk(room, LIMITS).level, place.inodes(room, LIMITS).level)) == level
+
+
+def test_the_disk_of_the_backups_counts_where_it_is_another_one() -> None:
+    good, bad = Room(1.0, 10**9, 2.0), Room(96.0, 10**6, None)
+    found = place.disk(good, LIMITS, bad)
+    assert (found.level, found.text) == (Level.CRITICAL, "1 % used, 1.0 GB free; backups: 96 % used, 0.0 GB free")
+    assert {figure.label: figure.value for figure in found.figures} == {
+        "disk_used": 1.0,
+        "disk_free": 10**9,
+        "backup_disk_used": 96.0,
+        "backup_disk_free": 10**6,
+    }
+    found = place.inodes(Room(1.0, 1, None), LIMITS, Room(1.0, 1, 85.0))
+    assert (found.level, found.text) == (Level.WARNING, "backups: 85 % used")
+    assert place.inodes(good, LIMITS, bad).text == "2 % used"
 
 
 def test_a_file_system_without_inodes_has_no_figure_for_them(tmp_path: Path) -> None:
@@ -266,6 +303,23 @@ def test_a_verdict_is_remembered_and_where_nothing_can_be_written_forgotten(tmp_
 
 
 # how it is told
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError(13, "Permission denied", "/x"), "Permission denied: /x"),
+        (TimeoutError("too slow"), "too slow"),
+    ],
+)
+def test_what_kept_a_check_from_its_answer_is_told_with_its_file_if_it_has_one(error: OSError, said: str, tmp_path: Path) -> None:
+    def fails(_: Sources) -> Result:
+        raise error
+
+    with contextlib.ExitStack() as opened:
+        found = guarded("canary", fails, Sources(Settings(State(tmp_path), Config, lambda *_: ()), opened))
+    assert found == Result("canary", Level.UNKNOWN, said)
 
 
 def test_the_gravest_level_is_critical_then_unknown_then_warning() -> None:

@@ -36,6 +36,7 @@ def table(**more: object) -> str:
         ({"when": "finding:xyzzy"}, 8, "playbook.when: there is no kind of finding 'xyzzy'; there are unregistered, "),
         ({"when": "health:disk:/srv"}, 8, "must be health:CHECK"),
         ({"when": "finding:playbook_failed"}, 8, "it would set off itself, without end; name the trouble itself"),
+        ({"when": "finding:playbook_spent"}, 8, "it would set off itself, without end"),
         ({"when": "health:findings"}, 8, "it would set off itself, without end"),
         (
             {"when": "health:tailer"},
@@ -76,6 +77,12 @@ def table(**more: object) -> str:
 def test_what_makes_no_sense_is_a_fault_with_its_line(tmp_path: Path, more: dict[str, object], line: int, fault: str) -> None:
     found = faults(tmp_path, ROOT + table(**more))
     assert any(one.startswith(f"{line}: ") and fault in one for one in found), found
+
+
+@pytest.mark.parametrize("remedy", ["restart", None])
+def test_a_remedy_that_there_is_not_is_one_fault(tmp_path: Path, remedy: str | None) -> None:
+    (fault,) = faults(tmp_path, ROOT + table(remedy=remedy))
+    assert "playbook.remedy" in fault
 
 
 def test_two_of_one_name_are_refused_and_one_of_each_remedy_is_not(tmp_path: Path) -> None:

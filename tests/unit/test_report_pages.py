@@ -17,7 +17,7 @@ from autoops import names
 from autoops.cli.report import asked_of
 from autoops.core.spoken import sized
 from autoops.errors import UsageError
-from autoops.report import text, weekly
+from autoops.report import capacity, text, weekly
 from autoops.report.capacity import forecast_said
 from autoops.report.chart import drawn
 from autoops.report.errors import Asked, change
@@ -97,6 +97,23 @@ def test_html_holds_our_markup_alone_and_refers_to_nothing(said: str, values: li
     assert {value for value in found.values if ":" in value} <= {POLICY, "http://www.w3.org/2000/svg"}
     assert "url(" not in document.partition("</style>")[0] and "@import" not in document.partition("</style>")[0]
     assert "".join(found.text).replace("\n", "").isprintable()
+
+
+def test_a_long_name_is_broken_and_what_stands_beside_it_is_not() -> None:
+    rows = [("critical", "finding checkpoint_mismatch", "y" * 500), ("warning", "finding corrupt", "a b")]
+    document = as_html(Page("t", (), [Section("s", (), table(("a", "b", "c"), rows))]))
+    assert '<td class="short">critical</td><td>finding checkpoint_mismatch</td><td class="long">yyy' in document
+    assert f">{'y' * 299}…</td>" in document and '<td class="long">a b</td>' in document
+
+
+def test_a_long_title_ends_where_its_picture_does_and_a_forecast_where_the_disk_does() -> None:
+    picture = drawn(Bars("x" * 500, ["a"], [1.0], ["1"]))
+    assert f">{'x' * 89}…</text>" in picture and f"<title>{'x' * 500}</title>" in picture
+    disk = {"what": "disk", "subject": "d", "bytes": 60, "limit_bytes": 100, "used_percent": 60.0, "measured": "m", "days": 9}
+    grows = disk | {"series": [[0, 50], [9, 60]], "band": [[9, 60, 60], [99, 90, 4000]], "forecast": []}
+    facts = {"things": [grows], "total": {}, "record": []}
+    (curve,) = next(capacity.sections(facts)).pictures
+    assert isinstance(curve, Curve) and list(curve.band) == [(9, 60, 60), (99, 90, 100)]
 
 
 @settings(deadline=None)
