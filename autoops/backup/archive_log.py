@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from autoops.backup.archive import CHECK_PARTS
-from autoops.errors import AutoopsError, StorageReadOnly
+from autoops.errors import AutoopsError, unwritten
 from autoops.files.last import recall, remember_fault, remember_good
 from autoops.state import State
 from autoops.store.database import Database
@@ -53,7 +53,7 @@ class ArchiveLog:
         try:
             yield
         except OSError as error:
-            raise StorageReadOnly(database=self._memory, detail=error.strerror) from error
+            raise unwritten(self._memory, error) from error
 
     def settled(self) -> None:
         """Close the finding, if there is one. Raises StorageError."""

@@ -20,7 +20,7 @@ from autoops.backup.place import Place
 from autoops.backup.rebuild import OnFault
 from autoops.backup.shelf import Shelf
 from autoops.core.signing import Verifier
-from autoops.errors import StorageFull, StorageReadOnly
+from autoops.errors import unwritten
 from autoops.files import durable
 from autoops.files.following import Follower, Position
 from autoops.prove.verify import checkpoint_fault
@@ -52,9 +52,7 @@ def writing(state: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull(database=state) from error
-        raise StorageReadOnly(database=state, detail=error.strerror or error) from error
+        raise unwritten(state, error) from error
 
 
 def make_directories(state: State) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -24,7 +23,7 @@ from autoops.catalog.plan import Plan, look
 from autoops.config import CatalogConfig
 from autoops.core.catalog import METADATA, LeftOut, Metadata, Range, metadata_text, range_of, slice_digest
 from autoops.core.ledger import utc
-from autoops.errors import StorageFull, StorageReadOnly
+from autoops.errors import unwritten
 from autoops.log import emit
 from autoops.prove import catalogs as proofs
 from autoops.state import State
@@ -70,10 +69,7 @@ def build(state: State, table: CatalogConfig, settings: Settings, progress: Prog
                 clear(state.catalogs)
             outcome = _Build(state, table, settings, progress, database).run(utc(now_s))
     except OSError as error:
-        where = state.catalogs / table.name
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull(database=where) from error
-        raise StorageReadOnly(database=where, detail=error.strerror or error) from error
+        raise unwritten(state.catalogs / table.name, error) from error
     outcome = outcome._replace(took_s=time.monotonic() - started_s)
     if outcome.done != "fresh" and not settings.dry_run:
         emit("catalog_built", **outcome._asdict())

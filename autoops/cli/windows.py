@@ -24,7 +24,7 @@ from autoops.cli.output import as_json, say, warn
 from autoops.core.canonical import changed_fields
 from autoops.core.ledger import utc
 from autoops.core.signing import Verifier
-from autoops.errors import CannotTell, CheckFailed, Refused, StorageReadOnly, UsageError
+from autoops.errors import CannotTell, CheckFailed, Refused, UsageError, unwritten
 from autoops.log import emit
 from autoops.runtime import maintenance
 from autoops.runtime.maintenance import Maintenance
@@ -229,7 +229,7 @@ def _snapshot(ctx: Context) -> Path:
     try:
         path = snapshot.take(ctx.state, stamp)
     except OSError as error:
-        raise StorageReadOnly(database=ctx.state.backups, detail=error.strerror) from error
+        raise unwritten(ctx.state.backups, error) from error
     say(f"snapshot: {path}")
     return path
 
@@ -241,7 +241,7 @@ def _tidy(ctx: Context) -> None:
     try:
         snapshot.tidy(ctx.state)
     except OSError as error:
-        raise StorageReadOnly(database=ctx.state.backups, detail=error.strerror) from error
+        raise unwritten(ctx.state.backups, error) from error
 
 
 def _close_window(ctx: Context, timeout_s: float) -> None:

@@ -12,7 +12,7 @@ def write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 
     One writer per file: the temporary file has one name, so that what a killed writer left is taken over by the next.
     Root's files belong to whom the directory belongs, so that a service can go on with them. Raises OSError; then the old content
-    stands and no temporary file is left.
+    stands (after a failed sync of the directory, perhaps the new), and no temporary file is left.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
@@ -24,11 +24,13 @@ def write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
             out.flush()
             os.fsync(fd)
         temporary.replace(path)
-    except BaseException:
+        sync_directory(path.parent)
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
+        if isinstance(error, OSError):
+            error.filename = error.filename or os.fspath(path)  # of a write or a sync the system tells none
         raise
-    sync_directory(path.parent)
 
 
 def give_to_owner_of(directory: Path, fd: int) -> None:

@@ -207,10 +207,13 @@ def serve(page: int) -> None:
     os.dup2(2, 1)  # whatever prints, prints to the log, not between the answers
     setup = tasks.setup_from(read_message(source))
     child = Child(setup, Slot(page))
-    while (message := read_message(source)) is not None:
-        kind, fields = message
-        write_message(out, child.answer(kind, fields))
-        out.flush()
+    try:
+        while (message := read_message(source)) is not None:
+            kind, fields = message
+            write_message(out, child.answer(kind, fields))
+            out.flush()
+    except BrokenPipeError:  # who asked is gone, and stdin is about to end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
 def serve_forked(page: int) -> NoReturn:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,7 +53,7 @@ class Database(Reader):
         self._guard = guard
         self._tx = Transaction(con, path, busy_s)
         # however it ends: closed, forgotten, or with its process
-        self._close = weakref.finalize(self, _close, con, path, self.writable, guard, os.getpid())
+        self._close = weakref.finalize(self, _close, con, path, self.writable, guard, os.getpid(), threading.current_thread())
         self._emptied = b""  # the header of the WAL when the last checkpoint had moved all of it
 
     @classmethod
@@ -248,14 +249,14 @@ class Database(Reader):
         self._guard = None
 
 
-def _close(con: sqlite3.Connection, path: Path, writable: bool, guard: Guard | None, owner: int) -> None:
+def _close(con: sqlite3.Connection, path: Path, writable: bool, guard: Guard | None, owner: int, thread: threading.Thread) -> None:
     """Close a connection without a checkpoint.
 
     SQLite's own checkpoint in the last close throws its errors away, and removes the -wal and -shm that a reader with the
     directory mounted read-only needs. It is left out while another connection is open, so for that moment there is one.
     """
-    if os.getpid() != owner:
-        return  # a forked child: it is not its own
+    if os.getpid() != owner or (thread.is_alive() and thread is not threading.current_thread()):
+        return  # a forked child, whose it is not; or it may be at work
     with contextlib.ExitStack() as last:
         if writable:
             with contextlib.suppress(sqlite3.Error):  # the file may be gone; then there is nothing to checkpoint either

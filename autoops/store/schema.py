@@ -50,7 +50,8 @@ class Schema(NamedTuple):
 def connect(path: Path, mode: Literal["ro", "rw", "still"], busy_s: float) -> sqlite3.Connection:
     """Open a database file that exists; nothing of it is read yet. "still": nobody writes it, so nothing is made beside it."""
     how = "mode=ro&immutable=1" if mode == "still" else f"mode={mode}"  # sqlite.org/c3ref/open.html
-    return sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, timeout=busy_s, isolation_level=None)
+    # not the same thread alone: at the end of a process the main thread closes what others left
+    return sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, timeout=busy_s, isolation_level=None, check_same_thread=False)
 
 
 def verify(con: sqlite3.Connection, path: Path, spec: Schema) -> None:

@@ -75,18 +75,19 @@ class InotifyEmitter(EventEmitter):
         self._leaving: dict[int, tuple[bytes, float]] = {}  # cookie of a directory moved away: path, when
         self._lineage = Lineage()
         self._ended: set[bytes] = set()  # directories that were watched to their end, their deletion still to be told by the parent
+        self._is_begun = False  # not even that when the observer had failed before
         self._seen = 0  # events in this window
         self._window_s = 0.0
 
     @property
     def directories(self) -> int:
         """How many directories are watched."""
-        return len(self._coverage.directories)
+        return len(self._coverage.directories) if self._is_begun else 0
 
     @property
     def gaps(self) -> int:
         """How many directories are not, though they should be."""
-        return len(self._coverage.gaps)
+        return len(self._coverage.gaps) if self._is_begun else 0
 
     # --- life -------------------------------------------------------------------------------------------------------------
 
@@ -101,6 +102,7 @@ class InotifyEmitter(EventEmitter):
         self._poll.register(self._bell, select.POLLIN)
         self._poll.register(self._mount_table, select.POLLPRI)  # proc_pid_mounts(5): POLLPRI when something was (un)mounted
         self._coverage = Coverage(self._scope, self._inotify)
+        self._is_begun = True
         if self._scope.cookies is not None:
             self._cookie_wd = self._inotify.add(self._scope.cookies, APPEARED | inotify.ONLYDIR)
         self._coverage.cover(b"")

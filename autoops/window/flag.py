@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autoops import clock
-from autoops.errors import Refused, StorageReadOnly
+from autoops.errors import Refused, unwritten
 from autoops.files import durable
 from autoops.runtime import maintenance
 from autoops.runtime.maintenance import Maintenance
@@ -21,7 +21,7 @@ class WindowOpen(Refused):
 
 
 def set_flag(flag: Path, said: Maintenance) -> None:
-    """Open a window. Raises WindowOpen when there is one, whoever opened it; StorageReadOnly."""
+    """Open a window. Raises WindowOpen when there is one, whoever opened it; StorageFull, StorageReadOnly."""
     with _written(flag):
         temporary = flag.with_name(f"{flag.name}.{os.getpid()}")
         durable.write(temporary, maintenance.text(said).encode(), mode=0o644)
@@ -36,13 +36,13 @@ def set_flag(flag: Path, said: Maintenance) -> None:
 
 
 def change_flag(flag: Path, said: Maintenance) -> None:
-    """Replace what an open window says. Raises StorageReadOnly."""
+    """Replace what an open window says. Raises StorageFull, StorageReadOnly."""
     with _written(flag):
         durable.write(flag, maintenance.text(said).encode(), mode=0o644)
 
 
 def remove_flag(flag: Path) -> None:
-    """Close a window, whatever its flag is, and remove what those left who were killed at it. Raises StorageReadOnly."""
+    """Close a window, whatever its flag is; what a killed process left of it goes too. Raises StorageFull, StorageReadOnly."""
     with _written(flag):
         for left in _unfinished(flag):
             left.unlink(missing_ok=True)
@@ -66,4 +66,4 @@ def _written(flag: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageReadOnly(database=flag, detail=error.strerror) from error
+        raise unwritten(flag, error) from error

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 from calls import Call, changes, killed_at, need_strace
-from judge import Acknowledged, living_on, require_there, require_whole
-from running import Suite, environment, program
-from writer import Promises, source_of
+from judge import living_on, require_there, require_whole
+from running import Suite, environment
+from scene import Scene
 
 from autoops.state import State
 from autoops.store.database import Database
@@ -26,8 +26,6 @@ from autoops.store.queue import SCHEMA
 
 SEED = int(os.environ.get("AUTOOPS_SEED", "1"))
 FEW = int(os.environ.get("AUTOOPS_TRIES", "1"))
-UNTIL = 32  # jobs: as many as bring a writer to its checkpoints
-WRITER = Path(__file__).with_name("writer.py")
 
 pytestmark = pytest.mark.usefixtures("strace")
 
@@ -35,35 +33,6 @@ pytestmark = pytest.mark.usefixtures("strace")
 @pytest.fixture(scope="module")
 def strace() -> None:
     need_strace()
-
-
-class Scene:
-    """A suite that is not running, and is as it was before each try."""
-
-    def __init__(self, suite: Suite) -> None:
-        self.suite, self.promises, self.log = suite, suite.base / "promises", suite.base / "strace"
-        self._kept = suite.base / "kept"
-
-    def keep(self) -> None:
-        self._kept.mkdir()
-        subprocess.run(["cp", "-a", self.suite.state, self._kept], check=True)
-
-    def renew(self) -> None:
-        shutil.rmtree(self.suite.state)
-        subprocess.run(["cp", "-a", self._kept / "state", self.suite.state.parent], check=True)
-        self.promises.unlink(missing_ok=True)
-
-    def command(self, *arguments: object) -> list[object]:
-        with_config = ["--config", self.suite.config] if arguments[0] in ("backup", "up") else []
-        return [*program(), *arguments, "--state", self.suite.state, *with_config]
-
-    def write(self) -> list[object]:
-        """Return the command of a writer."""
-        return [sys.executable, WRITER, self.suite.state, self.promises, "--until", UNTIL]
-
-    def promised(self) -> Acknowledged:
-        jobs, _, checkpoint = Promises(self.promises).read()
-        return Acknowledged(frozenset(map(source_of, range(1, jobs + 1))), checkpoint)
 
 
 @pytest.fixture
@@ -97,6 +66,7 @@ def each(scene: Scene, command: Callable[[], Sequence[object]], below: Path, eve
     assert died > len(calls) * 0.9
 
 
+EVERY_ONLY = pytest.mark.parametrize("every", [pytest.param(True, marks=pytest.mark.long, id="every")])
 EVERY = pytest.mark.parametrize("every", [pytest.param(False, id="few"), pytest.param(True, marks=pytest.mark.long, id="every")])
 
 
@@ -141,7 +111,7 @@ def test_pause(scene: Scene, every: bool) -> None:
         require_whole(scene.suite, services=False)
 
 
-@EVERY
+@EVERY_ONLY
 def test_resume(scene: Scene, every: bool) -> None:
     scene.suite.run("pause")
     for _ in each(scene, lambda: scene.command("resume"), scene.suite.state, every):

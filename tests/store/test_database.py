@@ -298,6 +298,7 @@ def test_closing_checkpoints_nothing_and_leaves_what_a_read_only_reader_needs(db
 
 ENDS = """
 import sys
+import threading
 from pathlib import Path
 from autoops.store.database import Database, Schema
 path, sql, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
@@ -309,12 +310,14 @@ def write():
 kept = write() if how == "ends" else None
 if how == "forgets":
     write()
-    import gc
-    gc.collect()
+if how == "ends in another thread":
+    thread = threading.Thread(target=lambda: globals().update(kept=write()))
+    thread.start()
+    thread.join()
 """
 
 
-@pytest.mark.parametrize("how", ["ends", "forgets"])
+@pytest.mark.parametrize("how", ["ends", "forgets", "ends in another thread"])
 def test_a_process_that_closes_nothing_checkpoints_nothing_either(path: Path, spec: Schema, how: str) -> None:
     Database.open(path, spec, mode="create").close()
     before = path.read_bytes()

@@ -1,4 +1,4 @@
-"""The disk fills up while a restore, a recovery or a snapshot works: the old state is whole, and with room the same call does it.
+"""The disk fills up while services, a restore or a snapshot work: the old state is whole, and with room the same call does it.
 
 The disk is a small tmpfs; the room on it is made a little larger from one try to the next, so each step meets the end of it once.
 """
@@ -8,13 +8,17 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from judge import Acknowledged, living_on, require_there, require_whole
 from running import Answer, Suite, environment, program
+from scene import WRITER
+from writer import Promises, source_of
 
 from autoops.core.canonical import entry_text
 from autoops.state import State
@@ -179,3 +183,45 @@ def test_a_snapshot_is_whole_or_it_is_not_there(disk: Disk, lived: Suite) -> Non
         assert answer.code == 6 and listed == before, (room, answer)
         assert call(disk, lived, *snapshot).code == 0
         disk.renew(lived.base / "kept")
+
+
+def test_services_on_a_full_disk_end_and_what_was_acknowledged_is_done_when_there_is_room(disk: Disk, tmp_path: Path) -> None:
+    with living_on(disk.path / "own", tmp_path / "suite") as suite:
+        before = suite.export()
+        promises = tmp_path / "promises"
+        suite.start()
+        command = [sys.executable, WRITER, suite.state, promises, "--jobs-only"]
+        writer = subprocess.Popen(list(map(str, command)), env=environment(), stderr=subprocess.PIPE, text=True)
+        disk.give(disk.used_bytes() + STEP_BYTES)
+        said = writer.communicate(timeout=120)[1]
+        assert writer.returncode == 6 and "no room left" in said, said
+        (suite.root / "late.txt").write_text("what makes them write\n")
+        ended = [suite.died(name) for name in ("worker", "watcher")]
+        assert ended == [6, 6], (suite.log("worker")[-2000:], suite.log("watcher")[-2000:])
+        assert not list(suite.state.glob("*/*.suspect")), "a full disk is no reason to doubt what is on it"
+        there = {entry["id"] for entry in suite.export()}
+        assert there >= {entry["id"] for entry in before}  # reading goes on
+        suite.run("verify")
+        suite.run("status")
+        jobs = Promises(promises).read().jobs
+        disk.give(PLENTY_BYTES)
+        acknowledged = Acknowledged(frozenset(map(source_of, range(1, jobs + 1))))
+        assert jobs
+        require_there(suite, acknowledged)
+        require_whole(suite, acknowledged)
+
+
+CARELESS = """
+import sys
+from pathlib import Path
+Path(sys.argv[1]).write_bytes(b"backup" * int(sys.argv[2]))
+"""
+
+
+def test_control_a_backup_written_over_the_last_one_takes_it_along(disk: Disk) -> None:
+    good = disk.path / "careless"
+    subprocess.run([sys.executable, "-c", CARELESS, good, "100000"], check=True)
+    before = good.read_bytes()
+    disk.give(disk.used_bytes())
+    assert subprocess.run([sys.executable, "-c", CARELESS, good, "200000"], stderr=subprocess.DEVNULL).returncode != 0
+    assert good.read_bytes() not in (before, before * 2)
