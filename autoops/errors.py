@@ -73,7 +73,7 @@ class CannotTell(AutoopsError):
 class NotFound(AutoopsError):
     """Nothing in the registry answers to {what}."""
 
-    hint = "autoops list shows what there is; a path is given as autoops list prints it, or as it is on the disk"
+    hint = "autoops list shows what there is; a path is given as it is on the disk, or as autoops list prints it"
 
 
 class FindingUnknown(NotFound):
@@ -94,7 +94,7 @@ class SilenceUnknown(NotFound):
     hint = "autoops alerts list --silences shows those in force"
 
 
-class RootUnknown(NotFound):
+class RootUnknown(UsageError):
     """No root answers to {what}."""
 
     hint = "the roots there are: {known} (autoops root list)"

@@ -23,7 +23,7 @@ from autoops.backup.restic import Repository
 from autoops.backup.trouble import ArchiveUnconfigured
 from autoops.cli.backup_snapshots import keep_of
 from autoops.cli.context import Context, require_state
-from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
+from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context, file_name
 from autoops.cli.output import as_json, say, table, warn
 from autoops.cli.progress import Progress
 from autoops.core.ledger import utc
@@ -66,6 +66,7 @@ def archive_backups(
         log.configure("info", "journal", "autoops-archive")
     if sum((init, check, listing, fetch is not None, is_configured)) > 1:
         raise UsageError(detail="say one of --init, --check, --list, --fetch and --is-configured")
+    fetch = file_name(fetch, "--fetch") if fetch is not None else None
     if every and not check:
         raise UsageError(detail="--all belongs to --check")
     work = _Work(context(state, config), json=json, dry_run=dry_run)

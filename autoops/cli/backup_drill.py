@@ -32,6 +32,7 @@ from autoops.core.drift import DRILL_FAILED
 from autoops.core.signing import Verifier
 from autoops.errors import AutoopsError, CheckFailed
 from autoops.files.last import recall, remember_fault, remember_good
+from autoops.files.unsound import LEDGER, forget
 from autoops.log import emit
 from autoops.model import note
 from autoops.pool import asking
@@ -86,6 +87,8 @@ def hold(ctx: Context, *, from_archive: bool = False, files: int = -1) -> Outcom
         source = _fetched(ctx, settings, scratch) if from_archive else place
         outcome = _drill(ctx, settings, source, verifier, scratch, settings.drill.files if files < 0 else files)
         _record(ctx, kind, outcome)
+        if not outcome.fault and not from_archive:  # it has read the whole shipped ledger
+            forget(ctx.state.unsound_backups, LEDGER)
     return outcome
 
 

@@ -23,7 +23,7 @@ from autoops.backup.shelf import Shelf
 from autoops.backup.snapshot import name_of
 from autoops.cli import keys
 from autoops.cli.context import Context
-from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
+from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context, file_name
 from autoops.cli.output import as_json, say, warn
 from autoops.cli.progress import Progress
 from autoops.config import Config, root_around
@@ -79,7 +79,7 @@ def restore_state(
     wanted = _one_of(Wanted(latest, snapshot, at, seq))
     settings = ctx.running_config()
     if to is not None:
-        _refuse_watched(ctx, settings, to)
+        _refuse_watched(ctx, settings, file_name(to, "--to"))
     place = Place.of(ctx.state, settings.backup.directory)
     origin = named(source) if source else place
     verifier = verifier_of(ctx, public_key, in_place=to is None)

@@ -30,7 +30,7 @@ from autoops.cli.checking import validate
 from autoops.cli.context import Context
 from autoops.cli.coverage import gap_facts
 from autoops.cli.findings import finding_facts
-from autoops.cli.options import ConfigOption, StateOption, context
+from autoops.cli.options import ConfigOption, StateOption, context, file_name
 from autoops.cli.output import say
 from autoops.core.catalog import METADATA
 from autoops.core.ledger import utc
@@ -72,7 +72,7 @@ def collect(
     """Collect what a bug report needs into a .tar.gz: status, health, doctor, findings, jobs, configuration, logs; no secrets."""
     ctx = context(state, config)
     now = datetime.datetime.now(datetime.UTC)
-    path = out or Path(f"autoops-{now:%Y%m%d-%H%M%S}.tar.gz")
+    path = file_name(out, "--out") if out else Path(f"autoops-{now:%Y%m%d-%H%M%S}.tar.gz")
     faults = write(path, parts(ctx), int(now.timestamp()))
     say(f"written: {path} ({path.stat().st_size:,} bytes)")
     for name, fault in faults:

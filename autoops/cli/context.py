@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from autoops.errors import (
     RegistryLost,
     RootAbsent,
     RootRefused,
+    RootUnknown,
     StorageError,
     StorageMissing,
     StorageOutdated,
@@ -113,6 +114,17 @@ class Context(NamedTuple):
             wanted = f"give a directory below {names.show(top)}"
             raise UsageError(detail=f"{shown} is no directory, and none is registered there; {wanted}")
         return [found]
+
+    def require_root(self, name: str | None, seen: Iterable[str] = ()) -> None:
+        """See that a root is configured, or was (`seen`: somewhere else than in the registry). Raises RootUnknown, StorageError."""
+        if name is None:
+            return
+        with contextlib.closing(self.registry()) as registry:
+            known = {*seen, *registry.roots()}
+        with contextlib.suppress(ConfigError):
+            known |= {root.name for root in self.running_config().roots}
+        if name not in known:
+            raise RootUnknown(what=names.show(name), known=", ".join(map(names.show, sorted(known))) or "none")
 
     def _is_known(self, root: str, path: bytes) -> bool:
         with contextlib.closing(self.registry()) as registry:

@@ -13,7 +13,6 @@ from autoops.cli.lookup import find_entry
 from autoops.cli.options import ConfigOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, stream
 from autoops.core.canonical import canonical, entry_json
-from autoops.errors import NotFound
 from autoops.model import Entry, JobState
 from autoops.store.backlog import Backlog
 
@@ -29,10 +28,9 @@ def list_entries(
     json: JsonOption = False,
 ) -> None:
     """List the documents, by ID."""
-    registry = context(state).registry()
-    if root is not None and root not in registry.roots():
-        raise NotFound(what=f"the root name {root}")
-    found = registry.entries(root=root, status=status, limit=limit or -1)
+    ctx = context(state)
+    ctx.require_root(root)
+    found = ctx.registry().entries(root=root, status=status, limit=limit or -1)
     if json:
         stream(canonical(entry_json(entry)) for entry in found)
         return
@@ -90,7 +88,9 @@ def export(
     config: ConfigOption = None,
 ) -> None:
     """Stream the registry, or its ledger, in constant memory."""
-    stream(exporting.lines(context(state, config), output_format, root))
+    ctx = context(state, config)
+    ctx.require_root(root)
+    stream(exporting.lines(ctx, output_format, root))
 
 
 def queue_status(state: StateOption = None, json: JsonOption = False) -> None:

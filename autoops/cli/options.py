@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from autoops.cli.context import CONFIG_HELP, OWN_CONFIG_HELP, STATE_HELP, Context, absolute, default_state
+from autoops.errors import UsageError
 from autoops.state import State
 
 # readable=False: typer leaves the looking to us; our own errors say what to do
@@ -29,6 +30,13 @@ RootOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+
+
+def file_name(path: Path, option: str) -> Path:
+    """Return a file or directory that is to be made. Raises UsageError for -, with which nobody means a name."""
+    if str(path) == "-":
+        raise UsageError(detail=f"{option} cannot be standard output; write a file of that name as /DIR/-")
+    return path
 
 
 def context(state: Path | None, config: Path | None = None, roots: list[Path] | None = None) -> Context:

@@ -162,9 +162,12 @@ def dry_run(
     json: JsonOption = False,
 ) -> None:
     """Show what would have been written in the roots whose policy is `observe`."""
-    with context(state).queue_db(writable=False) as database:
+    ctx = context(state)
+    with ctx.queue_db(writable=False) as database:
         report = DryRun(database)
-        summary = {key: count for key, count in report.summary().items() if root in (None, key[0])}
+        counts = report.summary()
+        ctx.require_root(root, seen={name for name, _ in counts})
+        summary = {key: count for key, count in counts.items() if root in (None, key[0])}
         listed = report.list(root, limit) if limit else []
     if json:
         as_json(

@@ -256,7 +256,7 @@ def _find(what: str, config: Config) -> int:
     for path in (os.path.abspath(os.fsencode(what)), names.to_bytes(what)):  # as it is on the disk, which wins; as it is printed
         if path in paths:
             return paths.index(path)
-    raise RootUnknown(what=names.show(os.fsencode(what)), known=", ".join(root.name for root in config.roots) or "none")
+    raise RootUnknown(what=names.show(os.fsencode(what)), known=", ".join(names.show(root.name) for root in config.roots) or "none")
 
 
 # what both do

@@ -9,7 +9,7 @@ import typer
 
 from autoops import config as configuration
 from autoops.cli import keys
-from autoops.cli.options import DryRunOption, OwnConfigOption, RootOption, StateOption, context
+from autoops.cli.options import DryRunOption, OwnConfigOption, RootOption, StateOption, context, file_name
 from autoops.cli.output import say
 from autoops.core.ledger import utc
 from autoops.core.spoken import counted
@@ -75,9 +75,9 @@ def make_keys(
     Never a second one: exit 6 when the ledger is signed by a key already, and that one is not here.
     """
     ctx = context(state)
+    private = file_name(key, "--key").absolute() if key else ctx.state.private_key
     if not dry_run:
         ctx.state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    private = key.absolute() if key else ctx.state.private_key
     for line in keys.make(ctx.state, private, dry_run=dry_run) or ["nothing to do"]:
         say(line)
 

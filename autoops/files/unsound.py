@@ -38,3 +38,9 @@ def remember(memory: Path, unsound: Unsound) -> None:
     if unsound != recall(memory):
         with contextlib.suppress(OSError), as_owner_of(memory.parent):
             durable.write(memory, json.dumps({key: dict(value) for key, value in unsound._asdict().items()}).encode(), mode=0o640)
+
+
+def forget(memory: Path, name: str) -> None:
+    """Keep that one was found good."""
+    known = recall(memory)
+    remember(memory, Unsound(*({key: fault for key, fault in part.items() if key != name} for part in known)))

@@ -63,10 +63,16 @@ def drills(name: str, last: Last | None, snapshot: Last | None, days: int, now_s
     return Result(name, level, said, (Figure(f"{name}_age", old_s, "s", None, limit_s),), remedy if level else "")
 
 
-def archives(repository: str, last: Last | None, last_check: Last | None, now_s: float, limits: HealthConfig) -> Result:
-    """Judge when the backups were archived off this host. `repository`: where to, "" for nowhere."""
+def archives(
+    repository: str, last: Last | None, last_check: Last | None, now_s: float, limits: HealthConfig, *, is_unit: bool
+) -> Result:
+    """Judge when the backups were archived off this host.
+
+    repository: where to, "" for nowhere; is_unit: whether systemd does it.
+    """
     pair = limits.archive_age_warning_s, limits.archive_age_critical_s
-    remedy = "autoops findings; systemctl start autoops-archive; RUNBOOK, 'Finding: archive_failed'"
+    again = "systemctl start autoops-archive" if is_unit else "autoops-backup archive"
+    remedy = f"autoops findings; {again}; RUNBOOK, 'Finding: archive_failed'"
     if not repository:
         return Result("archive", Level.OK, "none is configured ([archive] repository)")
     if last is None or not last.good_s:

@@ -58,7 +58,7 @@ def check_archive(sources: Sources) -> Result:
     """Is there a copy of the backups off this host?"""
     repository = sources.config.archive.repository if sources.config else ""
     last, last_check = recall(sources.state.last_archive), recall(sources.state.last_archive_check)
-    return backups.archives(repository, last, last_check, time.time(), sources.limits)
+    return backups.archives(repository, last, last_check, time.time(), sources.limits, is_unit=sources.is_of_units)
 
 
 def check_findings(sources: Sources) -> Result:

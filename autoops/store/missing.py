@@ -1,6 +1,6 @@
 """A database that is not there, and what brings it back: of a registry that was there once, no empty one is to be made.
 
-Looks at what is beside it in the state directory, and where the worker's last configuration has the backups.
+Looks at what is beside it in the state directory, and at the backups; reads the configuration, which says where those are.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from autoops import config
+from autoops.config import DEFAULT_FILE, load
 from autoops.errors import ConfigError, StorageMissing
 from autoops.state import State
 
@@ -22,16 +22,19 @@ def missing(path: Path, how: str = "does not exist") -> StorageMissing:
 
 
 def _was_there(state: State) -> bool:
-    """Tell whether there seems to have been a registry: it had a key, and left checkpoints or backups."""
+    """Tell whether there seems to have been a registry: it had a key, and left checkpoints, or backups."""
     if not state.public_key.exists():
         return False
-    return _has_some(state.checkpoints) or any(_has_some(_backups(state) / name) for name in ("ledger", "snapshots"))
+    places = (state.backups, _configured_backups(state))
+    return _has_some(state.checkpoints) or any(_has_some(place / name) for place in places for name in ("ledger", "snapshots"))
 
 
-def _backups(state: State) -> Path:
+def _configured_backups(state: State) -> Path:
+    """Return where backups go, as the configuration of this host says, or the one that the worker of this state ran with last."""
+    file = DEFAULT_FILE if DEFAULT_FILE.exists() else state.running_config
     try:
-        return Path(config.load(state.running_config).backup.directory or state.backups)
-    except ConfigError:  # it is not there either: the usual place, then
+        return Path(load(file).backup.directory or state.backups)
+    except ConfigError:  # also when there is none
         return state.backups
 
 

@@ -92,6 +92,39 @@ def test_a_document_is_found_by_id_by_path_and_by_its_place_on_the_disk(shared: 
     assert shared.run("explain", "2020010100000001", code=1).err.startswith("autoops: Nothing in the registry")
 
 
+def test_a_name_that_looks_like_what_is_shown_of_its_twin_is_told_from_it(make_suite: Make) -> None:
+    suite = make_suite()
+    literal, raw = rb"lit\xff.txt", b"lit\xff.txt"
+    for name, said in ((literal, "literal"), (raw, "raw byte")):
+        (suite.root / os.fsdecode(name)).write_text(said)
+    suite.once()
+    shown = {one["path"]: one for one in map(json.loads, suite.run("list", "--json").out.splitlines())}
+    assert set(shown) == {r"lit\\xff.txt", r"lit\xff.txt"}
+    for name, stored in ((literal, r"lit\\xff.txt"), (raw, r"lit\xff.txt")):
+        for what in (name, os.path.join(os.fsencode(suite.root), name)):
+            assert suite.run("show", os.fsdecode(what), "--json").json == shown[stored]
+    assert suite.run("show", r"lit\\xff.txt", "--json").json == shown[r"lit\\xff.txt"]
+
+
+@pytest.mark.parametrize(
+    "command", ["list", "list --json", "export", "export --format hashdeep", "export --format ledger", "report dry-run"]
+)
+def test_a_root_that_there_is_not_is_a_fault_of_usage_and_those_there_are_are_named(shared: Suite, command: str) -> None:
+    answer = shared.run(*command.split(), "--in", "nowhere", code=2)
+    assert (answer.out, "the roots there are: tree" in answer.err) == ("", True)
+    assert shared.run(*command.split(), "--in", "tree").err == ""
+
+
+@pytest.mark.parametrize("command", ["collect --out", "keys make --key", "backup restore --latest --to", "backup archive --fetch"])
+def test_what_cannot_go_to_standard_output_is_refused_and_no_file_is_called_so(
+    shared: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    option = command.rsplit(maxsplit=1)[-1]
+    assert f"{option} cannot be standard output" in shared.run(*command.split(), "-", code=2).err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_explain_tells_who_when_why_and_that_the_signature_is_good(shared: Suite) -> None:
     steps = shared.run("explain", "a.txt", "--json").json
     assert [step["rev"] for step in steps] == list(range(1, len(steps) + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -97,6 +98,18 @@ def test_a_damaged_backup_fails_the_drill_stands_in_a_finding_and_closes_with_th
     kept.run("backup", "drill", config=True)
     assert kept.findings("drill_failed") == []
     kept.once()
+
+
+def test_a_good_drill_takes_back_what_was_found_of_the_shipped_ledger(kept: Suite) -> None:
+    segment = next((backups(kept) / "ledger").iterdir())
+    flip(segment, 100)
+    kept.run("backup", "verify", code=1)
+    memory = kept.state / "queue/unsound.json"
+    assert "ledger" in json.loads(memory.read_text())["unusable"]
+    flip(segment, 100)
+    kept.run("backup", "drill", config=True)
+    assert "ledger" not in json.loads(memory.read_text())["unusable"]
+    assert "cannot be used" not in kept.run("health", "--verbose", code=None, config=True).out
 
 
 def test_a_segment_that_is_damaged_or_missing_fails_drill_and_verification(kept: Suite) -> None:

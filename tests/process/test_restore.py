@@ -282,6 +282,8 @@ def test_backups_in_another_place_show_that_there_was_a_registry_and_those_of_an
     (suite.state / "registry" / "running.toml").write_text(running)
     answer = suite.run("migrate", code=4)
     assert str(elsewhere) in answer.err
+    for command in ("list", "status", "verify"):
+        assert "autoops-backup restore --latest brings it back" in suite.run(command, code=6).err
     suite.state.rename(suite.base / "aside")  # to begin anew
     suite.once()
     other = now(suite)

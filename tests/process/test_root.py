@@ -140,7 +140,7 @@ def test_roots_written_in_another_way_are_left_to_the_editor(root: Root, config:
 
 
 def test_what_is_no_root_is_not_removed(root: Root) -> None:
-    assert "root list" in root("remove", "papers", code=1).stderr
+    assert "root list" in root("remove", "papers", code=2).stderr
 
 
 def test_a_link_to_the_configuration_stays_one_and_its_mode_too(root: Root, config: Path, tmp_path: Path) -> None:

@@ -94,6 +94,13 @@ def test_shipping_is_judged_by_the_age_of_what_is_not_shipped(lives: bool | None
     assert bool(result.remedy) == (level != Level.OK)
 
 
+def test_the_remedy_of_shipping_fits_where_it_runs() -> None:
+    beat, behind = BEAT._replace(facts={"shipped": 7}), Behind(1, -2600.0)
+    assert "systemctl" in services.shipping(beat, False, behind, None, 1000.0, LIMITS, is_unit=True).remedy
+    here = services.shipping(beat, False, behind, None, 1000.0, LIMITS, is_unit=False).remedy
+    assert "systemctl" not in here and "autoops up" in here
+
+
 # queue, coverage, findings
 
 
