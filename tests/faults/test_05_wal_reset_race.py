@@ -18,7 +18,7 @@ from running import environment
 from autoops.store.database import Database, Schema
 
 LONG = pytest.mark.long
-CONTROL_S = 600.0
+CONTROL_S = 1800.0  # seen: 546 s on a machine that did much else
 FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))  # and the later ones of the two older lines
 
 WRITER = """
