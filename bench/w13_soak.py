@@ -33,6 +33,7 @@ MOST_GROWTH = 1.1
 _EDITS_PER_S = 50
 _FILES = 10_000
 _PATIENCE_S = 120.0
+_REST_S = 5.0  # between two commands: the edits are to keep their rate on two processors
 _CATALOG = '\n[[catalog]]\nname = "all"\nformat = "jsonl"\n'
 
 
@@ -153,5 +154,5 @@ def _command(place: Path, config: Path, over: threading.Event, counts: dict[str,
             done = subprocess.run(command, env=environment(), check=False, capture_output=True, text=True)
             assert done.returncode in good, (command, done.returncode, done.stderr[-400:])
             counts[name] += 1
-            if over.wait(1.0):
+            if over.wait(_REST_S):
                 return
