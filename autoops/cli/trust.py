@@ -48,10 +48,19 @@ def validate_registry(state: StateOption = None, json: JsonOption = False) -> No
     raise typer.Exit(0 if passed else 1)
 
 
+AgainstOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--against",
+        metavar="FILE",
+        readable=False,
+        help="Also check a copy of checkpoints.jsonl, or its last line, that was kept elsewhere.",
+    ),
+]
 _Proof = tuple[str, Iterator[Fault]]  # its name, and the faults it finds when asked
 
 
-def _proofs(ctx: Context) -> Iterator[_Proof]:
+def _proofs(ctx: Context, against: Path | None) -> Iterator[_Proof]:
     registry = ctx.registry()
     verifier = Verifier(ctx.public_key())
     with registry.snapshot():
@@ -61,6 +70,8 @@ def _proofs(ctx: Context) -> Iterator[_Proof]:
         yield "key and last ID", proofs.notes(registry, verifier.public)
         yield "ledger chain and signatures", proofs.ledger(registry, verifier)
     yield "checkpoints", proofs.checkpoints(ctx.state.checkpoints, registry, verifier)
+    if against:
+        yield "checkpoints kept elsewhere", proofs.checkpoints(against.resolve(), registry, verifier, needed=True)
 
 
 def _deep_proofs(ctx: Context) -> Iterator[_Proof]:
@@ -82,12 +93,13 @@ def verify(
     config: ConfigOption = None,
     root: RootOption = None,
     deep: Annotated[bool, typer.Option("--deep", help="Also replay the whole ledger, and read every file.")] = False,
+    against: AgainstOption = None,
     json: JsonOption = False,
 ) -> None:
     """Prove the registry: database, digest, ledger chain and signatures, checkpoints; 0 when all agree, 1 when not."""
     ctx = context(state, config, root)
     results: dict[str, list[Fault]] = {}
-    for name, found in chain(_proofs(ctx), _deep_proofs(ctx) if deep else ()):
+    for name, found in chain(_proofs(ctx, against), _deep_proofs(ctx) if deep else ()):
         started_s = time.monotonic()
         results[name] = list(found)
         if not json:

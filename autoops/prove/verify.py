@@ -17,7 +17,7 @@ from autoops.core.canonical import apply_patch, canonical, entry_text, parse
 from autoops.core.ids import is_id
 from autoops.core.ledger import GENESIS, Head, checkpoint_bytes
 from autoops.core.signing import Verifier
-from autoops.errors import StorageCorrupt
+from autoops.errors import CannotTell, StorageCorrupt
 from autoops.files.following import ABSENT, Follower, Position
 from autoops.model import JSON
 from autoops.prove import chain
@@ -26,6 +26,7 @@ from autoops.store.records import UNFIT, id_of, patches_of
 from autoops.store.registry import Registry
 
 MAX_LINE_BYTES = 4096
+_KEPT = "give a copy of registry/checkpoints.jsonl, or its last line with the newline"
 
 
 class Fault(NamedTuple):
@@ -105,9 +106,12 @@ def notes(registry: Registry, public_key: bytes) -> Iterator[Fault]:
         yield Fault("notes", f"given_id was changed: {str(given)[:20]} is no ID")
 
 
-def checkpoints(path: Path, registry: Registry, verifier: Verifier) -> Iterator[Fault]:
-    """Every line of checkpoints.jsonl: its signature, and its hash and digest against the ledger at that sequence."""
-    more = True
+def checkpoints(path: Path, registry: Registry, verifier: Verifier, *, needed: bool = False) -> Iterator[Fault]:
+    """Every line of checkpoints.jsonl: its signature, and its hash and digest against the ledger at that sequence.
+
+    `needed`: raise CannotTell when there is no line; else none is no fault.
+    """
+    more, told = True, False
     with contextlib.closing(Follower(path, Position())) as follower:
         while more:
             batch = follower.read()  # without a last line that has no end: being written, or torn by a power cut
@@ -115,9 +119,12 @@ def checkpoints(path: Path, registry: Registry, verifier: Verifier) -> Iterator[
             if batch.trouble and batch.trouble != ABSENT:
                 yield Fault("checkpoint", f"{path.name}: {batch.trouble}")
             for number, line in batch.lines:
+                told = told or bool(line.strip())
                 fault = checkpoint_fault(line, registry, verifier) if line.strip() else None
                 if fault:
                     yield Fault("checkpoint", f"{path.name} line {number}: {fault}")
+    if needed and not told:
+        raise CannotTell(detail=f"what was known of the ledger elsewhere: no whole line is in {path}", remedy=_KEPT)
 
 
 def checkpoint_fault(line: bytes, registry: Registry, verifier: Verifier) -> str | None:
