@@ -162,55 +162,8 @@ def test_killed_children_of_the_pool_cost_nothing(make_suite: Make) -> None:
     assert suite.findings() == []
 
 
-@pytest.mark.parametrize(("kind", "point"), [("scan", "commit:after:3"), ("describe", "describe:after")])
-def test_a_worker_that_was_frozen_longer_than_its_lease_does_no_harm(make_suite: Make, kind: str, point: str) -> None:
-    suite = make_suite(tables={"queue": {"lease_s": 0.3}, "worker": {"commit_files": 8}})
-    fill(suite.root, 1500)
-    suite.start("watcher")
-    suite.start("worker", trace=f"freeze:{point}", ready=False)
-    worker = suite.processes["worker"].pid
-    suite.until(lambda: is_frozen(worker), "it has come to the point")
-    try:
-        taken = other_claimer(suite, kind)
-    finally:
-        os.kill(worker, signal.SIGCONT)
-    assert taken["kind"] == kind and taken["attempt"] > 1
-    require_whole(suite)
-    assert all(entry["descriptor"] for entry in suite.active().values())
-
-
 def is_frozen(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-
-CLAIM = """
-import json, sys, time
-from pathlib import Path
-from autoops.store.database import Database
-from autoops.store.queue import SCHEMA, Queue
-queue = Queue(Database.open(Path(sys.argv[1]), SCHEMA, synchronous="FULL", guard=True))
-end_s = time.monotonic() + 30
-while time.monotonic() < end_s:
-    queue.rescue()
-    jobs = queue.claim(1, 30.0, [sys.argv[2]])
-    if jobs:
-        print(json.dumps({"kind": jobs[0].kind, "attempt": jobs[0].attempt}), flush=True)
-        queue.release(jobs[0], 0.0, None)
-        break
-    time.sleep(0.05)
-"""
-
-
-def other_claimer(suite: Suite, kind: str) -> dict[str, object]:
-    """Claim the frozen worker's job from another process once its lease is over, and give it back."""
-    import json
-    import sys
-
-    command = [sys.executable, "-c", CLAIM, str(suite.state / "queue" / "queue.db"), kind]
-    run = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
-    assert run.returncode == 0 and run.stdout, run.stderr
-    taken: dict[str, object] = json.loads(run.stdout)
-    return taken
 
 
 def half_scanned(suite: Suite) -> int:

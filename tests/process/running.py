@@ -55,6 +55,7 @@ class Suite:
         self.base, self.state, self.config = base, base / "state", base / "autoops.toml"
         self.roots: dict[str, Path] = {}
         self.environment: dict[str, str] = {}
+        self.before: list[str] = []  # what each program is started by: unshare, say
         self._log = base / "log"
         self._log.mkdir(parents=True)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -83,7 +84,7 @@ class Suite:
         self, *arguments: object, code: int | None = 0, stdin: str | None = None, config: bool = False, last: str | None = None
     ) -> Answer:
         """Run one command to its end; `code` is what it has to exit with (None: whatever), `last` an argument after `--`."""
-        command = [*program(), *(os.fspath(one) if isinstance(one, Path) else str(one) for one in arguments)]
+        command = [*self.before, *program(), *(os.fspath(one) if isinstance(one, Path) else str(one) for one in arguments)]
         command += ["--state", str(self.state), *(["--config", str(self.config)] if config else [])]
         command += ["--", last] if last is not None else []
         run = subprocess.run(
@@ -101,7 +102,7 @@ class Suite:
             self.run("migrate")
         for name in names or SERVICES:
             assert name not in self.processes, f"{name} runs already"
-            command = [*program(), f"start-{name}", "--state", str(self.state), "--config", str(self.config)]
+            command = [*self.before, *program(), f"start-{name}", "--state", str(self.state), "--config", str(self.config)]
             with (self._log / f"{name}.log").open("ab") as out:
                 env = self._env(**({"AUTOOPS_TRACE": trace} if trace else {}))
                 self.processes[name] = subprocess.Popen(
