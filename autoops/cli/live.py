@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from autoops import names
+from autoops import clock, names
 from autoops.cli.context import Context, is_terminal
 from autoops.cli.output import say
-from autoops.cli.rounds import PAUSED, Round, Rounds
+from autoops.cli.rounds import PAUSED, Now, Round, Rounds
 from autoops.config import Config
 from autoops.core.canonical import parse
 from autoops.core.ledger import Head
@@ -136,7 +136,7 @@ def run_suite(context: Context) -> int:
     with Signals() as signals:
         services = ("worker", "watcher", "tailer", "shipper", *(("catalog",) if config.catalog_tables else ()))
         children = {name: _start(context, name, logs / f"{name}.log") for name in services}
-        rounds = Rounds(context.state, rounds_of(config), lambda name: _start(context, name, logs / f"{name}.log"), time.time())
+        rounds = Rounds(context.state, rounds_of(config), lambda name: _start(context, name, logs / f"{name}.log"), _now())
         eyes = Eyes(context)
         try:
             with _view(context, logs) as show:
@@ -167,15 +167,20 @@ def rounds_of(config: Config) -> list[Round]:
 def _watch(eyes: Eyes, children: dict[str, subprocess.Popen[bytes]], rounds: Rounds, signals: Signals, show: Show) -> bool:
     """Show how things stand until a signal (True) or the end of a child (False); see to it that the rounds are made."""
     while all(child.poll() is None for child in children.values()):
-        for name, code in rounds.tend(time.time()):
+        now = _now()
+        for name, code in rounds.tend(now):
             say(f"autoops-{name} ended with status {code}: autoops logs {name}")
         with contextlib.suppress(AutoopsError):  # a reader may meet a locked or paused database; the next look will not
             picture = eyes.look()
-            show(picture._replace(doing=picture.doing | rounds.status()))
+            show(picture._replace(doing=picture.doing | rounds.status(now)))
         select.select([signals.fileno()], [], [], _REFRESH_S)
         if signals.take():
             return True
     return False
+
+
+def _now() -> Now:
+    return Now(clock.boottime_ns() / 1e9, time.time())
 
 
 def _start(context: Context, name: str, log: Path) -> subprocess.Popen[bytes]:

@@ -1,7 +1,8 @@
 """What `autoops up` runs now and then beside the services: the reconciler and the scrub, programs that end by themselves.
 
 Under systemd, timers do this. When each has ended last is remembered, so that both run too where `up` is started each morning and
-stopped at night. Reads the maintenance flag; writes queue/rounds.json (losing that puts off each by one interval).
+stopped at night. While it runs only the time since the boot counts: a clock that is set meanwhile puts nothing off. Reads the
+maintenance flag; writes queue/rounds.json (losing that puts off each by one interval).
 """
 
 from __future__ import annotations
@@ -39,41 +40,50 @@ def due_s(interval_s: float, last_s: float | None, began_s: float) -> float:
     return max(last_s + interval_s, began_s + min(interval_s, _BEGUN_S))
 
 
+class Now(NamedTuple):
+    """One moment: seconds since the boot, and since 1970."""
+
+    boot_s: float
+    wall_s: float
+
+
 class Rounds:
     """The rounds of one `up`."""
 
-    def __init__(
-        self, state: State, rounds: Sequence[Round], start: Callable[[str], subprocess.Popen[bytes]], began_s: float
-    ) -> None:
-        """`start` starts a program by its name; `began_s`: now."""
+    def __init__(self, state: State, rounds: Sequence[Round], start: Callable[[str], subprocess.Popen[bytes]], began: Now) -> None:
+        """`start` starts a program by its name; `began`: now."""
         self._state, self._start = state, start
         self._rounds = [one for one in rounds if one.interval_s]
         self._last_s = recall(state.rounds)
-        self._due_s = {one.name: due_s(one.interval_s, self._last_s.get(one.name), began_s) for one in self._rounds}
+        since_boot_s = began.boot_s - began.wall_s
+        self._due_s = {
+            one.name: since_boot_s + due_s(one.interval_s, self._last_s.get(one.name), began.wall_s) for one in self._rounds
+        }
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def tend(self, now_s: float) -> list[tuple[str, int]]:
+    def tend(self, now: Now) -> list[tuple[str, int]]:
         """Start what is due, unless a maintenance window is open; return what has failed: names and exit codes."""
         failed = []
         for one in self._rounds:
-            child = self.running.get(one.name)
-            if child is None and now_s >= self._due_s[one.name] and (one.in_window or not maintenance.is_set(self._state.flag)):
+            child, is_due = self.running.get(one.name), now.boot_s >= self._due_s[one.name]
+            if child is None and is_due and (one.in_window or not maintenance.is_set(self._state.flag)):
                 self.running[one.name] = self._start(one.name)
             elif child is not None and child.poll() is not None:
-                failed += self._ended(one, child.returncode, now_s)
+                failed += self._ended(one, child.returncode, now)
         return failed
 
-    def _ended(self, one: Round, code: int, now_s: float) -> list[tuple[str, int]]:
+    def _ended(self, one: Round, code: int, now: Now) -> list[tuple[str, int]]:
         del self.running[one.name]
-        self._due_s[one.name] = now_s + (min(one.interval_s, _BEGUN_S) if code == PAUSED else one.interval_s)
+        self._due_s[one.name] = now.boot_s + (min(one.interval_s, _BEGUN_S) if code == PAUSED else one.interval_s)
         if code != PAUSED:
-            self._last_s[one.name] = now_s
+            self._last_s[one.name] = now.wall_s
             remember(self._state.rounds, self._last_s)
         return [] if code in one.good else [(one.name, code)]
 
-    def status(self) -> dict[str, str]:
+    def status(self, now: Now) -> dict[str, str]:
         """Return what each does, or when it is due."""
-        return {one.name: "running" if one.name in self.running else f"next {utc(self._due_s[one.name])}" for one in self._rounds}
+        due_s = {one.name: now.wall_s + self._due_s[one.name] - now.boot_s for one in self._rounds}
+        return {name: "running" if name in self.running else f"next {utc(at_s)}" for name, at_s in due_s.items()}
 
 
 def recall(memory: Path) -> dict[str, float]:

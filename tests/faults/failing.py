@@ -72,11 +72,11 @@ class FailingDisk:
         return [Call(int(number), name, path) for number, name, path in parts]
 
 
-def build(directory: Path) -> Path:
-    """Compile the library, skip where nothing can be."""
+def build(directory: Path, name: str = "failing") -> Path:
+    """Compile a library of this directory, skip where nothing can be."""
     need("cc")
-    library = directory / "failing.so"
-    source = Path(__file__).with_name("failing.c")
+    library = directory / f"{name}.so"
+    source = Path(__file__).with_name(f"{name}.c")
     done = subprocess.run(["cc", "-O2", "-Wall", "-shared", "-fPIC", "-o", library, source], capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"nothing can be compiled here: {done.stderr}")

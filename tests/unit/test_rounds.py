@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from autoops.cli.rounds import PAUSED, Round, Rounds, due_s, recall
+from autoops.cli.rounds import PAUSED, Now, Round, Rounds, due_s, recall
+from autoops.core.ledger import utc
 from autoops.state import State
 
 HOUR = 3600.0
@@ -33,23 +34,27 @@ def test_a_short_interval_is_kept_from_the_beginning() -> None:
     assert due_s(1.0, None, BEGAN_S) == BEGAN_S + 1
 
 
+def at(now_s: float, set_s: float = 0.0) -> Now:
+    return Now(1000.0 + now_s, BEGAN_S + now_s + set_s)
+
+
 class Up:
     """The rounds of an `up`, of programs that end with a code at once."""
 
     def __init__(self, state: State, code: int = 0) -> None:
         self.state, self.code, self.started = state, code, list[str]()
-        self.rounds = Rounds(state, [Round("a", HOUR, (0, 1, PAUSED)), Round("never", 0.0, (0,))], self.start, BEGAN_S)
+        self.rounds = Rounds(state, [Round("a", HOUR, (0, 1, PAUSED)), Round("never", 0.0, (0,))], self.start, at(0.0))
 
     def start(self, name: str) -> subprocess.Popen[bytes]:
         self.started.append(name)
         return subprocess.Popen(["sh", "-c", f"exit {self.code}"])
 
-    def tend(self, now_s: float) -> list[tuple[str, int]]:
-        """Tend at a time, and once more when what was started has ended."""
-        failed = self.rounds.tend(BEGAN_S + now_s)
+    def tend(self, now_s: float, set_s: float = 0.0) -> list[tuple[str, int]]:
+        """Tend at a time, and once more when what was started has ended; `set_s`: how far the clock was set meanwhile."""
+        failed = self.rounds.tend(at(now_s, set_s))
         for child in self.rounds.running.values():
             child.wait()
-        return failed + self.rounds.tend(BEGAN_S + now_s)
+        return failed + self.rounds.tend(at(now_s, set_s))
 
 
 @pytest.fixture
@@ -60,7 +65,7 @@ def state(tmp_path: Path) -> Iterator[State]:
 
 def test_it_is_started_when_it_is_due_and_its_end_is_remembered(state: State) -> None:
     up = Up(state)
-    assert up.tend(HOUR - 1) == [] and up.started == [] and up.rounds.status()["a"].startswith("next 2027-")
+    assert up.tend(HOUR - 1) == [] and up.started == [] and up.rounds.status(at(HOUR - 1))["a"].startswith("next 2027-")
     assert up.tend(HOUR) == [] and up.started == ["a"]
     assert recall(state.rounds) == {"a": BEGAN_S + HOUR}
     assert up.tend(2 * HOUR - 1) == [] and up.started == ["a"]
@@ -68,6 +73,16 @@ def test_it_is_started_when_it_is_due_and_its_end_is_remembered(state: State) ->
     again = Up(state)
     again.tend(59)
     assert again.started == [], "it ran a moment ago, and time went back"
+
+
+@pytest.mark.parametrize("set_s", [-24 * HOUR, HOUR / 2])
+def test_a_clock_that_is_set_while_up_runs_puts_nothing_off_and_calls_nothing_early(state: State, set_s: float) -> None:
+    up = Up(state)
+    up.tend(HOUR - 1, set_s)
+    assert up.started == []
+    assert up.rounds.status(at(HOUR - 1, set_s)) == {"a": f"next {utc(BEGAN_S + HOUR + set_s)}"}
+    up.tend(HOUR, set_s)
+    assert up.started == ["a"] and recall(state.rounds) == {"a": BEGAN_S + HOUR + set_s}
 
 
 @pytest.mark.parametrize(("code", "told"), [(0, []), (1, []), (PAUSED, []), (6, [("a", 6)])])
