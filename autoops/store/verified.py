@@ -1,7 +1,8 @@
 """When the contents of files were last read and found right: what the scrub goes by, and what is told about it.
 
 There is no index for `verified_s`, as each commit would pay for it: each question here reads the table of entries once, which takes
-0.4 to 0.8 s for a million of them. Only active files of configured roots count. Reads registry.db, writes nothing.
+0.4 to 0.8 s for a million of them. Only active files of configured roots count. A time more than two days to come, of a clock that
+was set back since, counts as none, or that file would not be read until then. Reads registry.db, writes nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ _FILES = (
     "FROM entry e CROSS JOIN directory d ON d.id = e.directory CROSS JOIN root r ON r.id = d.root"
     " WHERE e.status = 'active' AND e.kind = 'file' AND r.path IS NOT NULL"
 )
+_AT = "iif(e.verified_s > strftime('%s', 'now', '+2 days') + 0, 0, e.verified_s)"
 
 
 class Old(NamedTuple):
@@ -60,8 +62,8 @@ class Verified(Records):
     def oldest_verified(self, before_s: int, limit: int, after: Old | None = None) -> list[Old]:
         """Return the files that were verified before a time and come, by time and ID, after one; the longest ago first."""
         sql = (
-            f"SELECT e.id, r.name, d.key, e.name, e.size_bytes, e.verified_s {_FILES} AND e.verified_s < ?"
-            " AND (e.verified_s, e.id) > (?, ?) ORDER BY e.verified_s, e.id LIMIT ?"
+            f"SELECT e.id, r.name, d.key, e.name, e.size_bytes, {_AT} {_FILES} AND {_AT} < ?"
+            f" AND ({_AT}, e.id) > (?, ?) ORDER BY {_AT}, e.id LIMIT ?"
         )
         beyond = (after.verified_s, int(after.id)) if after else (-1, 0)
         rows = self._reader.query(sql, (before_s, *beyond, limit))
@@ -72,24 +74,24 @@ class Verified(Records):
 
     def verified_since(self, entry_ids: Iterable[str], since_s: int) -> set[str]:
         """Return those of some entries that were verified at a time or after it."""
-        sql = "SELECT e.id FROM json_each(?) j JOIN entry e ON e.id = j.value WHERE e.verified_s >= ?"
+        sql = f"SELECT e.id FROM json_each(?) j JOIN entry e ON e.id = j.value WHERE {_AT} >= ?"
         rows = self._reader.query(sql, (json.dumps([int(entry_id) for entry_id in entry_ids]), since_s))
         return {f"{entry_id:016d}" for (entry_id,) in rows}
 
     def stock(self, due_before_s: int) -> Stock:
         """Return how much there is, and how much of it was verified before a time."""
         sql = (
-            "SELECT count(*), coalesce(sum(e.size_bytes), 0), coalesce(sum(e.verified_s < ?1), 0),"
-            f" coalesce(sum(iif(e.verified_s < ?1, e.size_bytes, 0)), 0) {_FILES}"
+            f"SELECT count(*), coalesce(sum(e.size_bytes), 0), coalesce(sum({_AT} < ?1), 0),"
+            f" coalesce(sum(iif({_AT} < ?1, e.size_bytes, 0)), 0) {_FILES}"
         )
         return Stock(*self._reader.query(sql, (due_before_s,))[0])
 
     def ages(self, times_s: Iterable[int], overdue_before_s: int) -> list[Age]:
         """Return the files by root and by the times (the latest first) between which they were verified."""
-        steps = " + ".join(f"(e.verified_s < {int(time_s)})" for time_s in times_s) or "0"
+        steps = " + ".join(f"({_AT} < {int(time_s)})" for time_s in times_s) or "0"
         sql = (
-            f"SELECT r.name, {steps} AS step, count(*), sum(e.size_bytes), sum(e.verified_s < ?1),"
-            " sum(iif(e.verified_s < ?1, e.size_bytes, 0)), sum(e.sha256 IS NULL), min(e.verified_s), e.id"  # the ID of the oldest
+            f"SELECT r.name, {steps} AS step, count(*), sum(e.size_bytes), sum({_AT} < ?1),"
+            f" sum(iif({_AT} < ?1, e.size_bytes, 0)), sum(e.sha256 IS NULL), min({_AT}), e.id"  # the ID of the oldest
             f" {_FILES} GROUP BY r.id, step"
         )
         rows = self._reader.query(sql, (overdue_before_s,))

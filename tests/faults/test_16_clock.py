@@ -237,6 +237,18 @@ def test_what_up_runs_now_and_then_goes_on_when_the_clock_is_set_back(suite: Sui
     require_whole(suite)
 
 
+def test_what_was_verified_in_a_time_to_come_is_verified_again(suite: Suite, clock: Clock) -> None:
+    suite.configure([{"name": "tree"}], {"scrub": {"max_load": 1000.0}})
+    clock.set(JUMPS_S[-1])
+    (suite.root / "new.txt").write_text("seen in 2038\n")
+    suite.once()
+    clock.set(0)
+    suite.start("worker")
+    done = suite.run("scrub", "--until-done", "--json", config=True).json
+    assert done["verified"] == done["files"] == len(suite.active())
+    require_whole(suite)
+
+
 # backups
 
 
