@@ -55,7 +55,7 @@ def require_whole(suite: Suite, acknowledged: Acknowledged = NOTHING, *, service
     require_acknowledged(suite, acknowledged)
     suite.require_proven()
     suite.require_tidy()
-    hidden = [path for path in suite.state.rglob(".*") if path.is_file() or path.is_symlink()]
+    hidden = [path for path in suite.state.rglob(".*") if (path.is_file() or path.is_symlink()) and path.suffix != ".lock"]
     assert not hidden, f"unfinished: {hidden}"
     suite.run("reconcile", "--report", config=True)
     suite.once()
