@@ -353,19 +353,6 @@ def test_a_command_that_fails_leaves_the_window_open_and_alarmed(suite: Suite) -
     suite.run("resume")
 
 
-def test_a_holder_that_is_killed_leaves_the_window_open_and_alarmed(suite: Suite) -> None:
-    held = hold(suite, "sh", "-c", f"echo $$ >{suite.base}/command; exec sleep 60")
-    suite.until((suite.base / "command").exists, "it holds")
-    held.kill()
-    held.communicate()
-    command = int((suite.base / "command").read_text())
-    suite.until(lambda: not Path(f"/proc/{command}").exists(), "its command is ended with it")
-    suite.until(lambda: "has died" in suite.run("maintenance", "status", code=None).out, "it is told")
-    assert flag_of(suite).exists() and worker_state(suite) == "paused"
-    suite.run("maintenance", "snapshot")  # removes what the holder may have left of its own
-    suite.run("resume")
-
-
 def test_unfinished_copies_of_the_dead_are_removed_those_of_the_living_are_not(suite: Suite) -> None:
     watcher = suite.processes["watcher"].pid
     suite.kill("watcher")
@@ -389,40 +376,6 @@ def test_pause_names_the_service_that_does_not_let_go(suite: Suite) -> None:
         os.kill(frozen, signal.SIGCONT)
     suite.until(lambda: worker_state(suite) == "paused", "it lets go after all")
     suite.run("resume")
-
-
-def test_the_flag_and_the_edits_outlive_every_process(suite: Suite) -> None:
-    suite.run("pause", "--why", "before the reboot", "--declare", "class:document")
-    edit(suite, CLASS, b"a.txt")
-    suite.kill()
-    suite.start()
-    assert worker_state(suite) == "paused"
-    (suite.root / "d.txt").write_text("seen while paused\n")
-    suite.kill()
-    flag_of(suite).unlink()  # while nobody runs
-    suite.start()
-    suite.idle()
-    change = last_change(suite, "a.txt")
-    assert change["reason"].startswith("before the reboot; ") and change["evidence"]["declared"] is True
-    suite.require_disk_registered()
-    suite.require_proven()
-
-
-@pytest.mark.parametrize("point", ["commit:before", "commit:inside", "commit:after"])
-def test_a_worker_that_dies_while_it_takes_an_edit_over_takes_it_over_again(suite: Suite, point: str) -> None:
-    suite.run("pause", "--why", "x")
-    edit(suite, CLASS, b"a.txt")
-    edit(suite, CLASS, b"b.txt")
-    suite.kill("worker")
-    flag_of(suite).unlink()
-    suite.start("worker", trace=point, ready=False)
-    assert suite.died("worker") == -signal.SIGKILL
-    suite.start("worker")
-    suite.idle()
-    assert {suite.entry(name)["class"] for name in ("a.txt", "b.txt")} == {"mine"}
-    steps = suite.run("explain", suite.entry("a.txt")["id"], "--json").json
-    assert [step["evidence"]["kind"] for step in steps].count("by-hand") == 1
-    suite.require_proven()
 
 
 def test_the_worker_lets_go_quickly_even_while_it_scans(make_suite: Make) -> None:
