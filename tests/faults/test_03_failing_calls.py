@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from failing import Call, Ended, FailingDisk, build
-from judge import living_on, require_acknowledged, require_whole
+from failing import Call, Ended, FailingDisk
+from judge import require_acknowledged, require_whole
 from scene import Scene
 
 from autoops.store.border import flag_of
@@ -35,20 +35,6 @@ OPERATIONS: dict[str, Sequence[object]] = {
 }
 # Whose failure may go untold, for no data is in it: a thing removed that nobody needs, a WAL made for reading only, its owner.
 UNTOLD = {"fchown", "fchmod", "chmod", "unlink", "rmdir", "mkdir", "ftruncate64", "open"}
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("failing"))
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    with living_on(tmp_path, tmp_path / "suite") as suite:
-        suite.run("backup", "snapshot", config=True)
-        (suite.root / "0.txt").write_text("again\n")
-        suite.once()
-        yield Scene(suite)
 
 
 def ready(scene: Scene, operation: str) -> Sequence[object]:
