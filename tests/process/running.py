@@ -154,7 +154,9 @@ class Suite:
 
     def died(self, name: str) -> int:
         """Wait until a service has died of itself; return its exit status."""
-        return self.processes.pop(name).wait(DEADLINE_S)
+        status = self.processes[name].wait(DEADLINE_S)
+        del self.processes[name]
+        return status
 
     def once(self) -> Answer:
         """Bring the registry up to the disk without services."""
