@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 
+from autoops import names
 from autoops.config import HealthConfig
 from autoops.core.drift import GRAVE
 from autoops.core.spoken import counted
@@ -123,10 +125,11 @@ def coverage(gaps: Sequence[Gap]) -> Result:
     whole = [gap.root for gap in missing if not gap.path]
     level = Level.CRITICAL if whole else Level.WARNING
     where = f", among them all of {_some(whole)}" if whole else ""
+    parts = [names.show(os.path.join(os.fsencode(gap.root), gap.path)) for gap in missing if gap.path]
+    named = f": {_some(parts)}" if parts else ""
     reasons = _some(sorted({gap.reason for gap in missing}))
-    return Result(
-        "coverage", level, f"{counted(len(missing), 'place')} not watched ({reasons}){where}", figures, "autoops coverage"
-    )
+    said = f"{counted(len(missing), 'place')} not watched ({reasons}){where}{named}"
+    return Result("coverage", level, said, figures, "autoops coverage")
 
 
 def findings(counts: Mapping[str, int]) -> Result:

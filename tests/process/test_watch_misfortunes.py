@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ from watching import watching
 from autoops.watch.pending import Pending
 
 QUEUED = Path("/proc/sys/fs/inotify/max_queued_events")
-HERE = Path(__file__).parent
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
@@ -53,18 +51,6 @@ def mounted(at: Path, *how: str) -> Iterator[None]:
         subprocess.run(["umount", "-l", str(at)], capture_output=True)
 
 
-def elsewhere(script: str, top: Path, *before: str) -> None:
-    """Run a piece of Python in a process of its own kind."""
-    path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
-    done = subprocess.run(
-        [*before, sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path, "TOP": str(top)},
-    )
-    assert done.returncode == 0, done.stderr
-
-
 @needs_root
 def test_an_overflow_is_a_gap_and_a_scan_and_nobody_stays_blind(root: Path, tmp_path: Path) -> None:
     with short_queue(16):
@@ -89,57 +75,6 @@ def test_an_overflow_is_a_gap_and_a_scan_and_nobody_stays_blind(root: Path, tmp_
             watch.until(lambda probe=probe: probe in watch.kept.jobs())  # type: ignore[misc]
     finally:
         lucky.__exit__(None, None, None)
-
-
-LIMITS = """
-import os
-from pathlib import Path
-from watching import watching
-limit = Path("/proc/sys/user/max_inotify_watches")
-limit.write_text("8")
-top = Path(os.environ["TOP"])
-for number in range(20):
-    (top / f"root/d{number:02}").mkdir(parents=True)
-with watching(top / "root", top / "state") as watch:
-    watch.until(lambda: len(watch.kept.gaps) >= 14)
-    assert set(watch.kept.gaps.values()) == {"watch-limit"}, watch.kept.gaps
-    assert "gaps" in watch.watcher.status() and " 0 gaps" not in watch.watcher.status()
-    watch.kept.forget()
-    limit.write_text("1000")
-    watch.until(lambda: not watch.kept.gaps)
-    assert len(watch.kept.scans()) >= 14
-    assert watch.blind() == set()
-"""
-
-
-def test_without_watches_the_unwatched_are_named_and_watched_when_there_are_some(tmp_path: Path) -> None:
-    if subprocess.run(["unshare", "--user", "--map-root-user", "true"], capture_output=True).returncode:
-        pytest.skip("no user namespaces here")
-    elsewhere(LIMITS, tmp_path, "unshare", "--user", "--map-root-user")
-
-
-UNREADABLE = """
-import os
-from pathlib import Path
-from watching import watching
-top = Path(os.environ["TOP"])
-(top / "root/secret/deep").mkdir(parents=True)
-(top / "root/secret").chmod(0)
-with watching(top / "root", top / "state") as watch:
-    watch.until(lambda: watch.kept.gaps == {("r", b"secret"): "unreadable"})
-    (top / "root/secret").chmod(0o755)
-    watch.until(lambda: not watch.kept.gaps)
-    assert b"secret" in watch.kept.scans() or b"" in watch.kept.scans()
-    assert watch.blind() == set()
-"""
-
-
-@needs_root
-def test_an_unreadable_directory_is_a_gap_until_it_can_be_read(tmp_path: Path) -> None:
-    mortal = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
-    if not shutil.which("setpriv") or subprocess.run([*mortal, "true"], capture_output=True).returncode:
-        pytest.skip("setpriv cannot take capabilities away here")
-    elsewhere(UNREADABLE, tmp_path, *mortal)
 
 
 def gone_and_back(root: Path, state: Path, go: Callable[[], None]) -> None:
