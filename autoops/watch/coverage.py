@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from autoops.files import inotify, mounts
@@ -42,6 +43,13 @@ class Identity(NamedTuple):
     device: int
     inode: int
     is_mount: bool
+
+
+class Legacy(NamedTuple):
+    """What the emitter before knew of a root: what it has told, and what has to be missed."""
+
+    gaps: Mapping[bytes, str] = {}  # path: reason
+    mounts: frozenset[bytes] = frozenset()  # where something was mounted, whether it still is or not
 
 
 class Scope(NamedTuple):
@@ -76,6 +84,21 @@ class Coverage:
         self._door = door
         self._mounts: dict[bytes, str] = {}
         self._read_mounts()
+
+    def begin(self, legacy: Legacy) -> None:
+        """Watch everything. What was mounted and is not is a gap; what the emitter before could not watch may be none any more."""
+        for path in legacy.mounts - self._mounts.keys():
+            if not self.is_ignored(path):
+                self.open_gap(path, "unmounted")
+        self.cover(b"")
+        over = legacy.gaps.items() - self.gaps.items()
+        self.gap_changes += [GapChange(False, path, reason) for path, reason in over]
+
+    @property
+    def legacy(self) -> Legacy:
+        """What the next emitter has to know."""
+        away = {path for path, reason in self.gaps.items() if reason == "unmounted"}
+        return Legacy(dict(self.gaps), frozenset(self._mounts) | away)
 
     def cover(self, path: bytes, found: list[bytes] | None = None) -> set[bytes]:
         """Watch a directory and all below it, links not followed; append the files there to `found`. Return what is watched."""

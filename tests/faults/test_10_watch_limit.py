@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from careless import careless
+from changing import changed
 from judge import living_on, require_whole
 from running import Suite, environment
 
@@ -97,7 +97,7 @@ def test_directories_over_the_watch_limit_are_named_and_what_is_in_them_is_found
 
 
 def test_control_a_watcher_that_does_not_say_so_seems_to_watch_everything(suite: Suite) -> None:
-    with careless(suite, SILENT):
+    with changed(suite, SILENT):
         unwatched = start_limited(suite)
     with pytest.raises(AssertionError, match="everything is watched"):
         require_told(suite, unwatched, "watch-limit")
@@ -129,7 +129,7 @@ def test_a_directory_that_may_not_be_read_is_named_until_it_may_and_nothing_in_i
 
 def test_control_a_watcher_that_does_not_say_so_seems_to_watch_what_it_may_not_read(suite: Suite) -> None:
     try:
-        with careless(suite, SILENT):
+        with changed(suite, SILENT):
             start_mortal(suite)
         with pytest.raises(AssertionError, match="everything is watched"):
             require_told(suite, {"d00"}, "unreadable")

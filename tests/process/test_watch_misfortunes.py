@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,49 +76,6 @@ def test_an_overflow_is_a_gap_and_a_scan_and_nobody_stays_blind(root: Path, tmp_
         lucky.__exit__(None, None, None)
 
 
-def gone_and_back(root: Path, state: Path, go: Callable[[], None]) -> None:
-    (root / "d").mkdir()
-    (root / "d/f").write_text("x")
-    with watching(root, state) as watch:
-        go()
-        watch.until(lambda: watch.kept.history)
-        assert watch.kept.history[0][:2] == ("opened", b"")
-        (root / "new").mkdir(parents=True, exist_ok=True)
-        (root / "new/f").write_text("x")
-        watch.until(lambda: not watch.kept.gaps and b"" in watch.kept.scans())
-        assert watch.kept.jobs().keys() & {b"d", b"d/f"} <= ({b"d/f"} if not (root / "d").exists() else set())
-        assert watch.blind() == set()
-
-
-def test_a_root_renamed_and_made_anew_is_watched_anew(root: Path, tmp_path: Path) -> None:
-    def go() -> None:
-        root.rename(tmp_path / "old")
-        root.mkdir()
-
-    gone_and_back(root, tmp_path / "state", go)
-
-
-def test_a_root_renamed_away_is_a_gap_and_no_heap_of_deletions(root: Path, tmp_path: Path) -> None:
-    (root / "d").mkdir()
-    (root / "d/f").write_text("x")
-    with watching(root, tmp_path / "state") as watch:
-        root.rename(tmp_path / "old")
-        watch.until(lambda: ("r", b"") in watch.kept.gaps)
-        (tmp_path / "old/d/f").write_text("y")
-        for _ in range(20):
-            watch.step()
-            time.sleep(0.01)
-        assert watch.kept.jobs() == {}
-        assert watch.kept.scans() == []
-        (tmp_path / "old").rename(root)
-        watch.until(lambda: not watch.kept.gaps and b"" in watch.kept.scans())
-        assert watch.blind() == set()
-
-
-def test_a_root_deleted_and_made_anew_is_watched_anew(root: Path, tmp_path: Path) -> None:
-    gone_and_back(root, tmp_path / "state", lambda: shutil.rmtree(root))
-
-
 def test_a_root_that_does_not_exist_yet_is_a_gap_until_it_does(tmp_path: Path) -> None:
     root = tmp_path / "later"
     with watching(root, tmp_path / "state") as watch:
@@ -127,44 +83,6 @@ def test_a_root_that_does_not_exist_yet_is_a_gap_until_it_does(tmp_path: Path) -
         root.mkdir()
         watch.until(lambda: not watch.kept.gaps and b"" in watch.kept.scans())
         assert watch.blind() == set()
-
-
-@needs_root
-def test_an_unmounted_root_is_a_gap_until_it_is_mounted_again(root: Path, tmp_path: Path) -> None:
-    with mounted(root):
-        (root / "f").write_text("x")
-        with watching(root, tmp_path / "state") as watch:
-            subprocess.run(["umount", str(root)], check=True)
-            watch.until(lambda: ("r", b"") in watch.kept.gaps)
-            for _ in range(20):
-                watch.step()
-                time.sleep(0.01)
-            assert watch.kept.scans() == []
-            assert watch.kept.jobs() == {}
-            with mounted(root):
-                (root / "d").mkdir()
-                watch.until(lambda: not watch.kept.gaps and b"" in watch.kept.scans())
-                assert watch.blind() == set()
-                subprocess.run(["umount", "-l", str(root)], check=True)
-
-
-@needs_root
-def test_what_is_mounted_below_a_root_is_watched_and_a_gap_when_it_goes(root: Path, tmp_path: Path) -> None:
-    (root / "m").mkdir()
-    with watching(root, tmp_path / "state") as watch, mounted(root / "m"):
-        watch.until(lambda: b"m" in watch.kept.scans())
-        (root / "m/d").mkdir()
-        (root / "m/d/f").write_text("x")
-        watch.settle()
-        assert b"m/d/f" in watch.kept.jobs()
-        assert watch.blind() == set()
-        watch.kept.forget()
-        subprocess.run(["umount", str(root / "m")], check=True)
-        watch.until(lambda: watch.kept.gaps == {("r", b"m"): "unmounted"})
-        assert watch.kept.scans() == []
-        with mounted(root / "m"):
-            watch.until(lambda: not watch.kept.gaps and b"m" in watch.kept.scans())
-            assert watch.blind() == set()
 
 
 @needs_root

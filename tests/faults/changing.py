@@ -1,4 +1,4 @@
-"""A product without one of its protections, for controls: the same programs, changed as they start."""
+"""The same programs, changed as they start: a control takes out one of their protections."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from running import Suite
 
 
 @contextlib.contextmanager
-def careless(suite: Suite, change: str) -> Iterator[None]:
+def changed(suite: Suite, change: str) -> Iterator[None]:
     """Have every program that the suite starts meanwhile, and its children, run some Python first."""
-    place = suite.base / "careless"
+    place = suite.base / "changed"
     place.mkdir(exist_ok=True)
     (place / "sitecustomize.py").write_text(textwrap.dedent(change))
     suite.environment["PYTHONPATH"] = str(place)
