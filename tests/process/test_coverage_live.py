@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -15,7 +13,6 @@ import pytest
 from running import Suite
 
 Make = Callable[..., Suite]
-QUEUED = Path("/proc/sys/fs/inotify/max_queued_events")
 HOSTILE = "<script>alert('1') & \" ]]> <!--"
 
 
@@ -48,27 +45,6 @@ def test_a_watcher_that_does_not_run_is_downtime_now_and_afterwards_for_every_ro
     assert all(part["seconds"] >= 2 and part["times"] == 1 and not part["still"] for part in parts.values())
     assert [root["unwatched_seconds"] for root in coverage(suite)["roots"]] == [part["seconds"] for part in parts.values()]
     assert "over" in suite.run("coverage", config=True).out
-
-
-def test_an_overflow_is_told_when_it_is_over(make_suite: Make) -> None:
-    held = int(QUEUED.read_text())
-    if held > 100_000:
-        pytest.skip("fs.inotify.max_queued_events is too high to be reached in a test")
-    suite = make_suite()
-    (suite.root / "one").write_text("one\n")
-    suite.start()
-    suite.idle()
-    suite.processes["watcher"].send_signal(signal.SIGSTOP)
-    try:
-        for _ in range(held // 4 + 100):  # two events each
-            (suite.root / "one").rename(suite.root / "two")
-            (suite.root / "two").rename(suite.root / "one")
-    finally:
-        suite.processes["watcher"].send_signal(signal.SIGCONT)
-    suite.until(lambda: unwatched(suite, "overflow"), "it is noticed")
-    suite.idle()
-    part = unwatched(suite, "overflow")["tree"]
-    assert part["times"] >= 1 and part["seconds"] >= 1
 
 
 def test_what_is_left_out_is_told_for_each_root_and_that_nobody_knows_how_much_it_is(make_suite: Make) -> None:

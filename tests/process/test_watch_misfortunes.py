@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import watching as harness
 from watching import watching
 
 from autoops.watch.pending import Pending
 
-QUEUED = Path("/proc/sys/fs/inotify/max_queued_events")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
@@ -23,20 +20,6 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def root(tmp_path: Path) -> Path:
     (tmp_path / "root").mkdir()
     return tmp_path / "root"
-
-
-@contextmanager
-def short_queue(events: int) -> Iterator[None]:
-    """Let inotify instances made meanwhile hold few events; the kernel copies the limit when it makes one."""
-    before = QUEUED.read_text()
-    try:
-        QUEUED.write_text(str(events))
-    except OSError:
-        pytest.skip("fs.inotify.max_queued_events cannot be changed here")
-    try:
-        yield
-    finally:
-        QUEUED.write_text(before)
 
 
 @contextmanager
@@ -48,32 +31,6 @@ def mounted(at: Path, *how: str) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", "-l", str(at)], capture_output=True)
-
-
-@needs_root
-def test_an_overflow_is_a_gap_and_a_scan_and_nobody_stays_blind(root: Path, tmp_path: Path) -> None:
-    with short_queue(16):
-        lucky = watching(root, tmp_path / "state")
-        watch = lucky.__enter__()
-    try:
-        for directory in range(20):
-            (root / f"d{directory}/sub").mkdir(parents=True)
-            for number in range(100):
-                (root / f"d{directory}/sub/{number}").touch()
-        shutil.rmtree(root / "d3")
-        watch.until(lambda: ("opened", b"", "overflow") in watch.kept.history)
-        watch.until(lambda: not watch.unnamed())
-        watch.until(lambda: watch.kept.gaps == {})
-        assert b"" in watch.kept.scans()
-        watch.settle()
-        assert watch.unnamed() == set()
-        for path in harness.directories(root):  # one at a time: the queue is still short
-            watch.kept.forget()
-            probe = os.path.join(path, b".probe") if path else b".probe"
-            (root / os.fsdecode(probe)).touch()
-            watch.until(lambda probe=probe: probe in watch.kept.jobs())  # type: ignore[misc]
-    finally:
-        lucky.__exit__(None, None, None)
 
 
 def test_a_root_that_does_not_exist_yet_is_a_gap_until_it_does(tmp_path: Path) -> None:
