@@ -12,7 +12,7 @@ import typer
 
 from autoops import names
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
-from autoops.cli.output import as_json, say, table, warn
+from autoops.cli.output import as_json, json_text, say, table, warn
 from autoops.cli.queue import seconds
 from autoops.errors import CannotTell, NotWritten, UsageError
 from autoops.files import durable
@@ -128,9 +128,7 @@ def _written(form: str, facts: JSON, whole: Page) -> str:
 
         return html(whole)
     if form == "json":
-        from json import dumps
-
-        return dumps(facts, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, sort_keys=True) + "\n"
+        return json_text(facts) + "\n"
     return "".join(f"{line}\n" for line in text.lines(whole))
 
 

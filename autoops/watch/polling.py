@@ -57,7 +57,7 @@ class TreePoller(PollingEmitter):
         """Poll until stopped, or until the tree is gone."""
         try:
             super().run()
-        except Exception as error:  # noqa: BLE001 - a thread has no caller; the service restarts it
+        except Exception as error:  # noqa: BLE001 - a thread has no caller; the service looks at it
             self.failure = error
         finally:
             self._notify()

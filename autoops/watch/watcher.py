@@ -77,7 +77,7 @@ class Watcher:
         self._adopt(plan)
 
     def step(self, now_s: float) -> float:
-        """Look after every root; return the seconds until something is due. Raises what the storing thread met."""
+        """Look after every root; return the seconds until something is due. Raises what a bug in one of the threads raised."""
         with contextlib.suppress(BlockingIOError):  # a timer woke us, nobody rang
             os.eventfd_read(self._bell)
         if self._observer.failure is not None:
@@ -172,6 +172,7 @@ class _Root:
         self._was: Identity | None = None
         self._legacy = Legacy()
         self._retry_s = self._rescan_s = 0.0  # when due
+        self._begun_s = float("-inf")
 
     @property
     def is_watched(self) -> bool:
@@ -200,7 +201,7 @@ class _Root:
             log.emit("watch_restarted", root=self.root.name, reason=reason)
             self.stop()
             self._miss(b"", reason)
-            self._retry_s = 0.0
+            self._retry_s = max(now_s, self._begun_s + self.settings.retry_s)  # at once, but not again and again
         due = now_s >= self._retry_s
         if due:
             self._retry_s = now_s + self.settings.retry_s
@@ -236,8 +237,8 @@ class _Root:
     def _trouble(self) -> str:
         """Return why the root's emitter is of no use any more, "" when it is."""
         emitter = self._observer.emitter_of(self._watch)
-        if emitter.failure is not None or not emitter.is_alive():
-            return f"emitter died: {emitter.failure!r}"
+        if died := _died(emitter):
+            return died
         try:
             found = os.stat(self.root.path)
         except OSError as error:
@@ -262,18 +263,19 @@ class _Root:
             self._miss(b"", f"root cannot be watched: {error.strerror or error}")
             return
         self._was = self._observer.emitter_of(self._watch).identity
+        self._begun_s = now_s
         self._rescan_s = self._next_rescan_s(now_s)
         self._found(b"")
 
     def _tend_polls(self, due: bool) -> None:
         wanted = self._observer.emitter_of(self._watch).polled
         for path, watch in list(self._polls.items()):
-            alive = self._observer.emitter_of(watch).is_alive()
-            if path not in wanted or not alive:
+            died = _died(self._observer.emitter_of(watch))
+            if path not in wanted or died:
                 self._observer.unwatch(watch)
                 del self._polls[path]
-                if not alive and path in wanted:
-                    self._miss(path, "polling ended")
+                if died and path in wanted:
+                    self._miss(path, died)
         for path in wanted - self._polls.keys():
             if path not in self._missing or due:
                 self._poll(path)
@@ -320,3 +322,12 @@ class _Root:
     def _report(self, scans: Sequence[bytes] = (), gaps: Sequence[GapChange] = ()) -> None:
         if self._source.add(scans=scans, gaps=gaps):
             self._observer.announce(self._source)
+
+
+def _died(emitter: Any) -> str:
+    """Return why an emitter ended that nobody stopped, "" while it lives. Raises what no file system raises: a bug, which a new
+    emitter would meet again."""
+    failure = emitter.failure
+    if failure is not None and not isinstance(failure, OSError):
+        raise failure
+    return "" if failure is None and emitter.is_alive() else f"emitter died: {failure!r}"

@@ -103,6 +103,14 @@ class Worker:
         self._open_registry(signer, admission)
 
     def _open_registry(self, signer: Signer, admission: Admission) -> None:
+        self._take_registry(signer, admission)
+        self._open_pools()
+        self._divide_work()
+        self._go_on()
+        self._is_open = True
+
+    def _take_registry(self, signer: Signer, admission: Admission) -> None:
+        """Open the registry, with all that was edited in it by hand, and say for whom it is held."""
         self._registry = RegistryWriter.open_for_writing(self._state.registry_db, signer)
         self._registry.require_key(signer.public.hex())
         self._checkpoints = Checkpoints(self._state.checkpoints, self._registry, signer)
@@ -110,39 +118,37 @@ class Worker:
         seal.remove(self._state)
         self._checkpoints.due = bool(admission.edits)
         durable.write(self._state.running_config, as_toml(self._config, secrets=True).encode())
-        places = {root.name: root.path for root in self._config.roots}
-        self._registry.place_roots(places)
-        findings = Findings(self._queue_db)
-        notes = Notes(findings, time.time)
         self._roots = {root.name: root for root in self._config.roots}
+        self._places = {root.name: root.path for root in self._config.roots}
+        self._registry.place_roots(self._places)
+
+    def _divide_work(self) -> None:
+        """Make those who do a part of the work each."""
+        registry, queue, reconcile = self._registry, self._queue, self._config.reconcile
+        findings, gaps, fresh = Findings(self._queue_db), Gaps(self._queue_db), Fresh()
+        notes = Notes(findings, time.time)
         notes.keep_roots(self._roots)
-        gaps = Gaps(self._queue_db)
-        absences = Absences(self._registry, gaps, places)
-        undone = Undone(findings, time.time)
+        masses = Masses(registry, findings, notes, reconcile.missing_share, reconcile.missing_least)
+        unconfigured = Unconfigured(gaps, queue)
+        unconfigured.make_good(self._roots, time.time())
+        hearing = Hearing(self._queue_db, self._state.cookies)
+        hearing.tidy()
         self._register = Register(
-            self._registry,
-            self._queue,
+            registry,
+            queue,
             notes,
             DryRun(self._queue_db),
-            absences,
+            Absences(registry, gaps, self._places),
             self._checkpoints,
             self._roots,
-            undone,
+            Undone(findings, time.time),
             findings,
             meter=self._meter,
         )
-        unconfigured = Unconfigured(gaps, self._queue)
-        unconfigured.make_good(self._roots, time.time())
-        self._open_pools()
-        fresh = Fresh()
-        hearing = Hearing(self._queue_db, self._state.cookies)
-        hearing.tidy()
-        self._paths = Paths(self._queue, self._register, self._pool, notes, fresh, hearing)
-        limits = self._config.reconcile
-        masses = Masses(self._registry, findings, notes, limits.missing_share, limits.missing_least)
+        self._paths = Paths(queue, self._register, self._pool, notes, fresh, hearing)
         self._scans = Scans(
-            self._registry,
-            self._queue,
+            registry,
+            queue,
             self._register,
             self._pool,
             self._paths,
@@ -154,18 +160,19 @@ class Worker:
             self._config.queue.lease_s,
             taken_up=self._want_stage_two,
         )
-        self._stage_two = StageTwo(self._registry, self._queue, self._register, self._describe_pool)
-        self._patches = Patches(self._registry, self._queue, self._register)
-        mark(self._state.catalogs_declared, declared=bool(self._config.catalog_tables))
-        catalogs = CatalogJobs([table.name for table in self._config.catalog_tables], self._queue, self._config.catalogs.debounce_s)
-        self._house = House(
-            self._config, self._registry, self._register, self._checkpoints, self._queue, self._queue_db, masses, catalogs
-        )
+        self._stage_two = StageTwo(registry, queue, self._register, self._describe_pool)
+        self._patches = Patches(registry, queue, self._register)
+        declared = [table.name for table in self._config.catalog_tables]
+        mark(self._state.catalogs_declared, declared=bool(declared))
+        catalogs = CatalogJobs(declared, queue, self._config.catalogs.debounce_s)
+        self._house = House(self._config, registry, self._register, self._checkpoints, queue, self._queue_db, masses, catalogs)
+
+    def _go_on(self) -> None:
+        """Finish what a worker before this one had begun."""
         self._register.on_pending = self._want_stage_two
         self._wants_stage_two = self._with_stage_two and self._registry.pending_count() > 0
         self._register.renames.resume(self._register.commit_sound)
         self._queue.rescue()
-        self._is_open = True
 
     def _open_pools(self) -> None:
         worker = self._config.worker

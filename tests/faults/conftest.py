@@ -1,17 +1,31 @@
-"""The fixtures of the process tests, for tests that kill the processes."""
+"""What tests of faults begin with: the fixtures of the process tests, a suite that can be renewed, a disk that can fail."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-_PROCESS = Path(__file__).parents[1] / "process"
-sys.path.insert(0, str(_PROCESS))
+import pytest
+from failing import build
+from judge import living_on
+from scene import Scene
+from suites import make_shared, make_suite, suite
+from telling import sink, told
 
-_spec = importlib.util.spec_from_file_location("process_fixtures", _PROCESS / "conftest.py")
-assert _spec and _spec.loader
-_fixtures = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_fixtures)
+__all__ = ["make_shared", "make_suite", "sink", "suite", "told"]
 
-make_suite, suite, make_shared = _fixtures.make_suite, _fixtures.suite, _fixtures.make_shared
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What makes calls fail, compiled (failing.c)."""
+    return build(tmp_path_factory.mktemp("failing"))
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """A suite that has a snapshot, and a commit behind it."""
+    with living_on(tmp_path, tmp_path / "suite") as suite:
+        suite.run("backup", "snapshot", config=True)
+        (suite.root / "0.txt").write_text("again\n")
+        suite.once()
+        yield Scene(suite)

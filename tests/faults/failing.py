@@ -40,25 +40,36 @@ class FailingDisk:
     def __init__(self, library: Path, below: Path, log: Path) -> None:
         self._library, self._below, self._log = library, below, log
 
-    def calls(self, command: Sequence[object]) -> list[Call]:
+    def calls(self, command: Sequence[object], *, reads: bool = False) -> list[Call]:
         """Run a program to its end; return its calls."""
-        self.run(command, 0, "EIO")
+        self.run(command, 0, "EIO", reads=reads)
         return self.noted()
 
-    def fault(self, at: int, how: str, *, sticky: bool = False, only: str = "", file: Path | None = None) -> dict[str, str]:
-        """Return the environment in which call number `at` fails; sticky: all from there on; only: of a name, or on a file."""
+    def fault(
+        self, at: int, how: str, *, sticky: bool = False, only: str = "", file: Path | None = None, reads: bool = False
+    ) -> dict[str, str]:
+        """Return the environment in which call number `at` fails; sticky: all from there on; only: of a name, or on a file;
+        reads: calls that read count too."""
         self._log.unlink(missing_ok=True)
         fault = {"LD_PRELOAD": str(self._library), "FAULT_BELOW": f"{file}$" if file else str(self._below)}
-        fault |= {"FAULT_AT": str(at), "FAULT_HOW": how, "FAULT_LOG": str(self._log)}
+        fault |= {"FAULT_AT": str(at), "FAULT_HOW": how, "FAULT_LOG": str(self._log)} | ({"FAULT_READS": "1"} if reads else {})
         return fault | ({"FAULT_STICKY": "1"} if sticky else {}) | ({"FAULT_CALL": only} if only else {})
 
     def run(
-        self, command: Sequence[object], at: int, how: str, *, sticky: bool = False, only: str = "", file: Path | None = None
+        self,
+        command: Sequence[object],
+        at: int,
+        how: str,
+        *,
+        sticky: bool = False,
+        only: str = "",
+        file: Path | None = None,
+        reads: bool = False,
     ) -> Ended:
         """Run a program to its end in such an environment."""
         done = subprocess.run(
             [str(one) for one in command],
-            env=environment(**self.fault(at, how, sticky=sticky, only=only, file=file)),
+            env=environment(**self.fault(at, how, sticky=sticky, only=only, file=file, reads=reads)),
             capture_output=True,
             text=True,
             timeout=300,

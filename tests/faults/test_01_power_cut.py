@@ -1,8 +1,9 @@
 """The power goes at any moment: every acknowledged job, patch and checkpoint line is there afterwards, and nobody has to help.
 
-Two ways to cut it. A copy of the disk by reference, while its file system is at work, is what had reached it by then; many of one
-run. FS_IOC_SHUTDOWN stops the file system under the running programs, which see their disk die. Their controls write without a
-sync (synchronous=NORMAL, OFF), and have to lose what was acknowledged.
+Three ways to cut it. A copy of the disk by reference, while its file system is at work, is what had reached it by then; many of one
+run. FS_IOC_SHUTDOWN stops the file system under the running programs, which see their disk die. And a disk
+with a cache of its own that loses any sectors that were not flushed (volatile.py). Their controls write without a sync
+(synchronous=NORMAL, OFF), or to a disk that heeds no flush, and have to lose what was acknowledged.
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from disks import Disk, mounted
+from disks import Disk, mounted, need_root
 from judge import Acknowledged, living_on, require_there, require_whole
 from running import Suite, environment
+from volatile import VolatileDisk, need_fuse
 from writer import Promised, Promises, source_of
 
 SEED = int(os.environ.get("AUTOOPS_SEED", "1"))
 LONG = pytest.mark.long
+ENOUGH_JOBS = 400
 WRITER = Path(__file__).with_name("writer.py")
 
 
@@ -136,3 +140,48 @@ def test_services_whose_disk_dies_under_them_end_and_go_on_after_the_restart(tmp
             disk.mount()
             require_there(suite, acknowledged(promised), sequence=done)
             require_whole(suite, acknowledged(promised))
+
+
+@contextmanager
+def written(base: Path, kind: str, *, synchronous: str = "FULL") -> Iterator[tuple[VolatileDisk, Suite]]:
+    """Let a writer write on a disk with a cache, and kill it; give the disk, and the suite whose state was on it."""
+    print(f"seed {SEED}")
+    need_root()
+    need_fuse()
+    volatile = VolatileDisk(base, kind)
+    with volatile.serving() as disk, living_on(disk.path, base / "suite") as suite:
+        writer = writing(suite, volatile.promises, "--synchronous", synchronous)
+        suite.until(lambda: Promises(volatile.promises).read().jobs > ENOUGH_JOBS, "it has written enough")
+        writer.kill()
+        writer.communicate()
+    yield volatile, suite
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"), [("ext4", 4), pytest.param("ext4", 200, marks=LONG), pytest.param("xfs", 60, marks=LONG)]
+)
+def test_a_disk_that_had_not_flushed_its_cache_holds_all_that_was_acknowledged(tmp_path: Path, kind: str, count: int) -> None:
+    with written(tmp_path, kind) as (volatile, suite):
+        for number, (left, promised) in enumerate(volatile.after_power_cuts(count, random.Random(SEED))):
+            left.mount()
+            require_there(suite, acknowledged(promised))
+            if number % 10 == 0:
+                require_whole(suite, acknowledged(promised))
+            left.unmount()
+
+
+@pytest.mark.parametrize(("synchronous", "flushes"), [("OFF", True), ("FULL", False)], ids=["no sync", "no flush"])
+def test_control_without_syncs_or_flushes_a_disk_loses_what_was_acknowledged(
+    tmp_path: Path, synchronous: str, flushes: bool
+) -> None:
+    lost = 0
+    with written(tmp_path, "ext4", synchronous=synchronous) as (volatile, suite):
+        for left, promised in volatile.after_power_cuts(6, random.Random(SEED), flushes=flushes):
+            try:
+                left.mount()
+                require_there(suite, acknowledged(promised))
+            except (AssertionError, OSError):  # of the file system itself there may be nothing left
+                lost += 1
+            if os.path.ismount(left.path):
+                left.unmount()
+    assert lost > 0

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from calls import Call, changes, killed_at, need_strace
-from judge import living_on, require_there, require_whole
+from judge import require_there, require_whole
 from running import Suite, environment
 from scene import Scene
 
@@ -33,15 +33,6 @@ pytestmark = pytest.mark.usefixtures("strace")
 @pytest.fixture(scope="module")
 def strace() -> None:
     need_strace()
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    with living_on(tmp_path, tmp_path / "suite") as suite:
-        suite.run("backup", "snapshot", config=True)
-        (suite.root / "0.txt").write_text("again\n")
-        suite.once()
-        yield Scene(suite)
 
 
 def each(scene: Scene, command: Callable[[], Sequence[object]], below: Path, every: bool | None) -> Iterator[Call]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from failing import Call, Ended, FailingDisk, build
-from judge import living_on, require_acknowledged, require_whole
+from failing import Call, Ended, FailingDisk
+from judge import require_acknowledged, require_whole
 from scene import Scene
 
 from autoops.store.border import flag_of
@@ -35,20 +35,6 @@ OPERATIONS: dict[str, Sequence[object]] = {
 }
 # Whose failure may go untold, for no data is in it: a thing removed that nobody needs, a WAL made for reading only, its owner.
 UNTOLD = {"fchown", "fchmod", "chmod", "unlink", "rmdir", "mkdir", "ftruncate64", "open"}
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("failing"))
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    with living_on(tmp_path, tmp_path / "suite") as suite:
-        suite.run("backup", "snapshot", config=True)
-        (suite.root / "0.txt").write_text("again\n")
-        suite.once()
-        yield Scene(suite)
 
 
 def ready(scene: Scene, operation: str) -> Sequence[object]:
@@ -142,6 +128,43 @@ def try_out(library: Path, scene: Scene, operation: str, how: str, *, sticky: bo
             scene.suite.require_proven()
         else:
             require_whole(scene.suite, scene.promised(), services=False)
+
+
+READING: dict[str, Sequence[object]] = {
+    "export": ("export",),
+    "ledger": ("export", "--format", "ledger"),
+    "verify": ("verify",),
+    "backup verify": ("backup", "verify", "--all"),
+    "restore": ("backup", "restore", "--latest"),
+}
+
+
+@pytest.mark.parametrize("every", [pytest.param(False, id="few"), pytest.param(True, marks=pytest.mark.long, id="every")])
+@pytest.mark.parametrize("sticky", [False, True], ids=["once", "sticky"])
+@pytest.mark.parametrize("what", READING)
+def test_a_read_that_fails_is_told_and_nothing_is_said_without_it(
+    library: Path, scene: Scene, what: str, sticky: bool, every: bool
+) -> None:
+    command = scene.command(*READING[what])
+    scene.keep()
+    whole = scene.suite.run("export").out, scene.suite.run("export", "--format", "ledger").out
+    disk = FailingDisk(library, scene.suite.state, scene.suite.base / "calls")
+    calls = [call for call in disk.calls(command, reads=True) if "read" in call.name]
+    restored = scene.suite.run("export").out
+    print(f"seed {SEED}")
+    chosen = calls if every else random.Random(f"{SEED} {what} {sticky}").sample(calls, FEW)
+    for call in chosen:
+        scene.renew()
+        ended = disk.run(command, call.number, "EIO", sticky=sticky, reads=True)
+        print(call, ended.code, ended.err)
+        assert "Traceback" not in ended.err and ended.failed, ended
+        assert ended.code in (0, 1, 3, 6) and (ended.code == 0 or ended.err.strip() or ended.out.strip()), ended
+        if ended.code == 0 and what in ("export", "ledger"):
+            assert ended.out == whole[what == "ledger"], "a part was taken for the whole"
+        if flag_of(scene.state.registry_db).exists() or flag_of(scene.state.queue_db).exists():
+            scene.suite.run("backup", "recover", config=True, code=None)
+        assert scene.suite.run("export").out == (restored if ended.code == 0 else whole[0])
+        scene.suite.run("verify")
 
 
 CARELESS = """

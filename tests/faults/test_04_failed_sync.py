@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from disks import Disk, mounted
-from failing import FailingDisk, build
+from failing import FailingDisk
 from judge import Acknowledged, living_on, require_whole
 from running import Suite
 from scene import UNTIL, Scene
@@ -27,11 +27,6 @@ from autoops.state import State
 from autoops.store.border import flag_of
 
 _FIBMAP = 1  # linux/fs.h: the number of a file's block on its device
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("failing"))
 
 
 @pytest.fixture

@@ -86,10 +86,12 @@ def disk(tmp_path: Path, lived: Suite) -> Iterator[Disk]:
     subprocess.run(["umount", "-l", small.path], check=True)
 
 
-def call(disk: Disk, lived: Suite, *arguments: object) -> Answer:
+def call(disk: Disk, lived: Suite, *arguments: object, temporary: Path | None = None, stdin: Path | None = None) -> Answer:
     command = [*program(), *map(str, arguments), "--state", str(disk.state)]
     command += ["--config", str(lived.config)] if arguments[0] == "backup" else []
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120)
+    env = environment(**({"TMPDIR": str(temporary), "SQLITE_TMPDIR": str(temporary)} if temporary else {}))
+    given = stdin.read_text() if stdin else ""  # by a pipe
+    done = subprocess.run(command, env=env, input=given, capture_output=True, text=True, timeout=120)
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
@@ -209,6 +211,27 @@ def test_services_on_a_full_disk_end_and_what_was_acknowledged_is_done_when_ther
         assert jobs
         require_there(suite, acknowledged)
         require_whole(suite, acknowledged)
+
+
+@pytest.mark.parametrize("what", ["export", "time"])
+def test_a_full_temporary_directory_is_told_and_costs_nothing(disk: Disk, lived: Suite, tmp_path: Path, what: str) -> None:
+    temporary, target, exported = disk.path / "temporary", disk.path / "there", tmp_path / "export.jsonl"
+    temporary.mkdir()
+    exported.write_text(call(disk, lived, "export").out)
+    at = call(disk, lived, "backup", "list", "--json").json[0]["at"]
+    commands: dict[str, tuple[object, ...]] = {
+        "export": ("replica", "verify", "-"),
+        "time": ("backup", "restore", "--at", at, "--to", target),
+    }
+    last = now(disk.state)
+    disk.give(disk.used_bytes() + 8192)  # a file can be made there, as tempfile tries
+    failed = call(disk, lived, *commands[what], temporary=temporary, stdin=exported)
+    assert failed.code == 6 and "no room" in failed.err.lower() and "Traceback" not in failed.err, failed
+    assert list(temporary.iterdir()) == [] and not target.exists()
+    disk.give(PLENTY_BYTES)
+    assert now(disk.state) == last
+    assert call(disk, lived, *commands[what], temporary=temporary, stdin=exported).code == 0
+    assert list(temporary.iterdir()) == []
 
 
 CARELESS = """

@@ -1,6 +1,8 @@
-"""Eight processes write the queue at once: no update is lost, nobody is told "busy", what kills its worker ends as a dead letter.
+"""Eight processes write at once, into the queue, and through it one entry of the registry: no update is lost, nobody is told
+"busy", what kills its worker ends as a dead letter.
 
-The control reads, adds one and writes without a transaction of its own, and loses updates.
+The controls read, add one and write: without a transaction of their own, and on a condition that is not what they had read.
+Both lose updates.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import environment
+from judge import living_on, require_whole
+from running import Suite, environment
 
 from autoops.model import Work
 from autoops.store.database import Database
@@ -51,6 +54,30 @@ con = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
 for _ in range(int(sys.argv[2])):
     (value,) = con.execute("SELECT value FROM number").fetchone()
     con.execute("UPDATE number SET value = ?", (value + 1,))
+"""
+
+# Counts in the tags of one entry, on condition that it is as it was read; careless: as it was read a second time.
+SUBMITTER = """
+import json, sys, time
+import typer
+from typer.testing import CliRunner
+from autoops.cli import inspect, trust
+app = typer.Typer()
+inspect.register(app), trust.register(app)
+def run(*arguments, text=None):
+    return CliRunner().invoke(app, [*arguments, "--state", sys.argv[1]], input=text)
+entry_id, until_s, done = sys.argv[2], time.monotonic() + float(sys.argv[3]), 0
+while time.monotonic() < until_s:
+    seen = json.loads(run("show", entry_id, "--json").stdout)
+    more = {"tags": [str(int(seen["tags"][0]) + 1)]}
+    if sys.argv[4] == "careless":
+        seen = json.loads(run("show", entry_id, "--json").stdout)
+    patch = {"changes": {entry_id: more}, "revs": {entry_id: seen["rev"]}, "reason": "one more"}
+    answer = run("submit", "-", "--wait", text=json.dumps(patch))
+    code = getattr(answer.exception, "exit_code", answer.exit_code)
+    assert code in (0, 4), (code, answer.output, answer.exception)  # 4: it has been changed since
+    done += code == 0
+print(json.dumps(done))
 """
 
 CLAIMER = """
@@ -110,6 +137,36 @@ def test_control_without_a_transaction_updates_are_lost(tmp_path: Path) -> None:
     (value,) = con.execute("SELECT value FROM number").fetchone()
     con.close()
     assert value < WRITERS * 200
+
+
+@pytest.fixture
+def counting(tmp_path: Path) -> Iterator[Suite]:
+    """A suite whose worker runs, and whose first entry counts from 0."""
+    with living_on(tmp_path, tmp_path / "suite") as suite:
+        suite.start("worker")
+        entry = suite.entry("0.txt")
+        patch = {"changes": {entry["id"]: {"tags": ["0"]}}, "revs": {entry["id"]: entry["rev"]}, "reason": "begin"}
+        suite.run("submit", "-", "--wait", stdin=json.dumps(patch))
+        yield suite
+
+
+def counted(suite: Suite, span_s: float, how: str) -> tuple[int, int]:
+    """Have eight processes count; return how often they were told that it is done, and how far the entry came."""
+    told = sum(map(json.loads, together(SUBMITTER, suite.state, suite.entry("0.txt")["id"], span_s, how)))
+    (tag,) = suite.entry("0.txt")["tags"]
+    return told, int(tag)
+
+
+@pytest.mark.parametrize("span_s", [4, pytest.param(60, marks=pytest.mark.long)])
+def test_no_patch_that_was_taken_is_lost(counting: Suite, span_s: float) -> None:
+    told, count = counted(counting, span_s, "careful")
+    assert told == count and told > WRITERS
+    require_whole(counting)
+
+
+def test_control_patches_on_another_condition_than_what_was_read_are_lost(counting: Suite) -> None:
+    told, count = counted(counting, 4, "careless")
+    assert told > count
 
 
 def test_a_job_that_kills_its_worker_ends_as_a_dead_letter_and_the_others_are_done(path: Path) -> None:

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "process"))
 from sinks import WebSink
-from test_alerts import Told, alerts_of, hook
+from telling import Told, alerts_of, hook
 
 POINTS = ("alert:enqueued", "outbox:claimed", "outbox:delivered", "outbox:settled")
-
-
-@pytest.fixture
-def sink(tmp_path: Path) -> Iterator[WebSink]:
-    made = WebSink(tmp_path / "sink")
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("time", [1, 2])

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "process"))
 from playing import Played
 
 POINTS = ("playbook:begun", "playbook:carried-out", "playbook:settled", "playbook:held")

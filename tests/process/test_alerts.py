@@ -5,102 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from running import Answer, environment, program
+from running import environment, program
 from sinks import MailSink, WebSink
+from telling import NASTY, SECRET, Told, alerts_of, hook, require_masked
 
 from autoops.store.database import Database
-from autoops.store.findings import Findings
 from autoops.store.queue import SCHEMA
-
-SECRET = "s3cr3t-path-of-the-channel"
-NASTY = os.fsencode("docs\0a\r\nBcc: all@example.com\r\n\r\n\x1b[2J<b>@everyone</b>") + b"\xff\xfe" + b"x" * 3000
-
-
-class Told:
-    """A state directory with findings, channels, and runs of `autoops-alerts`."""
-
-    def __init__(self, base: Path) -> None:
-        self.state, self.config = base / "state", base / "autoops.toml"
-        self.run("migrate")
-        self.channels()
-
-    def channels(self, *tables: Mapping[str, object], **alerts: object) -> None:
-        """Write the configuration."""
-        parts = [("[alerts]", alerts), *(("[[channel]]", table) for table in tables)]
-        self.config.write_text(
-            "\n".join(
-                f"{head}\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items()) for head, table in parts
-            )
-        )
-
-    def run(self, *arguments: object, code: int = 0) -> Answer:
-        """Run a command of `autoops`."""
-        return self._ran([*program(), *map(str, arguments), "--state", str(self.state)], code)
-
-    def alert(self, code: int = 0, **more: str) -> Answer:
-        """Run `autoops-alerts` once."""
-        command = [sys.executable, "-m", "autoops.cli.alerter", "run", "--state", str(self.state), "--config", str(self.config)]
-        return self._ran(command, code, **more)
-
-    def _ran(self, command: Sequence[str], code: int, **more: str) -> Answer:
-        ran = subprocess.run(command, capture_output=True, text=True, env=environment(**more), timeout=120)
-        assert ran.returncode == code, (ran.returncode, ran.stdout[-3000:], ran.stderr[-3000:])
-        return Answer(ran.returncode, ran.stdout, ran.stderr)
-
-    def find(self, *subjects: bytes, kind: str = "unit_failed", reason: str = "exit-code") -> None:
-        """Open findings."""
-        with Database.open(self.state / "queue/queue.db", SCHEMA, guard=True) as database:
-            Findings(database).open([(kind, subject, {"result": reason}) for subject in subjects], int(time.time()))
-
-    def settle(self, *subjects: bytes, kind: str = "unit_failed") -> None:
-        """Close findings."""
-        with Database.open(self.state / "queue/queue.db", SCHEMA, guard=True) as database:
-            Findings(database).close([(kind, subject) for subject in subjects], int(time.time()))
-
-    def fingerprint(self, name: str) -> str:
-        """Return the fingerprint of the one alert of a name, standing or not."""
-        listed = [one for how in ((), ("--resolved",)) for one in self.run("alerts", "list", "--json", *how).json["alerts"]]
-        (found,) = [one["fingerprint"] for one in listed if one["name"] == name]
-        return str(found)
-
-
-def hook(sink: WebSink, path: str = "ok", name: str = "hook", **more: object) -> dict[str, object]:
-    return {"name": name, "kind": "alertmanager", "url": sink.url(f"{path}/{SECRET}"), "allow_private": True, **more}
-
-
-def alerts_of(sink: WebSink, name: str, path: str = "ok") -> list[tuple[str, str]]:
-    """Return (status, subject) of all alerts of a name that came, in order."""
-    return [
-        (alert["status"], alert["labels"]["subject"])
-        for one in sink.posted(path)
-        for alert in one.json["alerts"]
-        if alert["labels"]["alertname"] == name
-    ]
-
-
-@pytest.fixture
-def told(tmp_path: Path) -> Told:
-    return Told(tmp_path)
-
-
-@pytest.fixture
-def sink(tmp_path: Path) -> Iterator[WebSink]:
-    made = WebSink(tmp_path / "sink")
-    yield made
-    made.close()
-
-
-def require_masked(*answers: Answer) -> None:
-    """The address of a channel is in nothing that was said."""
-    for answer in answers:
-        assert SECRET not in answer.out + answer.err
-
 
 # one message
 
@@ -194,57 +108,7 @@ def test_ten_thousand_findings_are_one_message_for_each_channel_and_a_critical_o
         assert subjects.count("autoops-watcher.service") == 1
 
 
-# channels that are unkind
-
-
-@pytest.mark.parametrize(
-    ("path", "why"),
-    [
-        ("broken", "it answered 500"),
-        ("inward", "it answered 302, a redirect, which is not followed"),
-        ("onward", "it answered 307, a redirect, which is not followed"),
-        ("garbage", "BadStatusLine"),
-        ("stall", "timed out|took too long"),
-        ("endless", "it answered 500"),
-        ("drip", "took too long"),
-    ],
-)
-def test_an_unkind_channel_holds_up_nobody_and_is_tried_again(told: Told, sink: WebSink, path: str, why: str) -> None:
-    told.channels(hook(sink, path, "bad", timeout_s=1.0), hook(sink))
-    told.find(b"autoops-worker.service")
-    ran = told.alert()
-    assert ("firing", "autoops-worker.service") in alerts_of(sink, "unit_failed")
-    assert len(sink.posted("ok")) == len(sink.posted(f"ok/{SECRET}")), "no redirect was followed"
-    said = told.run("alerts", "why", told.fingerprint("unit_failed"))
-    assert any(one in said.out for one in why.split("|")), said.out
-    assert "to bad (firing, queued)" in said.out
-    require_masked(ran, said)
-
-
-def test_apprise_follows_no_redirect_to_where_nobody_may_connect(told: Told, sink: WebSink) -> None:
-    told.channels({"name": "json", "url": sink.url(f"inward/{SECRET}", "json"), "allow_private": True, "timeout_s": 60})
-    told.find(b"autoops-worker.service")
-    told.alert()
-    assert "refused to connect to 169.254.169.254: link-local" in told.run("alerts", "why", told.fingerprint("unit_failed")).out
-
-
-@pytest.mark.parametrize("kind", ["alertmanager", "apprise"])
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "0"])
-def test_without_permission_nobody_connects_to_this_host_by_any_of_its_names(
-    told: Told, sink: WebSink, kind: str, host: str
-) -> None:
-    scheme = "http" if kind == "alertmanager" else "json"
-    told.channels({"name": "hook", "kind": kind, "url": f"{scheme}://{host}:{sink.port}/ok", "timeout_s": 60})
-    answer = told.run("alerts", "test", "hook", "--config", told.config, code=1)
-    assert sink.posted() == []
-    assert "refused to connect" in answer.err or "Connection" in answer.err or "know such an address" in answer.err, answer.err
-
-
-def test_a_proxy_of_the_environment_is_not_asked(told: Told, sink: WebSink) -> None:
-    told.channels({"name": "json", "url": "json://192.0.2.1/x", "allow_private": True, "timeout_s": 3})
-    told.find(b"autoops-worker.service")
-    told.alert(HTTP_PROXY=sink.url("ok"), http_proxy=sink.url("ok"), ALL_PROXY=sink.url("ok"))
-    assert sink.posted() == []
+# channels that are not there
 
 
 def test_a_dead_channel_is_told_to_the_others_and_when_it_is_back_that_too(told: Told, sink: WebSink) -> None:

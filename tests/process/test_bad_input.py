@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from running import Answer, Suite, disk, environment, path_of, program
+from running import Answer, Suite, disk, environment, program
 
 Make = Callable[..., Suite]
 WITHOUT_PRIVILEGE = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
@@ -85,79 +85,6 @@ def test_the_same_root_twice_is_refused_also_under_another_name(tmp_path: Path) 
 def test_all_bad_roots_are_named_at_once(tmp_path: Path) -> None:
     message = refused_root(tmp_path, tmp_path / "one", tmp_path / "two")
     assert str(tmp_path / "one") in message and str(tmp_path / "two") in message
-
-
-# names
-
-HOSTILE = (
-    b"new\nline", b"tab\tand\rreturn", b"it's \"quoted\"", b"\x1b[2J\x1b]0;title\x07", b"caf\xe9", b"\xff\xfe", b"\xc0\xaf..",
-    b"-rf", b"--help", b"=cmd|'calc'!A1", b"+1", b"@x", b"back\\slash", b"\\x41", b"\\", b"%s%n", b"$(id)", b"`id`", b"*",
-    b" leading", b"trailing ", b".hidden", b"...", "a\u202egpj.exe".encode(), "e\u0301".encode(), "\u00e9".encode(),
-    "\u2028line".encode(), "\U0001f600".encode(), b"\xed\xa0\x80", b"n" * 255, ("\u20ac" * 85).encode(), b"\x7f", b"\x01",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def hostile(make_shared: Make) -> Iterator[Suite]:
-    suite = make_shared()
-    (suite.root / "-d\n=").mkdir()
-    for name in HOSTILE:
-        for directory in (b"", b"-d\n="):
-            with open(os.path.join(os.fsencode(suite.root), directory, name), "wb") as out:  # noqa: PTH123 - bytes
-                out.write(b"named " + name)
-    suite.start()
-    suite.idle()
-    yield suite
-
-
-def test_hostile_names_are_registered_and_exported_reversibly(hostile: Suite) -> None:
-    hostile.require_disk_registered()
-    assert len(hostile.active()) == 2 * len(HOSTILE)
-    hashdeep = hostile.run("export", "--format", "hashdeep").out
-    assert sum(line[0].isdigit() for line in hashdeep.splitlines() if line) >= 2 * len(HOSTILE)
-
-
-def test_no_hostile_name_reaches_the_terminal_as_it_is(hostile: Suite) -> None:
-    ids = [entry["id"] for entry in hostile.active().values()]
-    answers = [hostile.run(*command) for command in (["list"], ["status"], ["findings"], ["coverage"], ["queue", "list"])]
-    answers += [hostile.run(verb, one) for one in ids[::20] for verb in ("show", "explain")]
-    for answer in answers:
-        for line in (answer.out + answer.err).split("\n"):
-            assert line.isprintable(), line
-    assert len(answers[0].out.splitlines()) == 2 * len(HOSTILE)
-
-
-def test_hostile_names_are_found_as_they_are_and_as_they_are_listed(hostile: Suite) -> None:
-    for line in hostile.run("list").out.splitlines()[::13]:
-        entry_id, shown = line.split()[0], line[52:]
-        found = hostile.run("show", "--json", last=shown).json
-        assert found["id"] == entry_id, shown
-        raw = os.fsdecode(os.path.join(os.fsencode(hostile.root), path_of(found["path"])))
-        assert hostile.run("show", "--json", raw).json["id"] == entry_id
-
-
-def test_a_name_that_looks_like_another_one_as_it_is_shown_is_found_by_its_own(suite: Suite) -> None:
-    for name in (b"lit\xff.txt", b"lit\\xff.txt"):
-        with open(os.path.join(os.fsencode(suite.root), name), "wb") as out:  # noqa: PTH123 - bytes
-            out.write(b"named " + name)
-    suite.idle()
-    shown = {path_of(entry["path"]): entry["id"] for entry in suite.active().values()}
-    for name, entry_id in shown.items():
-        raw = os.fsdecode(os.path.join(os.fsencode(suite.root), name))
-        for typed in (raw, os.fsdecode(name)):
-            assert suite.run("show", "--json", typed).json["id"] == entry_id, typed
-
-
-def test_hostile_names_come_and_go_and_are_logged_on_one_line_each(hostile: Suite) -> None:
-    before = hostile.entry(b"new\nline")["id"]
-    (hostile.root / "new\nline").rename(hostile.root / "READY=1\nSTATUS=hacked")
-    hostile.idle()
-    assert hostile.entry(b"READY=1\nSTATUS=hacked")["id"] == before
-    (hostile.root / "READY=1\nSTATUS=hacked").rename(hostile.root / "new\nline")
-    hostile.idle()
-    for name in ("worker", "watcher"):
-        spoken = [line for line in hostile.log(name).splitlines() if not line.startswith(("Starting ", "Press Ctrl+C"))]
-        assert len(hostile.events(name)) == len(spoken)
 
 
 # files

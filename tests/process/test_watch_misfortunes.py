@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from watching import watching
 
+from autoops import clock
 from autoops.watch.pending import Pending
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -95,16 +97,39 @@ def test_what_the_storing_thread_meets_is_raised_by_the_next_step(root: Path, tm
             watch.until(lambda: False)
 
 
+def dying(*_: object) -> None:
+    raise OSError(errno.EIO, "dying")
+
+
 def test_an_emitter_that_dies_is_replaced_with_a_gap_and_a_scan(root: Path, tmp_path: Path) -> None:
     (root / "d").mkdir()
     with watching(root, tmp_path / "state") as watch:
         emitter = next(iter(watch.watcher._observer.emitters))
-        emitter._read = None  # type: ignore[attr-defined]  # what a bug would do: the next event raises in the thread
+        emitter._read = dying  # type: ignore[attr-defined]  # the next event raises in the thread
         (root / "d/missed").write_text("x")
         watch.until(lambda: ("closed", b"") in [entry[:2] for entry in watch.kept.history])
         assert "emitter died" in watch.kept.history[0][2]
         assert b"" in watch.kept.scans()
         assert watch.blind() == set()
+
+
+def test_an_emitter_that_dies_as_often_as_it_is_replaced_has_to_wait(root: Path, tmp_path: Path) -> None:
+    with watching(root, tmp_path / "state", retry_s=3600.0) as watch:
+        emitter = next(iter(watch.watcher._observer.emitters))
+        emitter._read = dying  # type: ignore[attr-defined]
+        (root / "missed").write_text("x")
+        watch.until(lambda: watch.kept.history)
+        assert watch.watcher.step(clock.boottime_ns() / 1e9) > 3000
+        assert watch.kept.history[-1][0] == "opened" and list(watch.watcher._observer.emitters) == []
+
+
+def test_an_emitter_that_dies_of_a_bug_takes_the_service_along(root: Path, tmp_path: Path) -> None:
+    with watching(root, tmp_path / "state") as watch:
+        emitter = next(iter(watch.watcher._observer.emitters))
+        emitter._read = None  # type: ignore[attr-defined]  # the next event raises TypeError in the thread
+        (root / "missed").write_text("x")
+        with pytest.raises(TypeError):
+            watch.until(lambda: False)
 
 
 def test_a_sink_that_is_slow_gets_one_job_per_path(root: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,11 +59,14 @@ def test_a_killed_daemon_is_started_again_and_nothing_is_lost(machine: Machine, 
 def test_frozen_daemons_are_found_by_the_watchdog_and_started_again(machine: Machine) -> None:
     before = {daemon: machine.pid(daemon) for daemon in DAEMONS}
     with writing(machine.path("/srv/docs") / "frozen"):
+        frozen_s = time.time()
         for daemon in DAEMONS:
             kill_all_of(machine, daemon, signal.SIGSTOP)
         for daemon in DAEMONS:
             restarted(machine, daemon, before[daemon])
-            assert machine.journal(f"_PID={1}", "-u", daemon, "--grep=[Ww]atchdog timeout")
+            (found,) = machine.journal("_PID=1", "-u", daemon, "--grep=[Ww]atchdog timeout", f"--since=@{int(frozen_s)}")
+            limit_s = int(machine.property(daemon, "WatchdogUSec").removesuffix("s"))
+            assert int(found["__REALTIME_TIMESTAMP"]) / 1e6 - frozen_s < 2 * limit_s, "systemd acts by the unit's limit"
     machine.require_disk_registered()
     machine.require_proven()
 
