@@ -79,6 +79,12 @@ def observe(fd: int, name: bytes, rules: Rules, *, closed: bool = False, sample:
     `closed`: its writer just closed it; `sample`: what (size, mtime) were at least `settle_s` ago.
     """
     try:
+        found = opening.stat(fd, name)
+    except OSError:
+        return None
+    if found.mode & _TYPE != modes.S_IFREG:
+        return _special(fd, name)  # to open a FIFO lets its writer go on, to open a device may be an order to it
+    try:
         file_fd = opening.file(fd, name)
     except OSError as error:
         return _not_opened(fd, name, error)
@@ -94,7 +100,7 @@ def observe(fd: int, name: bytes, rules: Rules, *, closed: bool = False, sample:
 
 
 def _not_opened(fd: int, name: bytes, error: OSError) -> Outcome:
-    """Tell a link (ELOOP), a device or socket (ENXIO) and a file without permission from one that went away."""
+    """Tell a file without permission, and what took its place just now, from one that went away."""
     try:
         found = opening.stat(fd, name)
     except OSError:

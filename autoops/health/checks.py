@@ -19,6 +19,7 @@ from autoops.store.samples import SHIPPING_LATENCY, Samples
 
 _DAEMONS = ("watcher", "worker")
 _BY_DEFAULT_HEARTBEAT_S = 30.0
+_DAY_S = 86400
 
 
 def check_daemon(name: str, sources: Sources) -> Result:
@@ -138,7 +139,9 @@ def readable_registry(sources: Sources) -> Registry:
 
 def check_coverage(sources: Sources) -> Result:
     """Is everything watched?"""
-    return services.coverage(Gaps(sources.queue_db).open_gaps())
+    gaps = Gaps(sources.queue_db)
+    overflows = sum(gap.reason == "overflow" for gap in gaps.since(int(time.time()) - _DAY_S))
+    return services.coverage(gaps.open_gaps(), overflows)
 
 
 def check_verification(sources: Sources) -> Result:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 
+from autoops import names
 from autoops.config import HealthConfig
 from autoops.core.drift import GRAVE
 from autoops.core.spoken import counted
@@ -114,19 +116,24 @@ def shipping(
     return Result("shipping", level, said, figures, remedy)
 
 
-def coverage(gaps: Sequence[Gap]) -> Result:
-    """Judge what is not watched. A second name of a watched directory ("alias") is known, not a fault."""
+def coverage(gaps: Sequence[Gap], overflows: int = 0) -> Result:
+    """Judge what is not watched. A second name of a watched directory ("alias") is known, not a fault.
+
+    overflows: how often of late events were lost; a scan has made up for each, so they are told and not judged.
+    """
     missing = [gap for gap in gaps if gap.reason != "alias"]
-    figures = (Figure("gaps", len(missing), "", 1, None),)
+    figures = Figure("gaps", len(missing), "", 1, None), Figure("overflows", overflows)
+    lost = f"; events were lost within a day ({counted(overflows, 'overflow')}, and scans instead)" if overflows else ""
     if not missing:
-        return Result("coverage", Level.OK, "everything is watched", figures)
+        return Result("coverage", Level.OK, f"everything is watched{lost}", figures)
     whole = [gap.root for gap in missing if not gap.path]
     level = Level.CRITICAL if whole else Level.WARNING
     where = f", among them all of {_some(whole)}" if whole else ""
+    parts = [names.show(os.path.join(os.fsencode(gap.root), gap.path)) for gap in missing if gap.path]
+    named = f": {_some(parts)}" if parts else ""
     reasons = _some(sorted({gap.reason for gap in missing}))
-    return Result(
-        "coverage", level, f"{counted(len(missing), 'place')} not watched ({reasons}){where}", figures, "autoops coverage"
-    )
+    said = f"{counted(len(missing), 'place')} not watched ({reasons}){where}{named}{lost}"
+    return Result("coverage", level, said, figures, "autoops coverage")
 
 
 def findings(counts: Mapping[str, int]) -> Result:

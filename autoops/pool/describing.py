@@ -30,13 +30,14 @@ def describe_file(fd: int, directory: bytes, file: File, setup: Setup) -> tuple[
     try:
         file_fd = opening.file(fd, file.name)
         try:
+            if not _is(file, found := os.fstat(file_fd)):
+                return None  # nor is it read: it may be a FIFO now
             data = _read(file_fd, setup.describe_bytes)
-            found = os.fstat(file_fd)
+            if not _is(file, os.fstat(file_fd)):
+                return None
         finally:
             os.close(file_fd)
     except OSError:
-        return None
-    if (found.st_size, found.st_mtime_ns, found.st_ino) != (file.size_bytes, file.mtime_ns, file.inode):
         return None
     took_s = None
     if file.descriptor is None:
@@ -51,6 +52,10 @@ def describe_file(fd: int, directory: bytes, file: File, setup: Setup) -> tuple[
     path = directory + b"/" + file.name if directory else file.name
     decided = _classifier(setup.class_rules).classify(path, file.mime, data[:HEAD_BYTES], descriptor)
     return file.name, text, *(decided or (None, None, None, ())), str(descriptor.get("extractor", "")), took_s
+
+
+def _is(file: File, found: os.stat_result) -> bool:
+    return (found.st_size, found.st_mtime_ns, found.st_ino) == (file.size_bytes, file.mtime_ns, file.inode)
 
 
 def _read(fd: int, limit_bytes: int) -> bytes:

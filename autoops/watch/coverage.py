@@ -4,13 +4,15 @@ Guarantee: a directory is watched before it is listed, so nothing falls between;
 and whatever may have been missed there is in `scans`. Used by one thread at a time.
 
 Reads directories and ignore files below the root, and /proc/self/mountinfo; writes nothing. Links are never followed. A path
-is looked up from the root each time, so somebody who swaps a directory for a link can have us hear, never read, something else.
+is looked up from the root each time, so somebody who swaps a directory above others for a link can have us hear something else, and
+list its names; never read it.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from autoops.files import inotify, mounts
@@ -33,6 +35,7 @@ MASK = (
 ROOT_MASK = MASK | inotify.DELETE_SELF | inotify.MOVE_SELF
 BURST_FILES = 2000  # found in a new directory: more are one scan instead
 MAX_GAPS = 1000  # then the root itself is one
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 REASONS = {errno.ENOSPC: "watch-limit", errno.EACCES: "unreadable"}
 
 
@@ -42,6 +45,13 @@ class Identity(NamedTuple):
     device: int
     inode: int
     is_mount: bool
+
+
+class Legacy(NamedTuple):
+    """What the emitter before knew of a root: what it has told, and what has to be missed."""
+
+    gaps: Mapping[bytes, str] = {}  # path: reason
+    mounts: frozenset[bytes] = frozenset()  # where something was mounted, whether it still is or not
 
 
 class Scope(NamedTuple):
@@ -77,6 +87,21 @@ class Coverage:
         self._mounts: dict[bytes, str] = {}
         self._read_mounts()
 
+    def begin(self, legacy: Legacy) -> None:
+        """Watch everything. What was mounted and is not is a gap; what the emitter before could not watch may be none any more."""
+        for path in legacy.mounts - self._mounts.keys():
+            if not self.is_ignored(path):
+                self.open_gap(path, "unmounted")
+        self.cover(b"")
+        over = legacy.gaps.items() - self.gaps.items()
+        self.gap_changes += [GapChange(False, path, reason) for path, reason in over]
+
+    @property
+    def legacy(self) -> Legacy:
+        """What the next emitter has to know."""
+        away = {path for path, reason in self.gaps.items() if reason == "unmounted"}
+        return Legacy(dict(self.gaps), frozenset(self._mounts) | away)
+
     def cover(self, path: bytes, found: list[bytes] | None = None) -> set[bytes]:
         """Watch a directory and all below it, links not followed; append the files there to `found`. Return what is watched."""
         covered: set[bytes] = set()
@@ -101,10 +126,14 @@ class Coverage:
 
     def _list(self, directory: bytes) -> list[tuple[bytes, bool]]:
         try:
-            with os.scandir(self._absolute(directory)) as entries:
-                return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+            fd = os.open(self._absolute(directory), _DIRECTORY if directory else _DIRECTORY & ~os.O_NOFOLLOW)
+            try:
+                with os.scandir(b"/proc/self/fd/%d" % fd) as entries:  # by its number alone, names would come as text
+                    return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+            finally:
+                os.close(fd)
         except (FileNotFoundError, NotADirectoryError):
-            return []  # gone again: its deletion is on its way as an event
+            return []  # gone again, or a link has its place: that is on its way as an event
         except OSError as error:
             self.open_gap(directory, "unreadable", error.strerror or "")
             return []

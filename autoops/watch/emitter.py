@@ -25,7 +25,7 @@ from watchdog.observers.api import EventEmitter
 from autoops.files import inotify
 from autoops.files.inotify import Inotify, RawEvent
 from autoops.watch.changes import UNSETTLED, Change, kind_of, merged, within
-from autoops.watch.coverage import BURST_FILES, Coverage, Identity, Scope, identity
+from autoops.watch.coverage import BURST_FILES, Coverage, Identity, Legacy, Scope, identity
 from autoops.watch.lineage import Lineage
 from autoops.watch.pending import Pending
 
@@ -59,15 +59,24 @@ class InotifyEmitter(EventEmitter):
     """Watches one root. `start` returns when every directory is watched, or is a gap."""
 
     def __init__(
-        self, event_queue: Any, watch: Any, *, scope: Scope, pending: Pending, notify: Callable[[], None], timeout: float = 1.0
+        self,
+        event_queue: Any,
+        watch: Any,
+        *,
+        scope: Scope,
+        legacy: Legacy,
+        pending: Pending,
+        notify: Callable[[], None],
+        timeout: float = 1.0,
     ) -> None:
-        """Take what to watch, where to put it, and whom to call when `failure`, `root_lost` or `polled` has changed."""
+        """Take what to watch, what the emitter before knew of it, where to put what is seen, and whom to call when `failure`,
+        `root_lost` or `polled` has changed."""
         super().__init__(event_queue, watch, timeout=timeout)
         self.identity: Identity | None = None
         self.failure: BaseException | None = None
         self.root_lost = False
         self.polled: frozenset[bytes] = frozenset()  # mounts below the root that inotify does not see into
-        self._scope, self._pending, self._notify = scope, pending, notify
+        self._scope, self._legacy, self._pending, self._notify = scope, legacy, pending, notify
         self._asked: deque[str] = deque()
         self._bell_lock = threading.Lock()  # nobody rings a descriptor that is closed
         self._bell = self._mount_table = self._cookie_wd = -1
@@ -89,6 +98,11 @@ class InotifyEmitter(EventEmitter):
         """How many directories are not, though they should be."""
         return len(self._coverage.gaps) if self._is_begun else 0
 
+    @property
+    def legacy(self) -> Legacy:
+        """What the next emitter of this root has to know, once this one has stopped."""
+        return self._coverage.legacy if self._is_begun else self._legacy
+
     # --- life -------------------------------------------------------------------------------------------------------------
 
     def on_thread_start(self) -> None:
@@ -105,7 +119,7 @@ class InotifyEmitter(EventEmitter):
         self._is_begun = True
         if self._scope.cookies is not None:
             self._cookie_wd = self._inotify.add(self._scope.cookies, APPEARED | inotify.ONLYDIR)
-        self._coverage.cover(b"")
+        self._coverage.begin(self._legacy)
         if b"" not in self._coverage.directories.wd_of:
             self._close()
             raise OSError(errno.EACCES, self._coverage.gaps.get(b"", "gone"), self._scope.path)

@@ -18,7 +18,7 @@ from autoops.files import mounts
 from autoops.files.ignore import Ignore
 from autoops.model import JSON
 from autoops.runtime.maintenance import Maintenance
-from autoops.watch.coverage import Identity, Scope, identity
+from autoops.watch.coverage import Identity, Legacy, Scope, identity
 from autoops.watch.emitter import InotifyEmitter
 from autoops.watch.observer import Observer, Sink, Source
 from autoops.watch.pending import GapChange
@@ -170,6 +170,7 @@ class _Root:
         self._polls: dict[bytes, Any] = {}  # mount below the root: its watch
         self._missing: dict[bytes, str] = {}  # what has no emitter: why
         self._was: Identity | None = None
+        self._legacy = Legacy()
         self._retry_s = self._rescan_s = 0.0  # when due
         self._begun_s = float("-inf")
 
@@ -219,9 +220,12 @@ class _Root:
 
     def stop(self) -> None:
         """Stop all emitters of this root."""
+        emitter = None if self._watch is None else self._observer.emitter_of(self._watch)
         for watch in (self._watch, *self._polls.values()):
             if watch is not None:
                 self._observer.unwatch(watch)
+        if isinstance(emitter, InotifyEmitter):
+            self._legacy = emitter.legacy
         self._watch = None
         self._polls.clear()
 
@@ -287,7 +291,10 @@ class _Root:
             self._found(path)
 
     def _listener(self, scope: Scope) -> Callable[[Any, Any], InotifyEmitter]:
-        return lambda queue, watch: InotifyEmitter(queue, watch, scope=scope, pending=self._source, notify=self._ring)
+        legacy = self._legacy
+        return lambda queue, watch: InotifyEmitter(
+            queue, watch, scope=scope, legacy=legacy, pending=self._source, notify=self._ring
+        )
 
     def _poller(self, scope: Scope) -> Callable[[Any, Any], TreePoller]:
         interval_s = self.settings.poll_interval_s

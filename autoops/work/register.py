@@ -77,8 +77,9 @@ class Register:
         `due_s`: when the jobs about single paths were due, in seconds since 1970.
         """
         self.meter.add(HASHED, sum(one.seen.size_bytes for one in found if one.seen and one.ctime_ns and one.seen.kind == "file"))
-        found = [one for one in found if one.root in self._roots]
-        found = self.absences.believable(found)
+        # What lies in the place of a root would make it look like the root, and the rest of the root like deleted.
+        here = {root for root in {one.root for one in found} if root in self._roots and not self.absences.is_lost(root)}
+        found = self.absences.believable([one for one in found if one.root in here])
         if not found:
             return Effects(0, 0)
         view = self._view(found)

@@ -17,14 +17,6 @@ UNTIL = 32  # jobs: as many as bring a writer to its checkpoints
 WRITER = Path(__file__).with_name("writer.py")
 
 
-def careless(suite: Suite, code: str) -> None:
-    """Run code of Python in each program of a suite before it begins: what takes a protection out of it."""
-    site = suite.base / "careless"
-    site.mkdir(exist_ok=True)
-    (site / "sitecustomize.py").write_text(code)
-    suite.environment["PYTHONPATH"] = str(site)
-
-
 class Scene:
     """A suite that is not running, and is as it was before each try."""
 

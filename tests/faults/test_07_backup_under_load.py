@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from changing import change
 from judge import Acknowledged, living_on, records, require_acknowledged, require_whole
 from running import Suite, environment
-from scene import Scene, careless
+from scene import Scene
 from writer import Promises, source_of
 
 from autoops.backup import check, place
@@ -99,7 +100,7 @@ copying.copy = lambda live, target, snapshot: shutil.copyfile(live, target)
 
 
 def test_control_a_copy_of_the_file_alone_is_no_such_point(suite: Suite) -> None:
-    careless(suite, FILE_ALONE)
+    change(suite, FILE_ALONE)
     with pytest.raises(AssertionError, match=r"lost: |does not prove itself|is not whole"):
         for one in taken_under_load(suite, 5):
             require_committed(suite, one, records(suite))

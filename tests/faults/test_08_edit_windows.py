@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from changing import change
 from judge import Acknowledged, living_on, require_acknowledged, require_whole
 from running import Suite, environment, program
-from scene import Scene, careless
+from scene import Scene
 from writer import EACH
 
 LONG = pytest.mark.long
@@ -92,7 +93,7 @@ services.standing_still = lambda state: contextlib.nullcontext()
 def test_control_a_restore_that_asks_nobody_takes_the_registry_away_from_the_worker(suite: Suite) -> None:
     suite.start()
     first = commit_and_note(suite)
-    careless(suite, ASKS_NOBODY)
+    change(suite, ASKS_NOBODY)
     suite.run("backup", "restore", "--seq", first, "--no-report", config=True)
     acknowledged = enqueue(suite)
     suite.require_nothing_left_to_do()  # for the worker did it, in the file that it has open
@@ -227,6 +228,6 @@ maintenance._lives = lambda holder, is_alive: True
 
 def test_control_whose_holder_counts_as_living_is_not_told_of_and_stays(suite: Suite) -> None:
     leave_a_window(suite)
-    careless(suite, EVERYBODY_LIVES)
+    change(suite, EVERYBODY_LIVES)
     assert "ALARM" not in suite.run("maintenance", "status").out
     suite.run("resume", code=4)

@@ -19,6 +19,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from changing import changed
 from judge import require_whole
 from running import Suite, environment, path_of, program
 
@@ -121,13 +122,9 @@ def on_a_terminal(suite: Suite, *command: str) -> str:
     return said.decode()
 
 
-def test_control_said_as_they_are_they_reach_the_terminal(suite: Suite, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(PLAIN)
-    suite.environment = {"PYTHONPATH": str(tmp_path)}
-    try:
+def test_control_said_as_they_are_they_reach_the_terminal(suite: Suite) -> None:
+    with changed(suite, PLAIN):
         assert unprintable(said(suite, "list"))
-    finally:
-        suite.environment = {}
 
 
 def test_they_are_found_as_they_are_and_as_they_are_listed(suite: Suite) -> None:

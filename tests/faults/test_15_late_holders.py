@@ -17,10 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from changing import change
 from disks import need, need_root
 from judge import Acknowledged, living_on, records, require_whole
 from running import Suite, environment, program
-from scene import Scene, careless
+from scene import Scene
 from writer import EACH
 
 LONG = pytest.mark.long
@@ -83,7 +84,7 @@ Patches._note = note
 
 def test_control_without_the_jobs_number_in_the_ledger_it_does_one_twice(suite: Suite) -> None:
     suite.configure([{"name": "tree"}], SHORT)
-    careless(suite, TWICE)
+    change(suite, TWICE)
     acknowledged = enqueue(suite)
     wake_too_late(suite, "commit:after:3")
     with pytest.raises(AssertionError, match="done twice"):
@@ -270,6 +271,6 @@ clock.is_alive = lambda boot, pid, start: clock.exists(pid)
 
 def test_control_where_the_number_alone_tells_they_do_not_come_back(suite: Suite) -> None:
     suite.configure([{"name": "tree"}], FOREVER)
-    careless(suite, BY_NUMBER)
+    change(suite, BY_NUMBER)
     enqueue(suite)
     assert die_and_leave_the_number(suite) == EACH

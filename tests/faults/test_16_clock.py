@@ -17,10 +17,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from changing import change
 from failing import build
 from judge import living_on, require_whole
 from running import Suite, environment, program
-from scene import careless
 
 from autoops.backup import retention
 from autoops.backup.manifest import Manifest
@@ -135,13 +135,13 @@ def test_ids_and_times_are_the_same_in_every_zone(suite: Suite) -> None:
 
 
 def test_control_ids_that_are_the_local_time_go_back_with_the_zone(suite: Suite) -> None:
-    careless(suite, NAIVE)
+    change(suite, NAIVE)
     with pytest.raises(AssertionError):
         require_ids_in_order(set_the_zone(suite))
 
 
 def test_control_ids_that_are_the_time_go_back_with_the_clock(suite: Suite, clock: Clock) -> None:
-    careless(suite, NAIVE)
+    change(suite, NAIVE)
     with pytest.raises(AssertionError):
         require_ids_in_order(set_the_clock(suite, clock, -DAY))
 
@@ -198,7 +198,7 @@ def test_no_lease_and_no_timer_of_the_queue_goes_by_the_clock(suite: Suite, cloc
 
 
 def test_control_a_queue_that_goes_by_the_clock_breaks_them_each_time(suite: Suite, clock: Clock) -> None:
-    careless(suite, BY_THE_CLOCK)
+    change(suite, BY_THE_CLOCK)
     before, *after = timers(suite, clock)
     assert is_kept(before) and not any(map(is_kept, after)), after
 
@@ -288,7 +288,7 @@ retention.kept = lambda there, keep: kept([one._replace(head=one.head._replace(s
 
 
 def test_control_by_its_time_the_newest_snapshot_would_go(suite: Suite, clock: Clock) -> None:
-    careless(suite, BY_TIME)
+    change(suite, BY_TIME)
     assert not is_newest_kept(suite, clock)
 
 

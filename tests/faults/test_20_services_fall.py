@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from changing import changed
 from disks import need_root
 from judge import living_on, require_whole
 from running import Suite
@@ -51,17 +52,6 @@ watcher._died = lambda emitter: ""
 def suite(tmp_path: Path) -> Iterator[Suite]:
     with living_on(tmp_path, tmp_path / "suite") as suite:
         yield suite
-
-
-@contextmanager
-def changed(suite: Suite, text: str) -> Iterator[None]:
-    """Have the programs that are started in the block run this first."""
-    (suite.base / "sitecustomize.py").write_text(text)
-    suite.environment = {"PYTHONPATH": str(suite.base)}
-    try:
-        yield
-    finally:
-        suite.environment = {}
 
 
 def bug(which: str, left: int) -> tuple[str, str]:

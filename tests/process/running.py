@@ -96,17 +96,17 @@ class Suite:
     def _env(self, **more: str) -> dict[str, str]:
         return environment(**self.environment, **more)
 
-    def start(self, *names: str, trace: str = "", ready: bool = True) -> None:
-        """Start services (default: both); with `trace` they die at that point."""
+    def start(self, *names: str, trace: str = "", ready: bool = True, before: Sequence[str] = ()) -> None:
+        """Start services (default: both); with `trace` they die at that point; `before` is the command that executes them."""
         if not (self.state / "ledger.pub").exists():
             self.run("migrate")
         for name in names or SERVICES:
             assert name not in self.processes, f"{name} runs already"
-            command = [*self.before, *program(), f"start-{name}", "--state", str(self.state), "--config", str(self.config)]
+            whole = [*self.before, *before, *program(), f"start-{name}", "--state", str(self.state), "--config", str(self.config)]
             with (self._log / f"{name}.log").open("ab") as out:
                 env = self._env(**({"AUTOOPS_TRACE": trace} if trace else {}))
                 self.processes[name] = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, start_new_session=True
+                    whole, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, start_new_session=True
                 )
         if ready:
             for name in names or SERVICES:

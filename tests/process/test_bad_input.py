@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
@@ -124,54 +123,6 @@ def test_a_file_without_permission_is_a_finding_until_it_can_be_read(make_suite:
     suite.once()
     assert suite.findings() == []
     suite.require_disk_registered()
-
-
-def test_fifos_sockets_and_devices_are_recorded_and_never_opened(suite: Suite) -> None:
-    os.mkfifo(suite.root / "fifo")
-    here = socket.socket(socket.AF_UNIX)
-    os.chdir(suite.root)  # the path of a socket is short
-    try:
-        here.bind("socket")
-    finally:
-        os.chdir("/")
-    if os.geteuid() == 0:
-        os.mknod(suite.root / "device", 0o666 | 0o020000, os.makedev(1, 5))  # /dev/zero: reading it never ends
-    (suite.root / "file").write_text("file\n")
-    suite.idle()
-    suite.require_disk_registered()
-    here.close()
-
-
-def test_links_are_registered_and_never_followed(suite: Suite) -> None:
-    outside = suite.base / "outside"
-    outside.mkdir()
-    (outside / "secret").write_text("not ours\n")
-    (suite.root / "self").symlink_to("self")
-    (suite.root / "up").symlink_to("..")
-    (suite.root / "sub").mkdir()
-    (suite.root / "sub" / "loop").symlink_to("../sub")
-    (suite.root / "out").symlink_to(outside)
-    (suite.root / "file-out").symlink_to(outside / "secret")
-    (suite.root / "dangling").symlink_to("nowhere")
-    suite.idle()
-    suite.require_disk_registered()
-    assert {entry["observation"]["kind"] for entry in suite.active().values()} == {"link"}
-    secret = hashlib.sha256(b"not ours\n").hexdigest()
-    assert secret not in suite.run("export").out
-
-
-def test_a_directory_that_became_a_link_leads_nowhere(suite: Suite) -> None:
-    outside = suite.base / "outside"
-    outside.mkdir()
-    (outside / "f").write_text("not ours\n")
-    (suite.root / "d").mkdir()
-    (suite.root / "d" / "f").write_text("ours\n")
-    suite.idle()
-    shutil.move(suite.root / "d", suite.base / "d")
-    (suite.root / "d").symlink_to(outside)
-    suite.idle()
-    suite.require_disk_registered()
-    assert {path for _, path in suite.active()} == {b"d"}
 
 
 def test_a_bind_mount_of_a_tree_into_itself_ends(make_suite: Make) -> None:

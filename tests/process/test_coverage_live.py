@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from running import SERVICES, Suite, environment, program
+from running import Suite
 
 Make = Callable[..., Suite]
-QUEUED = Path("/proc/sys/fs/inotify/max_queued_events")
-WITHOUT_PRIVILEGE = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
 HOSTILE = "<script>alert('1') & \" ]]> <!--"
 
 
@@ -29,25 +23,6 @@ def coverage(suite: Suite, *arguments: object) -> Any:
 def unwatched(suite: Suite, reason: str) -> dict[str, dict[str, Any]]:
     """Return what was not watched for a reason, by root."""
     return {part["root"]: part for part in coverage(suite)["unwatched"] if part["reason"] == reason}
-
-
-def start_without_privilege(suite: Suite) -> None:
-    """Start services that obey file permissions, even for root."""
-    before: list[str] = []
-    if os.geteuid() == 0:
-        before = WITHOUT_PRIVILEGE
-        if subprocess.run([*before, "true"], capture_output=True, check=False).returncode != 0:
-            pytest.skip("root without setpriv(1) is never refused anything")
-    suite.run("migrate")
-    for name in SERVICES:
-        suite.processes[name] = subprocess.Popen(
-            [*before, *program(), f"start-{name}", "--state", str(suite.state), "--config", str(suite.config)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=environment(),
-            start_new_session=True,
-        )
 
 
 def test_a_watcher_that_does_not_run_is_downtime_now_and_afterwards_for_every_root(make_suite: Make) -> None:
@@ -70,45 +45,6 @@ def test_a_watcher_that_does_not_run_is_downtime_now_and_afterwards_for_every_ro
     assert all(part["seconds"] >= 2 and part["times"] == 1 and not part["still"] for part in parts.values())
     assert [root["unwatched_seconds"] for root in coverage(suite)["roots"]] == [part["seconds"] for part in parts.values()]
     assert "over" in suite.run("coverage", config=True).out
-
-
-def test_a_directory_that_may_not_be_read_is_a_gap_and_its_end_is_remembered(make_suite: Make) -> None:
-    suite = make_suite()
-    (suite.root / "den").mkdir()
-    (suite.root / "den").chmod(0)
-    try:
-        start_without_privilege(suite)
-        suite.until(lambda: suite.state.joinpath("queue/queue.db").exists(), "there is a queue")
-        suite.until(lambda: any(gap["path"] == "den" for gap in coverage(suite)["now"]), "it is missed")
-        (gap,) = coverage(suite)["now"]
-        assert (gap["root"], gap["reason"], gap["detail"]) == ("tree", "unreadable", "Permission denied")
-        assert "unreadable: Permission denied" in suite.run("coverage", config=True).out
-    finally:
-        (suite.root / "den").chmod(0o755)
-    suite.until(lambda: coverage(suite)["now"] == [], "it is watched")
-    part = unwatched(suite, "unreadable")["tree"]
-    assert part["seconds"] >= 1 and not part["still"]
-
-
-def test_an_overflow_is_told_when_it_is_over(make_suite: Make) -> None:
-    held = int(QUEUED.read_text())
-    if held > 100_000:
-        pytest.skip("fs.inotify.max_queued_events is too high to be reached in a test")
-    suite = make_suite()
-    (suite.root / "one").write_text("one\n")
-    suite.start()
-    suite.idle()
-    suite.processes["watcher"].send_signal(signal.SIGSTOP)
-    try:
-        for _ in range(held // 4 + 100):  # two events each
-            (suite.root / "one").rename(suite.root / "two")
-            (suite.root / "two").rename(suite.root / "one")
-    finally:
-        suite.processes["watcher"].send_signal(signal.SIGCONT)
-    suite.until(lambda: unwatched(suite, "overflow"), "it is noticed")
-    suite.idle()
-    part = unwatched(suite, "overflow")["tree"]
-    assert part["times"] >= 1 and part["seconds"] >= 1
 
 
 def test_what_is_left_out_is_told_for_each_root_and_that_nobody_knows_how_much_it_is(make_suite: Make) -> None:

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import watching as harness
 from watching import watching
 
 from autoops import clock
 from autoops.watch.pending import Pending
 
-QUEUED = Path("/proc/sys/fs/inotify/max_queued_events")
-HERE = Path(__file__).parent
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
@@ -28,20 +22,6 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def root(tmp_path: Path) -> Path:
     (tmp_path / "root").mkdir()
     return tmp_path / "root"
-
-
-@contextmanager
-def short_queue(events: int) -> Iterator[None]:
-    """Let inotify instances made meanwhile hold few events; the kernel copies the limit when it makes one."""
-    before = QUEUED.read_text()
-    try:
-        QUEUED.write_text(str(events))
-    except OSError:
-        pytest.skip("fs.inotify.max_queued_events cannot be changed here")
-    try:
-        yield
-    finally:
-        QUEUED.write_text(before)
 
 
 @contextmanager
@@ -55,138 +35,6 @@ def mounted(at: Path, *how: str) -> Iterator[None]:
         subprocess.run(["umount", "-l", str(at)], capture_output=True)
 
 
-def elsewhere(script: str, top: Path, *before: str) -> None:
-    """Run a piece of Python in a process of its own kind."""
-    path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
-    done = subprocess.run(
-        [*before, sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path, "TOP": str(top)},
-    )
-    assert done.returncode == 0, done.stderr
-
-
-@needs_root
-def test_an_overflow_is_a_gap_and_a_scan_and_nobody_stays_blind(root: Path, tmp_path: Path) -> None:
-    with short_queue(16):
-        lucky = watching(root, tmp_path / "state")
-        watch = lucky.__enter__()
-    try:
-        for directory in range(20):
-            (root / f"d{directory}/sub").mkdir(parents=True)
-            for number in range(100):
-                (root / f"d{directory}/sub/{number}").touch()
-        shutil.rmtree(root / "d3")
-        watch.until(lambda: ("opened", b"", "overflow") in watch.kept.history)
-        watch.until(lambda: not watch.unnamed())
-        watch.until(lambda: watch.kept.gaps == {})
-        assert b"" in watch.kept.scans()
-        watch.settle()
-        assert watch.unnamed() == set()
-        for path in harness.directories(root):  # one at a time: the queue is still short
-            watch.kept.forget()
-            probe = os.path.join(path, b".probe") if path else b".probe"
-            (root / os.fsdecode(probe)).touch()
-            watch.until(lambda probe=probe: probe in watch.kept.jobs())  # type: ignore[misc]
-    finally:
-        lucky.__exit__(None, None, None)
-
-
-LIMITS = """
-import os
-from pathlib import Path
-from watching import watching
-limit = Path("/proc/sys/user/max_inotify_watches")
-limit.write_text("8")
-top = Path(os.environ["TOP"])
-for number in range(20):
-    (top / f"root/d{number:02}").mkdir(parents=True)
-with watching(top / "root", top / "state") as watch:
-    watch.until(lambda: len(watch.kept.gaps) >= 14)
-    assert set(watch.kept.gaps.values()) == {"watch-limit"}, watch.kept.gaps
-    assert "gaps" in watch.watcher.status() and " 0 gaps" not in watch.watcher.status()
-    watch.kept.forget()
-    limit.write_text("1000")
-    watch.until(lambda: not watch.kept.gaps)
-    assert len(watch.kept.scans()) >= 14
-    assert watch.blind() == set()
-"""
-
-
-def test_without_watches_the_unwatched_are_named_and_watched_when_there_are_some(tmp_path: Path) -> None:
-    if subprocess.run(["unshare", "--user", "--map-root-user", "true"], capture_output=True).returncode:
-        pytest.skip("no user namespaces here")
-    elsewhere(LIMITS, tmp_path, "unshare", "--user", "--map-root-user")
-
-
-UNREADABLE = """
-import os
-from pathlib import Path
-from watching import watching
-top = Path(os.environ["TOP"])
-(top / "root/secret/deep").mkdir(parents=True)
-(top / "root/secret").chmod(0)
-with watching(top / "root", top / "state") as watch:
-    watch.until(lambda: watch.kept.gaps == {("r", b"secret"): "unreadable"})
-    (top / "root/secret").chmod(0o755)
-    watch.until(lambda: not watch.kept.gaps)
-    assert b"secret" in watch.kept.scans() or b"" in watch.kept.scans()
-    assert watch.blind() == set()
-"""
-
-
-@needs_root
-def test_an_unreadable_directory_is_a_gap_until_it_can_be_read(tmp_path: Path) -> None:
-    mortal = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
-    if not shutil.which("setpriv") or subprocess.run([*mortal, "true"], capture_output=True).returncode:
-        pytest.skip("setpriv cannot take capabilities away here")
-    elsewhere(UNREADABLE, tmp_path, *mortal)
-
-
-def gone_and_back(root: Path, state: Path, go: Callable[[], None]) -> None:
-    (root / "d").mkdir()
-    (root / "d/f").write_text("x")
-    with watching(root, state) as watch:
-        go()
-        watch.until(lambda: watch.kept.history)
-        assert watch.kept.history[0][:2] == ("opened", b"")
-        (root / "new").mkdir(parents=True, exist_ok=True)
-        (root / "new/f").write_text("x")
-        watch.until(lambda: not watch.kept.gaps and b"" in watch.kept.scans())
-        assert watch.kept.jobs().keys() & {b"d", b"d/f"} <= ({b"d/f"} if not (root / "d").exists() else set())
-        assert watch.blind() == set()
-
-
-def test_a_root_renamed_and_made_anew_is_watched_anew(root: Path, tmp_path: Path) -> None:
-    def go() -> None:
-        root.rename(tmp_path / "old")
-        root.mkdir()
-
-    gone_and_back(root, tmp_path / "state", go)
-
-
-def test_a_root_renamed_away_is_a_gap_and_no_heap_of_deletions(root: Path, tmp_path: Path) -> None:
-    (root / "d").mkdir()
-    (root / "d/f").write_text("x")
-    with watching(root, tmp_path / "state") as watch:
-        root.rename(tmp_path / "old")
-        watch.until(lambda: ("r", b"") in watch.kept.gaps)
-        (tmp_path / "old/d/f").write_text("y")
-        for _ in range(20):
-            watch.step()
-            time.sleep(0.01)
-        assert watch.kept.jobs() == {}
-        assert watch.kept.scans() == []
-        (tmp_path / "old").rename(root)
-        watch.until(lambda: not watch.kept.gaps and b"" in watch.kept.scans())
-        assert watch.blind() == set()
-
-
-def test_a_root_deleted_and_made_anew_is_watched_anew(root: Path, tmp_path: Path) -> None:
-    gone_and_back(root, tmp_path / "state", lambda: shutil.rmtree(root))
-
-
 def test_a_root_that_does_not_exist_yet_is_a_gap_until_it_does(tmp_path: Path) -> None:
     root = tmp_path / "later"
     with watching(root, tmp_path / "state") as watch:
@@ -194,44 +42,6 @@ def test_a_root_that_does_not_exist_yet_is_a_gap_until_it_does(tmp_path: Path) -
         root.mkdir()
         watch.until(lambda: not watch.kept.gaps and b"" in watch.kept.scans())
         assert watch.blind() == set()
-
-
-@needs_root
-def test_an_unmounted_root_is_a_gap_until_it_is_mounted_again(root: Path, tmp_path: Path) -> None:
-    with mounted(root):
-        (root / "f").write_text("x")
-        with watching(root, tmp_path / "state") as watch:
-            subprocess.run(["umount", str(root)], check=True)
-            watch.until(lambda: ("r", b"") in watch.kept.gaps)
-            for _ in range(20):
-                watch.step()
-                time.sleep(0.01)
-            assert watch.kept.scans() == []
-            assert watch.kept.jobs() == {}
-            with mounted(root):
-                (root / "d").mkdir()
-                watch.until(lambda: not watch.kept.gaps and b"" in watch.kept.scans())
-                assert watch.blind() == set()
-                subprocess.run(["umount", "-l", str(root)], check=True)
-
-
-@needs_root
-def test_what_is_mounted_below_a_root_is_watched_and_a_gap_when_it_goes(root: Path, tmp_path: Path) -> None:
-    (root / "m").mkdir()
-    with watching(root, tmp_path / "state") as watch, mounted(root / "m"):
-        watch.until(lambda: b"m" in watch.kept.scans())
-        (root / "m/d").mkdir()
-        (root / "m/d/f").write_text("x")
-        watch.settle()
-        assert b"m/d/f" in watch.kept.jobs()
-        assert watch.blind() == set()
-        watch.kept.forget()
-        subprocess.run(["umount", str(root / "m")], check=True)
-        watch.until(lambda: watch.kept.gaps == {("r", b"m"): "unmounted"})
-        assert watch.kept.scans() == []
-        with mounted(root / "m"):
-            watch.until(lambda: not watch.kept.gaps and b"m" in watch.kept.scans())
-            assert watch.blind() == set()
 
 
 @needs_root

@@ -148,7 +148,8 @@ def test_a_whole_root_that_is_not_watched_is_critical_and_an_alias_is_nothing() 
         return Gap(1, "docs", path, reason, "", 0, None)
 
     assert services.coverage([gap(b"x", "alias")]).level == Level.OK
-    assert services.coverage([gap(b"x", "watch-limit")]).level == Level.WARNING
+    partial = services.coverage([gap(b"x\n", "watch-limit")])
+    assert partial.level == Level.WARNING and r"docs/x\x0a" in partial.text
     found = services.coverage([gap(b"x", "watch-limit"), gap(b"", "unmounted")])
     assert found.level == Level.CRITICAL and "docs" in found.text
 
