@@ -56,7 +56,7 @@ def send(url: str, ending: str, said: str, timeout_s: float) -> str:
     """Tell an address, and return why that did not work, "" when it did."""
     parts = urlsplit(url)
     target = parts._replace(path=parts.path.rstrip("/") + ending).geturl()
-    fault = [f"no answer within {timeout_s:g} s"]
+    fault = [_no_answer(timeout_s)]
     thread = threading.Thread(target=lambda: fault.append(_posted(target, said.encode(), timeout_s)), daemon=True)
     thread.start()
     thread.join(timeout_s)  # the limits of sockets are for each step of many
@@ -86,5 +86,11 @@ def _posted(url: str, body: bytes, timeout_s: float) -> str:
         return f"it answers {error.code}"
     except Exception as error:  # noqa: BLE001  # http.client has many; none of their texts is told: the address is in some
         reason = getattr(error, "reason", error)
+        if isinstance(reason, TimeoutError):
+            return _no_answer(timeout_s)
         return str(getattr(reason, "strerror", None) or type(reason).__name__)
     return ""
+
+
+def _no_answer(timeout_s: float) -> str:
+    return f"no answer within {timeout_s:g} s"

@@ -200,7 +200,7 @@ def begin(vault: Vault) -> subprocess.Popen[str]:
     """Begin a run, and return when its restic has."""
     vault.calls()
     process = subprocess.Popen(
-        vault.command(),
+        ["env", "--default-signal=INT", *vault.command()],  # a shell that began us in the background had it ignored
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
