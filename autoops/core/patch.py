@@ -55,7 +55,7 @@ def read(text: str | bytes) -> Patch:
     try:
         document = parse(text)
     except (ValueError, RecursionError) as error:
-        raise PatchInvalid(detail=f"it is not JSON that autoops takes: {error or 'nested too deeply'}") from None
+        raise PatchInvalid(detail=f"it is not JSON that autoops takes: {error}") from None
     wrong = schema.unfit(document)
     if wrong:
         raise PatchInvalid(detail=wrong)

@@ -10,6 +10,7 @@ from entries import DESCRIBED, ID, OTHER, SEEN, entry
 
 from autoops.core import patch as patches
 from autoops.core.canonical import changed_fields, entry_json, entry_text, parse, patch_text
+from autoops.core.patch import Patch
 from autoops.errors import PatchInvalid, PreconditionFailed
 from autoops.model import JSON, Change, Entry
 
@@ -54,6 +55,8 @@ def test_a_class_that_a_person_sets_is_that_persons_and_certain() -> None:
     assert changed_fields(change) == {"class": "policy", "class_rule": "operator:eva", "confidence": 100}
     (change,) = resolved(simple({"class": "policy", "class_rule": "import", "confidence": 7}))
     assert changed_fields(change) == {"class": "policy", "class_rule": "import", "confidence": 7}
+    (change,) = resolved(simple({"class": "policy", "confidence": 7}))
+    assert changed_fields(change) == {"class": "policy", "class_rule": "operator:eva", "confidence": 7}
 
 
 def test_a_status_that_is_set_begins_now() -> None:
@@ -103,6 +106,16 @@ def test_resolving_changes_none_of_the_entries_given() -> None:
 
 
 # the form
+
+
+def test_a_document_is_read_as_it_is_written() -> None:
+    changes = {ID: {"class": "x"}}
+    assert patches.read(json.dumps(simple({"class": "x"}, reason="why"))) == Patch(changes, None, {ID: 4}, "", "why")
+    assert patches.read(json.dumps({"changes": changes, "digest": DIGEST})) == Patch(changes, None, {}, DIGEST, "")
+
+
+def test_a_document_of_the_greatest_size_is_taken() -> None:
+    assert len(resolved(json.dumps(simple({"class": "x"})).ljust(patches.MAX_PATCH_BYTES))) == 1
 
 
 @pytest.mark.parametrize(
@@ -206,8 +219,8 @@ def test_the_beginning_of_the_digest_is_enough(digits: int) -> None:
 
 
 def test_a_test_operation_that_does_not_hold_is_refused() -> None:
-    what, _, _ = unmet(operations({"op": "test", "path": f"/{ID}/class", "value": "x"}))
-    assert what == 'an RFC 6902 "test"'
+    what, wanted, found = unmet(operations({"op": "test", "path": f"/{ID}/class", "value": "x"}))
+    assert (what, wanted) == ('an RFC 6902 "test"', "it to hold") and "document" in str(found)
 
 
 # the result
@@ -216,6 +229,7 @@ def test_a_test_operation_that_does_not_hold_is_refused() -> None:
 @pytest.mark.parametrize("field", ["id", "rev", "root", "path", "observation", "since_s", "described", "colour", ""])
 def test_a_field_that_is_not_a_persons_to_change_is_refused(field: str) -> None:
     assert f"{field!r} cannot be patched" in refused(simple({field: "x"}))
+    assert f"{field!r} cannot be patched" in refused(simple({field: None}))
     assert f"{field!r} cannot be patched" in refused(operations({"op": "add", "path": f"/{ID}/{field}", "value": "x"}))
 
 
@@ -271,6 +285,11 @@ def test_copies_that_double_an_entry_again_and_again_are_stopped_in_time() -> No
     assert "does not fit" in refused(operations(*twice))
 
 
+def test_copies_that_nest_an_entry_deeper_and_deeper_are_stopped_in_time() -> None:
+    deeper = {"op": "copy", "from": f"/{ID}/descriptor/a", "path": f"/{ID}/descriptor/a/b"}
+    assert "deeper than 64" in refused(operations({"op": "add", "path": f"/{ID}/descriptor/a", "value": {}}, *[deeper] * 1500))
+
+
 # undoing
 
 
@@ -297,5 +316,5 @@ def test_undoing_what_was_changed_since_is_refused() -> None:
     before = entry()
     after = before._replace(rev=2, path=b"moved")
     now = after._replace(rev=3)
-    with pytest.raises(PreconditionFailed, match="rev 2, as commit 7 left it, found rev 3"):
+    with pytest.raises(PreconditionFailed, match=f"entry {ID}.*rev 2, as commit 7 left it, found rev 3"):
         patches.undo({ID: committed(before, after)}, {ID: now}, {ID: entry_json(before)}, "eva", 7, NOW_S)
