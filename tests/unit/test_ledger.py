@@ -22,11 +22,11 @@ HASHES = st.binary(min_size=32, max_size=32)
 PATCH = '{"evidence":{},"id":"2026010100000001","op":"update","rev":1,"set":{"digest_after":"x"}}'
 
 
-@given(TEXT, TEXT, TEXT, HASHES, HASHES, st.integers(1, 2**40))
+@given(TEXT, TEXT, TEXT, HASHES, HASHES, st.integers(1, 2**40), st.integers(0, 3))
 def test_a_record_is_canonical_and_its_digest_is_found_without_parsing(
-    actor: str, source: str, reason: str, before: bytes, after: bytes, sequence: int
+    actor: str, source: str, reason: str, before: bytes, after: bytes, sequence: int, count: int
 ) -> None:
-    text = ledger.record_text(sequence, ledger.utc(0), actor, source, reason, before, after, [PATCH])
+    text = ledger.record_text(sequence, ledger.utc(0), actor, source, reason, before, after, [PATCH] * count)
     assert canonical(parse(text)) == text
     assert digest_after(text) == after
     assert parse(text) == {
@@ -35,7 +35,7 @@ def test_a_record_is_canonical_and_its_digest_is_found_without_parsing(
         "digest_after": after.hex(),
         "digest_before": before.hex(),
         "format": 1,
-        "patches": [json.loads(PATCH)],
+        "patches": [json.loads(PATCH)] * count,
         "reason": reason,
         "sequence": sequence,
         "source": source,
@@ -52,6 +52,7 @@ def test_the_signature_covers_format_sequence_and_hash() -> None:
     assert ledger.signed_bytes(258, b"h" * 32) == b"autoops-ledger-v1" + bytes([0, 0, 0, 0, 0, 0, 1, 2]) + b"h" * 32
     signer = Signer(new_key())
     verifier = Verifier(signer.public)
+    assert verifier.public == signer.public
     signature = signer.sign(ledger.signed_bytes(2, b"h" * 32))
     assert verifier.verify(signature, ledger.signed_bytes(2, b"h" * 32))
     assert not verifier.verify(signature, ledger.signed_bytes(3, b"h" * 32))
