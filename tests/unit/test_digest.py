@@ -7,7 +7,7 @@ from hashlib import sha256
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoops.core.digest import Buckets, Tree, bucket_of, has_member, leaf_of, members_of, with_member
+from autoops.core.digest import Buckets, Tree, bucket_of, has_member, leaf_of, leaves_by_bucket, members_of, with_member
 
 IDS = st.integers(1, 10**16 - 1).map(lambda number: f"{number:016d}")
 ENTRIES = st.dictionaries(IDS, st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=30)
@@ -71,7 +71,8 @@ def test_a_member_is_found_at_its_place_only() -> None:
     entry_id, leaf = "2026010100000001", leaf_of("a")
     shifted = b"x" * 20 + entry_id.encode() + leaf + b"y" * 28  # the pair, but across two members
     assert len(shifted) % 48 == 0 and not has_member(shifted, entry_id, leaf)
-    assert has_member(shifted + entry_id.encode() + leaf, entry_id, leaf)
+    pair = entry_id.encode() + leaf
+    assert all(has_member(members, entry_id, leaf) for members in (shifted + pair, pair + shifted, shifted + pair + shifted))
 
 
 @settings(max_examples=25, deadline=None)
@@ -83,6 +84,15 @@ def test_entries_read_in_order_have_the_digest_of_the_formula(entries: dict[str,
     assert read.tree().root() == naive(entries)
 
 
+@given(ENTRIES)
+def test_leaves_by_bucket_are_the_members_of_the_buckets(entries: dict[str, str]) -> None:
+    members: dict[int, bytes] = {}
+    for entry_id in sorted(entries):
+        number = bucket_of(entry_id)
+        members[number] = with_member(members.get(number, b""), entry_id, leaf_of(entries[entry_id]))
+    assert leaves_by_bucket(sorted(entries.items())) == members
+
+
 def test_the_buckets_in_which_two_trees_differ_are_named() -> None:
     one, other, members = Tree(), Tree(), dict[int, bytes]()
     assert one.differing(other) == set()
@@ -91,8 +101,8 @@ def test_the_buckets_in_which_two_trees_differ_are_named() -> None:
         put(one, members, entry_id, "a")
     for number in members:
         other.set(number, members[number])
-    put(other, dict(members), ids[1], "b")
-    assert one.differing(other) == other.differing(one) == {bucket_of(ids[1])}
+    put(other, dict(members), ids[0], "b")
+    assert one.differing(other) == other.differing(one) == {bucket_of(ids[0])}
 
 
 def test_an_empty_bucket_is_known_to_be_empty() -> None:
