@@ -94,6 +94,8 @@ def test_an_edit_sets_what_the_disk_says_and_nothing_else() -> None:
     before = entry()
     after = before._replace(rev=2, observation=SEEN._replace(size_bytes=13))
     assert changed_fields(Change(before, after, {})).keys() == {"observation"}
+    after = before._replace(rev=2, status="missing", since_s=7)
+    assert changed_fields(Change(before, after, {})) == {"status": "missing", "since_s": 7}
 
 
 @pytest.mark.parametrize(("old", "new"), [(1, True), (True, 1), (0, False), ([0], [False]), ({"x": 1}, {"x": True})])
