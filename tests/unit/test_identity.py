@@ -10,7 +10,7 @@ from entries import SEEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoops.core.identity import Verdict, decide, retired
+from autoops.core.identity import Verdict, decide, is_doubtful, retired
 from autoops.core.view import MOST_ASKED, Sighting, View, same_file
 from autoops.model import Entry, File, Observation
 from autoops.watch.lineage import Lineage
@@ -437,7 +437,40 @@ def test_a_retired_file_does_not_come_back_by_content_alone(world: World) -> Non
 
 def test_retiring_says_why(world: World) -> None:
     change = retired(world.known(b"a")._replace(status="missing"), NOW_S)
-    assert (change.after.status, change.after.since_s, change.evidence["kind"]) == ("retired", NOW_S, "grace-over")
+    assert change.before and change.after == change.before._replace(rev=2, status="retired", since_s=NOW_S)
+    assert change.evidence == {"confidence": 100, "kind": "grace-over"}
+
+
+def test_a_retired_document_is_taken_up_by_its_id_although_another_lives_at_its_path(world: World) -> None:
+    known = lost(world, b"a")
+    world.entries[known.id] = retired(world.entries[known.id], NOW_S).after
+    other = world.known(b"a")
+    world.file(b"b")
+    (verdict,) = world.look(world.sighting(b"b", claimed=known.id))
+    assert not verdict.finding and world.at(b"b") == known.id and world.at(b"a") == other.id
+
+
+def doubtful(world: World, path: bytes, **more: Any) -> bool:
+    one = world.sighting(path, **more)
+    return is_doubtful(one, world.view([one]))
+
+
+def test_what_rests_on_no_word_of_the_kernel_is_beyond_doubt(world: World) -> None:
+    known = world.known(b"a")
+    world.edit(b"a")
+    world.file(b"new")
+    world.disk["docs", b"link"] = world.disk["docs", b"a"]
+    assert not any(doubtful(world, path) for path in (b"a", b"new", b"absent"))
+    assert not doubtful(world, b"link", moved_from=((b"a",),), claimed=known.id)  # its inode says which file it is
+
+
+def test_what_another_word_of_the_kernel_may_overturn_is_doubtful(world: World) -> None:
+    known, gone = world.known(b"a"), lost(world, b"gone")
+    world.file(b"a")  # is it another version, or did the document move on?
+    world.file(b"same", sha256=gone.observation.sha256)
+    world.file(b"new")
+    assert doubtful(world, b"a") and doubtful(world, b"same")
+    assert doubtful(world, b"new", moved_from=((b"a",),)) and doubtful(world, b"new", claimed=known.id)
 
 
 # same content
