@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from autoops.core.hints import Former, rename_facts, renames_of
 from autoops.watch import lineage
 from autoops.watch.lineage import Lineage
 
@@ -71,3 +74,17 @@ def test_it_is_bounded() -> None:
         chain = known.moved(b"n%d" % number, b"n%d" % (number + 1), 0.0)
         many = known.moved(b"t%d" % number, b"place", 0.0)
     assert len(chain[0]) == len(many) == lineage.LONGEST and many[0] == (b"t0",)
+
+
+@pytest.mark.parametrize(
+    ("moved_from", "vacated", "facts"),
+    [
+        ((), False, {}),
+        (((b"a", b"\xff"), (b"c",)), False, {"moved_from": [["a", "\\xff"], ["c"]]}),
+        ((), True, {"vacated": True, "moved_from": None}),
+        (((b"a",),), True, {"vacated": True, "moved_from": [["a"]]}),
+    ],
+)
+def test_renames_come_back_from_the_facts_of_a_job(moved_from: tuple[Former, ...], vacated: bool, facts: dict[str, object]) -> None:
+    assert rename_facts(moved_from, vacated) == facts
+    assert renames_of(facts) == (moved_from, vacated)
