@@ -15,7 +15,12 @@ from autoops.core.shebang import interpreter
 from autoops.model import ClassRule
 
 HEAD = b"#!/usr/bin/env python3\n# Policy: 12\n"
-DESCRIPTOR = {"kind": "python", "front_matter": {"type": "policy-x"}, "classes": [{"name": "Job", "public": True}], "count": 3}
+DESCRIPTOR = {
+    "kind": "python",
+    "front_matter": {"type": "policy-x", "draft": False},
+    "classes": [{"name": "Job", "public": True}],
+    "count": 3,
+}
 
 
 def holds(path: bytes = b"a/b.txt", mime: str = "text/plain", head: bytes = HEAD, **conditions: Any) -> bool:
@@ -42,6 +47,10 @@ def holds(path: bytes = b"a/b.txt", mime: str = "text/plain", head: bytes = HEAD
         ("[ab].txt", b"b.txt", True),
         ("[!ab].txt", b"b.txt", False),
         ("[!ab].txt", b"c.txt", True),
+        ("[ab].txt", b"X.txt", False),
+        ("[^a].txt", b"^.txt", True),
+        ("[^a].txt", b"b.txt", False),
+        ("[^a].txt", b"X.txt", False),
         ("[]].txt", b"].txt", True),
         ("[].txt", b"[].txt", True),
         ("?.txt", b"\xff.txt", True),
@@ -71,6 +80,8 @@ def test_a_glob_stays_in_its_directory_unless_it_says_otherwise(glob: str, path:
         ({"descriptor": (("front_matter.type", "policy*"),)}, True),
         ({"descriptor": (("classes.name", "Job"),)}, True),
         ({"descriptor": (("classes.public", "true"),)}, True),
+        ({"descriptor": (("front_matter.draft", "false"),)}, True),
+        ({"descriptor": (("front_matter.draft", "true"),)}, False),
         ({"descriptor": (("count", "3"),)}, True),
         ({"descriptor": (("count.deeper", "3"),)}, False),
         ({"descriptor": (("kind", "python"), ("count", "4"))}, False),
@@ -85,6 +96,7 @@ def test_every_condition_that_is_given_must_hold(conditions: dict[str, Any], exp
 def test_content_is_searched_in_the_first_4096_bytes_only() -> None:
     assert holds(head=b" " * 4090 + b"needle", content="needle")
     assert not holds(head=b" " * 4091 + b"needle", content="needle")
+    assert holds(head=b"\xff needle", content="needle")
 
 
 def test_without_a_descriptor_a_rule_on_one_fails() -> None:
@@ -147,6 +159,8 @@ def test_each_builtin_rule_has_its_own_name_and_a_confidence_in_percent() -> Non
         (b"#!/usr/bin/env python3\n", "python3"),
         (b"#!/usr/bin/env -S A=1 node --x\n", "node"),
         (b"#!/usr/bin/env\n", ""),
+        (b"#!/bin/s\xffh\n", "sh"),
+        (b"#!/bin/" + b"a" * 300, "a" * 251),
         (b"#!\n/bin/sh", ""),
         (b"# no", ""),
         (b"", ""),
