@@ -10,7 +10,7 @@ from hashlib import sha256
 
 import pytest
 from entries import DESCRIBED, ENTRIES, ID, SEEN, entry
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from autoops import names
@@ -140,10 +140,12 @@ def test_every_id_is_in_the_range_of_its_part_and_of_no_other(firsts: list[int],
 
 
 @given(st.integers(0, 10**6), st.integers(1, 5000))
+@example(1, 1)
+@example(4, 2)
 def test_a_part_is_cut_only_when_it_grew_to_twice_its_size_and_evenly(entries: int, wanted: int) -> None:
     size = catalog.piece_entries(entries, wanted)
     if entries <= 2 * wanted:
-        assert size >= entries
+        assert size == max(1, entries)
     else:
         pieces = -(-entries // size)
         assert size <= wanted and entries - size * (pieces - 1) > size // 2 - pieces
@@ -181,7 +183,8 @@ MADE = Metadata(
 
 
 def test_metadata_comes_back_as_it_was_written() -> None:
-    assert catalog.metadata_of(catalog.metadata_text(MADE).encode()) == MADE
+    for made in (MADE, MADE._replace(entries=0)):
+        assert catalog.metadata_of(catalog.metadata_text(made).encode()) == made
 
 
 @pytest.mark.parametrize(
@@ -194,8 +197,14 @@ def test_metadata_comes_back_as_it_was_written() -> None:
         ({"parts": []}, "order"),
         ({"parts": [part._asdict() for part in parts(20, 10)]}, "order"),
         ({"parts": [{**parts(1)[0]._asdict(), "first": "x"}]}, "ID"),
-        ({"files": {"../x": {"size_bytes": 1, "sha256": HASH}}}, "name"),
-        ({"files": {"metadata.json": {"size_bytes": 1, "sha256": HASH}}}, "name"),
+        *[
+            ({"parts": [{**parts(1)[0]._asdict(), field: value}]}, "a part")
+            for field, value in (("entries", -1), ("digest", "x"), ("file", 1))
+        ],
+        *[
+            ({"files": {name: {"size_bytes": 1, "sha256": HASH}}}, "name")
+            for name in ("", "../x", "a\0b", ".", "..", "metadata.json")
+        ],
         ({"files": {"x": {"size_bytes": "1", "sha256": HASH}}}, "file"),
         ({"files": []}, "no metadata"),
         ({"more": 1}, "no metadata"),
