@@ -58,6 +58,8 @@ def test_what_is_no_secret_stays(text: str) -> None:
 
 def test_what_stands_around_it_stays_and_keeps_its_form() -> None:
     assert tomllib.loads(redact('[a]\npassword = "x"\nlevel = "info"\n')) == {"a": {"password": "(removed)", "level": "info"}}
+    assert redact("token: x y, secret='z' # why") == "token: (removed) y, secret='(removed)' # why"
+    assert redact('credentials = { user = "a" }') == 'credentials = "(removed)"'
     value = {"token": "x", "said": 'with "password": "y" in it', "list": [{"secret": ["z"]}]}
     found = json.loads(redact(json.dumps(value)))
     assert found == {"token": "(removed)", "said": 'with "password": "(removed)" in it', "list": [{"secret": "(removed)"}]}
