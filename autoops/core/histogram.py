@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import NamedTuple
 
 _PARTS = 4  # buckets from one power of two to the next
@@ -58,12 +59,8 @@ def summary(cells: Iterable[Cell]) -> Summary | None:
 
 
 def _at_rank(ordered: list[Cell], rank: int) -> int:
-    seen = 0
-    for cell in ordered:
-        seen += cell.times
-        if seen >= rank:
-            return cell.bucket
-    return ordered[-1].bucket
+    seen = accumulate(cell.times for cell in ordered)
+    return next(cell.bucket for cell, so_far in zip(ordered, seen, strict=True) if so_far >= rank)
 
 
 class Meter:

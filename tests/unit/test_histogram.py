@@ -48,7 +48,11 @@ def test_every_value_has_a_bucket(value: float) -> None:
 def test_a_value_below_nothing_counts_as_nothing_and_of_nothing_there_is_no_summary() -> None:
     assert cells_of([-5.0]) == [Cell(LOWEST, 1, 0.0, 0.0)]
     assert summary([]) is None
-    assert bucket_of(math.nan) == LOWEST
+    assert bucket_of(math.nan) == LOWEST and end_of(LOWEST) == 0
+
+
+def test_percentiles_are_by_nearest_rank() -> None:
+    assert summary([Cell(rank, 1, 0.0, 1e99) for rank in range(1, 201)]) == (200, 0.0, 1e99, end_of(100), end_of(190), end_of(198))
 
 
 def test_what_was_taken_is_not_taken_twice() -> None:
