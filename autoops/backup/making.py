@@ -37,8 +37,10 @@ def scratch_of(directory: Path) -> Iterator[State]:
         for path in (directory, scratch.registry_db.parent, scratch.queue_db.parent):
             path.mkdir(mode=0o700)
         yield scratch
-    finally:
-        _remove(directory)
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)  # why it failed is told; what is left goes with the next one
+        raise
+    _remove(directory)
 
 
 def _remove(directory: Path) -> None:
