@@ -133,6 +133,10 @@ class Machine:
         """Return the main process of a unit, by its number in the machine; 0 when there is none."""
         return int(self.property(unit, "MainPID"))
 
+    def stop(self) -> None:
+        """Stop everything, and wait until it has ended. (For the target alone nobody waits until its services have.)"""
+        self.run("systemctl", "stop", "autoops.target", "autoops-*.service")
+
     def is_active(self, unit: str) -> bool:
         """Say whether a unit is active."""
         return self.property(unit, "ActiveState") == "active"

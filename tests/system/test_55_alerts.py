@@ -110,7 +110,8 @@ def test_a_channel_is_tried_by_hand_and_without_a_sink_says_why(machine: Machine
 
 def test_without_a_queue_it_is_told_once_an_hour(machine: Machine) -> None:
     queue = "/var/lib/autoops/queue/queue.db"
-    machine.sh(f"systemctl stop autoops.target; mv {queue} {queue}.aside; echo garbage >{queue}; chown autoops: {queue}")
+    machine.stop()
+    machine.sh(f"mv {queue} {queue}.aside; echo garbage >{queue}; chown autoops: {queue}")
     try:
         before = len(machine.path("/var/tmp/told").read_text().splitlines())
         for _ in range(2):

@@ -42,7 +42,7 @@ def test_a_registry_that_was_removed_comes_back_with_all_that_was_committed(mach
 def test_a_corrupted_registry_is_recovered(machine: Machine) -> None:
     settled(machine, "before the damage.txt")
     before = export(machine)
-    machine.sh("systemctl stop autoops.target")
+    machine.stop()
     with machine.path(f"{STATE}/registry/registry.db").open("r+b") as file:
         size = file.seek(0, 2)
         file.seek(size // 3)
@@ -58,7 +58,8 @@ def test_the_whole_state_directory_comes_back_from_backups_elsewhere(machine: Ma
     settled(machine, "before the disk was lost.txt")
     machine.run("autoops-backup", "snapshot")
     before, head = export(machine), ledger(machine)
-    machine.sh(f"systemctl stop autoops.target; mkdir -p {KEPT}; cp -a {STATE}/backups/. {KEPT}; find {STATE} -mindepth 1 -delete")
+    machine.stop()
+    machine.sh(f"mkdir -p {KEPT}; cp -a {STATE}/backups/. {KEPT}; find {STATE} -mindepth 1 -delete")
     try:
         said = machine.sh(blocks("Disk lost")[0]).out
     finally:
