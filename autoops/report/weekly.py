@@ -53,7 +53,7 @@ class Sources(NamedTuple):
 
 def gathered(sources: Sources, asked: Asked) -> JSON:
     """Return everything that the page tells, as JSON. A part that cannot be told is {"cannot": why}."""
-    begun = _part(lambda: {"begun_s": sources.registry().begun_s()})
+    begun = _part(lambda: {"begun_s": sources.registry().began_s()})
     begun_s = begun.get("begun_s", begun.get(MISSING))
     return {
         "report": "weekly",
