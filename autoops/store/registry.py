@@ -13,7 +13,7 @@ from autoops.core.digest import EMPTY_MID, FAN, Tree, bucket_of, leaves_by_bucke
 from autoops.errors import StorageCorrupt
 from autoops.model import JSON, UNDESCRIBED, Described, Entry, Observation
 from autoops.store.database import Database, Row, Schema
-from autoops.store.directories import Directories
+from autoops.store.directories import FROM, Directories
 from autoops.store.leaves import tree_of
 from autoops.store.records import UNFIT, id_of, patches_of, unreadable
 from autoops.store.schema import OBJECTS, strange
@@ -25,7 +25,6 @@ COLUMNS = (
     "e.id, e.rev, r.name, d.key, e.name, e.status, e.since_s,"
     " e.kind, e.size_bytes, e.mtime_ns, e.inode, e.birth_ns, e.sha256, e.mime, e.described"
 )
-FROM = "FROM entry e JOIN directory d ON d.id = e.directory JOIN root r ON r.id = d.root"
 _SIGN = 1 << 63
 _DATABASE = "registry.db"
 
