@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from autoops.core.digest import Buckets, Tree, bucket_of, has_member, leaf_of, leaves_by_bucket, members_of, with_member
 
-IDS = st.integers(1, 10**16 - 1).map(lambda number: f"{number:016d}")
+IDS = (st.integers(1, 10**16 - 1) | st.integers(1, 40)).map(lambda number: f"{number:016d}")  # often in one bucket, too
 ENTRIES = st.dictionaries(IDS, st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=30)
 
 
@@ -18,7 +18,7 @@ def naive(entries: dict[str, str]) -> bytes:
     pairs: list[list[bytes]] = [[] for _ in range(65536)]
     for entry_id in sorted(entries):
         leaf = sha256(b"\x00" + entries[entry_id].encode()).digest()
-        pairs[int(sha256(entry_id.encode()).hexdigest()[:4], 16)].append(entry_id.encode() + leaf)
+        pairs[int(sha256(entry_id[:-1].encode()).hexdigest()[:4], 16)].append(entry_id.encode() + leaf)
     buckets = [sha256(b"\x01" + b"".join(some)).digest() if some else bytes(32) for some in pairs]
     mids = [sha256(b"\x02" + b"".join(buckets[at : at + 256])).digest() for at in range(0, 65536, 256)]
     return sha256(b"\x03" + b"".join(mids)).digest()
@@ -108,6 +108,12 @@ def test_the_buckets_in_which_two_trees_differ_are_named() -> None:
 def test_an_empty_bucket_is_known_to_be_empty() -> None:
     tree, members = Tree(), dict[int, bytes]()
     number = bucket_of("2026010100000001")
-    assert tree.is_empty(number)
+    assert tree.occupied([number, number ^ 1]) == []
     put(tree, members, "2026010100000001", "a")
-    assert not tree.is_empty(number)
+    assert tree.occupied([number, number ^ 1]) == [number]
+
+
+def test_ten_ids_in_a_row_share_a_bucket() -> None:
+    first, second = ([bucket_of(f"202601010000{tens}{digit}") for digit in range(10)] for tens in ("001", "002"))
+    assert first == [int.from_bytes(sha256(b"202601010000001").digest()[:2])] * 10
+    assert set(second).isdisjoint(first) and len(set(second)) == 1
