@@ -100,6 +100,7 @@ def _any_of(patterns: Iterable[str]) -> Matcher | None:
     return re.compile(joined).match if joined else None
 
 
+_NOTHING = "(?!)"
 _GLOB_TOKEN = re.compile(r"(\*\*/)|(\*\*)|(\*)|(\?)|\[(!?)(\]?[^\]]+|\])\]|(.)", re.DOTALL)
 
 
@@ -118,8 +119,9 @@ def _glob_piece(token: re.Match[str]) -> str:
         return r"[^/]"
     if token[7]:
         return re.escape(token[7])
-    members = re.sub(r"([\\\]\[&~|^])", r"\\\1", token[6])
-    return f"[{'^/' if token[5] else ''}{members}]"
+    members = re.sub(r"(.)-(.)", lambda span: span[0] if span[1] <= span[2] else "", token[6], flags=re.DOTALL)  # [z-a] is empty
+    members = re.sub(r"([\\\]\[&~|^])", r"\\\1", members)
+    return f"[{'^/' if token[5] else ''}{members}]" if members or token[5] else _NOTHING
 
 
 def _content_holds(rule: _Compiled, head: bytes) -> bool:

@@ -11,7 +11,7 @@ from autoops import names
 from autoops.core.coverage import AGES, DAY_S
 from autoops.core.drawing import BAR, bar, escaped, text
 from autoops.core.ledger import utc
-from autoops.core.spoken import counted
+from autoops.core.spoken import age, counted
 from autoops.model import JSON
 
 WIDTH = 960
@@ -95,7 +95,7 @@ def _timeline(report: JSON, root: str, y: int) -> Iterator[str]:
         yield bar(_LEFT, y, width, "", _BEFORE, "before")
     for part in report["unwatched"]:
         if part["root"] == root:
-            said = f"{part['reason']}: {spoken(part['seconds'])} in {counted(part['times'], 'time')}"
+            said = f"{part['reason']}: {age(part['seconds'])} in {counted(part['times'], 'time')}"
             for begin, end in _pixels(part["spans"], since_s, at_s):
                 yield bar(begin, y, end - begin, _colour(part["reason"]), said)
 
@@ -159,11 +159,3 @@ def _x(moment_s: int, since_s: int, at_s: int) -> float:
 
 def _colour(reason: str) -> str:
     return _REASONS.get(reason, _OTHER)
-
-
-def spoken(seconds: float) -> str:
-    """Return a span of time as people say it."""
-    for unit, size in (("days", DAY_S), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

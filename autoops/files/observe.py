@@ -26,6 +26,7 @@ _CHUNK_BYTES = 1 << 16
 _BUFFER = memoryview(bytearray(_CHUNK_BYTES))
 _TYPE = 0o170000  # the bits of the mode that say what it is (inode(7)): all that S_ISREG looks at, without the call
 _PREFIX = re.compile(rb"(\d{16})_")
+_SIGURG = 23  # signal(7), on all that Debian runs on: nothing happens to a process that does not ask for it
 _KINDS: dict[int, Kind] = {
     modes.S_IFREG: "file",
     modes.S_IFLNK: "link",
@@ -182,6 +183,7 @@ def has_writer(fd: int) -> bool | None:
     A read lease is refused with EAGAIN while there is a writer (fcntl(2), F_SETLEASE). Needs to own the file, or CAP_LEASE.
     """
     try:
+        fcntl.fcntl(fd, fcntl.F_SETSIG, _SIGURG)  # who opens it for writing just now breaks the lease: SIGIO would kill us
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except BlockingIOError:
         return True

@@ -6,7 +6,7 @@ compare-and-swap: every changed entry must still be at the revision the change w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -129,11 +129,6 @@ class RegistryWriter(Bookkeeping):
         """Put rows back to what the ledger says."""
         with self._db.transaction() as tx:
             self._entries.restore(tx, restored)
-
-    def forget_directories(self, root: str, paths: Iterable[bytes]) -> None:
-        """Remove rows of directories that hold no entries any more."""
-        super().forget_directories(root, paths)
-        self._entries.forget_directories()
 
     def checkpoint(self, *, least_bytes: int = WAL_BYTES, truncate: bool = False) -> Checkpoint | None:
         """Carry the WAL over into the database when it has grown; None when it has not."""

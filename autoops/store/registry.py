@@ -13,7 +13,7 @@ from autoops.core.digest import EMPTY_MID, FAN, Tree, bucket_of, members_of
 from autoops.errors import StorageCorrupt
 from autoops.model import JSON, UNDESCRIBED, Described, Entry, Observation
 from autoops.store.database import Database, Row, Schema
-from autoops.store.directories import Directories
+from autoops.store.directories import FROM, Directories
 from autoops.store.leaves import tree_of
 from autoops.store.schema import OBJECTS, strange
 from autoops.store.verified import Verified
@@ -24,7 +24,6 @@ COLUMNS = (
     "e.id, e.rev, r.name, d.key, e.name, e.status, e.since_s,"
     " e.kind, e.size_bytes, e.mtime_ns, e.inode, e.birth_ns, e.sha256, e.mime, e.described"
 )
-FROM = "FROM entry e JOIN directory d ON d.id = e.directory JOIN root r ON r.id = d.root"
 _SIGN = 1 << 63
 _DATABASE = "registry.db"
 
@@ -70,7 +69,7 @@ def entry_of(row: Row) -> Entry:
 def _described(entry_id: int, text: str) -> Described:
     try:
         return described_from_json(parse(text))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:  # no commit wrote this
+    except UNFIT as error:
         raise StorageCorrupt(database=_DATABASE, detail=f"entry {entry_id:016d} cannot be read ({error!r})") from None
 
 

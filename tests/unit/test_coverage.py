@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from autoops import names
 from autoops.core.coverage import AGES, DAY_S, Missed, clipped, length, merged, times_of_ages, unwatched
 from autoops.core.ledger import utc
-from autoops.core.picture import MOST_ROOTS, WIDTH, spoken, svg
+from autoops.core.picture import MOST_ROOTS, WIDTH, svg
 
 spans = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)).map(lambda one: (one[0], one[0] + one[1])), max_size=20)
 gaps = st.lists(
@@ -169,8 +169,3 @@ def test_it_has_a_title_a_legend_and_colours_for_light_and_dark() -> None:
     assert "<title>autoops coverage</title>" in text and "prefers-color-scheme: dark" in text
     assert ">watch-limit</text>" in text and all(f">{name}</text>" in text for name in AGES)
     assert "<script" not in text and not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
-
-
-@pytest.mark.parametrize(("seconds", "said"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (3 * DAY_S, "3 days")])
-def test_spans_of_time_are_spoken(seconds: int, said: str) -> None:
-    assert spoken(seconds) == said

@@ -1,10 +1,10 @@
-"""Counts as people say them."""
+"""Counts, lists and spans of time as people say them."""
 
 from __future__ import annotations
 
 import pytest
 
-from autoops.core.spoken import counted, listed
+from autoops.core.spoken import age, counted, listed
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,10 @@ def test_a_count_and_its_noun_agree(count: int, noun: str, said: str) -> None:
 
 def test_names_are_listed_as_they_are_read() -> None:
     assert [listed(list(names)) for names in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (47 * 3600, "47 h"), (72 * 3600, "3 d")]
+)
+def test_spans_of_time_are_spoken(seconds: int, said: str) -> None:
+    assert age(seconds) == said
