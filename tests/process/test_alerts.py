@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from running import environment, program
 from sinks import MailSink, WebSink
 from telling import NASTY, SECRET, Told, alerts_of, hook, require_masked
 
+from autoops.alert.channels import Channel
+from autoops.alert.deliver import send_now
+from autoops.alert.message import Message
 from autoops.store.database import Database
 from autoops.store.queue import SCHEMA
 
@@ -267,6 +271,14 @@ def test_a_damaged_queue_is_told_without_it_once_an_hour(told: Told, sink: WebSi
     os.utime(stamp, (0, time.time() - 3601))
     told.alert(code=6)
     assert len(alerts_of(sink, "database")) == 2
+    assert len({one.headers["Idempotency-Key"] for one in sink.posted()}) == 2, "it is no doubled one"
+
+
+def test_a_sender_that_cannot_be_started_is_a_channel_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    channel = Channel("hook", "alertmanager", "http://127.0.0.1:9/x", True, 5.0)
+    said = send_now(channel, Message(0, "host", "hook", "critical", (), {}, "runbook"))
+    assert said == "its sender cannot be started: No such file or directory"
 
 
 def test_a_full_disk_is_told_without_the_queue(told: Told, sink: WebSink, tmp_path: Path) -> None:
