@@ -200,7 +200,7 @@ def test_the_configuration_is_shown_without_addresses(told: Told, sink: WebSink)
     shown = subprocess.run(
         [*program(), "config", "show", "--config", told.config], capture_output=True, text=True, env=environment()
     )
-    assert "removed://secret" in shown.stdout and SECRET not in shown.stdout
+    assert "https://removed.invalid/" in shown.stdout and SECRET not in shown.stdout
 
 
 # what people do
