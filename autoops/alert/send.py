@@ -1,8 +1,8 @@
 """The child process that sends one message: an order on standard input, the outcome on standard output, both one JSON object.
 
 A library may hang or fall over, so it does that here (deliver.py is the parent). An address comes by the pipe and in no argument,
-which others could read in /proc. The order: {"kind", "url", "allow_private", "timeout_s"} and, by kind, {"key", "payload"} or {"title",
-"body", "mood", "attach"}; the outcome: {"wrong"}.
+which others could read in /proc. The order: {"kind", "url", "allow_private", "timeout_s"}, and by kind {"key", "payload"} or
+{"title", "body", "mood", "attach"}; the outcome: {"wrong"}.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What no key of a configuration alone is guilty of: names given twice, limits that contradict each other, tables without what they need.
+"""What no key of a configuration alone is guilty of: names given twice, limits that contradict each other, and the like.
 
 Each function yields faults, with the line of the table or key that is to be changed. Pure.
 """
