@@ -10,19 +10,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from judge import Acknowledged, living_on, require_there, require_whole
+from judge import living_on, require_there, require_whole
 from running import Answer, Suite, environment, program
-from scene import WRITER
-from writer import Promises, source_of
-
-from autoops.core.canonical import entry_text
-from autoops.state import State
-from autoops.store.registry import Registry
+from scene import WRITER, acknowledged, now
+from writer import Promises
 
 Make = Callable[..., Suite]
 STEP_BYTES = 160 << 10
@@ -30,13 +24,6 @@ ENOUGH = 4  # tries that failed: else the end of the disk was met nowhere
 PLENTY_BYTES = 64 << 20
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
-
-
-class Now(NamedTuple):
-    """What a registry is."""
-
-    sequence: int
-    export: str
 
 
 class Disk:
@@ -101,11 +88,6 @@ def with_room(disk: Disk, lived: Suite, room_bytes: int, *arguments: object) -> 
     answer = call(disk, lived, *arguments)
     disk.give(PLENTY_BYTES)
     return answer
-
-
-def now(state: Path) -> Now:
-    with closing(Registry.open(State(state).registry_db)) as registry:
-        return Now(registry.head().sequence, "".join(entry_text(entry) + "\n" for entry in registry.entries()))
 
 
 def rooms() -> Iterator[int]:
@@ -205,12 +187,11 @@ def test_services_on_a_full_disk_end_and_what_was_acknowledged_is_done_when_ther
         assert there >= {entry["id"] for entry in before}  # reading goes on
         suite.run("verify")
         suite.run("status")
-        jobs = Promises(promises).read().jobs
+        promised = Promises(promises).read()
         disk.give(PLENTY_BYTES)
-        acknowledged = Acknowledged(frozenset(map(source_of, range(1, jobs + 1))))
-        assert jobs
-        require_there(suite, acknowledged)
-        require_whole(suite, acknowledged)
+        assert promised.jobs
+        require_there(suite, acknowledged(promised))
+        require_whole(suite, acknowledged(promised))
 
 
 @pytest.mark.parametrize("what", ["export", "time"])
