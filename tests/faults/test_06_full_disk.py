@@ -16,6 +16,7 @@ import pytest
 from judge import living_on, require_there, require_whole
 from running import Answer, Suite, environment, program
 from scene import WRITER, acknowledged, now
+from suites import tmpfs
 from writer import Promises
 
 Make = Callable[..., Suite]
@@ -65,12 +66,10 @@ def lived(make_shared: Make) -> Suite:
 
 @pytest.fixture
 def disk(tmp_path: Path, lived: Suite) -> Iterator[Disk]:
-    small = Disk(tmp_path / "small")
-    small.path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={PLENTY_BYTES}", "tmpfs", small.path], check=True)
-    small.renew(lived.base / "kept")
-    yield small
-    subprocess.run(["umount", "-l", small.path], check=True)
+    with tmpfs(tmp_path / "small", str(PLENTY_BYTES)) as path:
+        small = Disk(path)
+        small.renew(lived.base / "kept")
+        yield small
 
 
 def call(disk: Disk, lived: Suite, *arguments: object, temporary: Path | None = None, stdin: Path | None = None) -> Answer:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from running import environment, program
 from sinks import MailSink, WebSink
+from suites import tmpfs
 from telling import NASTY, SECRET, Told, alerts_of, hook, require_masked
 
 from autoops.alert.channels import Channel
@@ -282,22 +283,14 @@ def test_a_sender_that_cannot_be_started_is_a_channel_that_fails(monkeypatch: py
 
 
 def test_a_full_disk_is_told_without_the_queue(told: Told, sink: WebSink, tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("may not mount")
-    try:
+    with tmpfs(tmp_path / "disk", "2m") as disk:
         told.state = disk / "state"
         told.run("migrate")
         told.channels(hook(sink))
         told.find(b"autoops-worker.service")
-        fill = os.open(disk / "fill", os.O_WRONLY | os.O_CREAT)
-        with pytest.raises(OSError, match="No space left"):
+        with (disk / "fill").open("wb", buffering=0) as fill, pytest.raises(OSError, match="No space left"):
             while True:
-                os.write(fill, b"x" * 4096)
-        os.close(fill)
+                fill.write(b"x" * 4096)
         told.alert(code=6)
         assert ("firing", "autoops-worker.service") in alerts_of(sink, "unit_failed")
         assert alerts_of(sink, "disk")
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
