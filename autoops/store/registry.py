@@ -15,6 +15,7 @@ from autoops.model import JSON, UNDESCRIBED, Described, Entry, Observation
 from autoops.store.database import Database, Row, Schema
 from autoops.store.directories import FROM, Directories
 from autoops.store.leaves import tree_of
+from autoops.store.records import UNFIT
 from autoops.store.schema import OBJECTS, strange
 from autoops.store.verified import Verified
 
