@@ -17,6 +17,7 @@ from autoops.core.spoken import counted, listed
         (2, "entry", "2 entries"),
         (3, "directory", "3 directories"),
         (2, "day", "2 days"),
+        (2, "property", "2 properties"),
     ],
 )
 def test_a_count_and_its_noun_agree(count: int, noun: str, said: str) -> None:
