@@ -229,6 +229,8 @@ def test_it_says_what_was_watched_and_verified() -> None:
     told["roots"][1]["files"] = 0
     labels = ["docs", "new", "...efghijklmnopqrstuvwxyz1", LONG[:-1]]
     counts = ["1 file", "no files", "10 files, 1 overdue", "10 files, 1 overdue"]
+    titles = [line.said for line in lines(drawn(told)) if line.look == "title"]
+    assert titles == ["autoops coverage", "not watched", "last verified"]
     assert written(drawn(told)) == [
         *("autoops coverage", f"{SINCE} to {AT}; 1 place not watched now", "10 files; 1 not verified within 30 days"),
         *("not watched", *labels, *DATES, "downtime", "never heard of", "nothing registered yet"),
@@ -287,6 +289,7 @@ def test_what_stands_beside_a_line_or_a_colour_tells_what_it_is() -> None:
         assert {sample.look} == {bar.look for bar in some if bar.said.startswith(name)}
     sample, label = [bar for bar in some if bar.said == "nothing registered yet"][-1], named(said, "nothing registered yet")
     assert sample.is_beside(label) and 0 < label.left - sample.right < 10 and sample.look == "before"
+    assert label.is_beside(named(said, "downtime"))
     assert {bar.said for bar in some if bar.look != "line"} >= {"downtime: 5 s in 2 times", "x: 5 s in 2 times"}
 
 
