@@ -202,7 +202,7 @@ def _structlog() -> Any:
 def _resolved(format: str) -> str:
     if format != "auto":
         return format
-    if journal.is_journal(os.environ.get("JOURNAL_STREAM", ""), sys.stderr):
+    if journal.is_stderr():
         return "journal"
     return "text" if sys.stderr.isatty() else "json"
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from autoops import config as configuration
 from autoops import log, names
 from autoops.acting import as_owner_of
+from autoops.backup.place import Place
 from autoops.cli import keys
 from autoops.config import Config
 from autoops.core.signing import Verifier
@@ -19,6 +20,7 @@ from autoops.errors import (
     CannotTell,
     ConfigError,
     LedgerKeyMissing,
+    Paused,
     RegistryLost,
     RootAbsent,
     RootRefused,
@@ -29,6 +31,7 @@ from autoops.errors import (
     UsageError,
 )
 from autoops.files import opening
+from autoops.runtime import maintenance
 from autoops.runtime.wake import Waker
 from autoops.state import State
 from autoops.store.database import Database, migrate
@@ -58,9 +61,20 @@ class Context(NamedTuple):
     config_file: Path | None
     roots: tuple[Path, ...] = ()
 
+    @classmethod
+    def of(cls, state: Path | None, config: Path | None = None, roots: Iterable[Path] = ()) -> Context:
+        """Return the context that options ask for, right also when the working directory changes."""
+        file = config.absolute() if config else None
+        return cls(State((state or default_state()).absolute()), file, tuple(root.absolute() for root in roots))
+
     def config(self) -> Config:
         """Load the configuration. Raises ConfigError."""
         return configuration.load(self.config_file, self.roots)
+
+    @property
+    def file(self) -> Path:
+        """The configuration file that was named, or the host's."""
+        return self.config_file or configuration.DEFAULT_FILE
 
     def running_config(self) -> Config:
         """Load the configuration; when none is given, the one that the worker of this state ran with last. Raises ConfigError."""
@@ -74,6 +88,10 @@ class Context(NamedTuple):
             return self.running_config().backup.directory
         except ConfigError:
             return ""
+
+    def backups(self) -> Place:
+        """Return the backup directory in force. Raises ConfigError."""
+        return Place.of(self.state, self.running_config().backup.directory)
 
     def checked_config(self) -> Config:
         """Load the configuration and look at its roots on the disk. Raises ConfigError, RootRefused."""
@@ -130,6 +148,12 @@ class Context(NamedTuple):
     def _is_known(self, root: str, path: bytes) -> bool:
         with contextlib.closing(self.registry()) as registry:
             return registry.knows_directory(root, path)
+
+    def refuse_window(self) -> None:
+        """See that no maintenance window is open. Raises Paused, with what its flag says."""
+        window = maintenance.read(self.state.flag)
+        if window is not None:
+            raise Paused(flag=self.state.flag, why=f" ({window})" if str(window) else "")
 
     def wake_worker(self) -> None:
         """Ring the worker's bell, if there is one."""
@@ -256,7 +280,6 @@ def refuse_lost(state: State, configured: str) -> None:
     if known is None:
         return
     from autoops.backup.lost import traces
-    from autoops.backup.place import Place
 
     with contextlib.suppress(ValueError):  # what is no key signed nothing
         verifier = Verifier(bytes.fromhex(known))
@@ -289,11 +312,6 @@ def require_state(state: State) -> None:
 def configure_log(config: Config, program: str) -> None:
     """Set up the log of a long-lived program."""
     log.configure(config.log.level, config.log.format, program)
-
-
-def absolute(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Return paths that stay right when the working directory changes."""
-    return tuple(path.absolute() for path in paths)
 
 
 def workers_of(text: str) -> int:

@@ -60,15 +60,12 @@ class Classifier:
         `path` is below the root; `head` are the first bytes of the content, `HEAD_BYTES` at most are looked at; without a
         descriptor every rule on one fails.
         """
-        name: str | None = None
-        whole = ""
+        whole = path.decode("utf-8", "surrogateescape")
+        name = whole.rpartition("/")[2]
         for rule in self._candidates(mime):
-            if rule.by_name or rule.by_path:
-                if name is None:
-                    whole = path.decode("utf-8", "surrogateescape")
-                    name = whole.rpartition("/")[2]
-                if not ((rule.by_name and rule.by_name(name)) or (rule.by_path and rule.by_path(whole))):
-                    continue
+            is_by_place = rule.by_name or rule.by_path
+            if is_by_place and not ((rule.by_name and rule.by_name(name)) or (rule.by_path and rule.by_path(whole))):
+                continue
             if _content_holds(rule, head) and _fields_hold(rule, descriptor):
                 return rule.verdict
         return None

@@ -74,17 +74,27 @@ class Rules(NamedTuple):
 Outcome = Seen | Unsettled | Unreadable | None  # None: nothing is there, or a directory is
 
 
-def observe(fd: int, name: bytes, rules: Rules, *, closed: bool = False, sample: tuple[int, int] | None = None) -> Outcome:
+def observe(
+    fd: int,
+    name: bytes,
+    rules: Rules,
+    *,
+    is_regular: bool = False,
+    closed: bool = False,
+    sample: tuple[int, int] | None = None,
+) -> Outcome:
     """Observe one name of an open directory.
 
-    `closed`: its writer just closed it; `sample`: what (size, mtime) were at least `settle_s` ago.
+    `is_regular`: the directory's listing says that it is a regular file; `closed`: its writer just closed it; `sample`: what
+    (size, mtime) were at least `settle_s` ago.
     """
-    try:
-        found = opening.stat(fd, name)
-    except OSError:
-        return None
-    if found.mode & _TYPE != modes.S_IFREG:
-        return _special(fd, name)  # to open a FIFO lets its writer go on, to open a device may be an order to it
+    if not is_regular:  # to open a FIFO lets its writer go on, to open a device may be an order to it: ask first
+        try:
+            found = opening.stat(fd, name)
+        except OSError:
+            return None
+        if found.mode & _TYPE != modes.S_IFREG:
+            return _special(fd, name)
     try:
         file_fd = opening.file(fd, name)
     except OSError as error:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from running import Suite
+from running import Suite, children_of
 
 from autoops import config as configuration
 from autoops.pool import asking
@@ -48,10 +48,6 @@ def test_who_opens_a_file_while_it_is_asked_about_kills_nobody(tmp_path: Path) -
 
 def children(suite: Suite) -> list[int]:
     return children_of(suite.processes["worker"].pid)
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_a_child_that_is_killed_during_a_scan_loses_nothing(make_suite: Make) -> None:
