@@ -46,6 +46,7 @@ from autoops.work.notes import Notes
 from autoops.work.patches import Patches
 from autoops.work.paths import Paths
 from autoops.work.register import Register
+from autoops.work.rehearsal import Rehearsal
 from autoops.work.scans import Scans
 from autoops.work.stage_two import ALL, StageTwo
 from autoops.work.timer import Timer
@@ -137,13 +138,13 @@ class Worker:
             registry,
             queue,
             notes,
-            DryRun(self._queue_db),
+            Rehearsal(DryRun(self._queue_db), self._roots),
             Absences(registry, gaps, self._places),
             self._checkpoints,
             self._roots,
             Undone(findings, time.time),
             findings,
-            meter=self._meter,
+            self._meter,
         )
         self._paths = Paths(queue, self._register, self._pool, notes, fresh, hearing)
         self._scans = Scans(
