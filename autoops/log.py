@@ -221,10 +221,7 @@ def _show(value: object) -> Any:
         return {str(_show(key)): _show(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_show(item) for item in value]
-    try:
-        form = names.show(value if isinstance(value, bytes) else str(value))
-    except UnicodeEncodeError:  # half a surrogate pair, which hostile JSON may hold
-        form = ascii(str(value))
+    form = names.show(value if isinstance(value, bytes) else str(value))
     return form if len(form) <= VALUE_LIMIT else f"{form[:VALUE_LIMIT]}… (cut, {len(form)} characters)"
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from autoops import config as configuration
 from autoops import log, names
+from autoops.acting import as_owner_of
 from autoops.cli import keys
 from autoops.config import Config
 from autoops.core.signing import Verifier
@@ -229,7 +230,8 @@ def make_ready(state: State, configured: str = "") -> list[str]:
             done.append(
                 f"{path.name}: version {before} -> {schema.version}" if before else f"{path.name}: made, version {schema.version}"
             )
-    state.cookies.mkdir(mode=0o700, exist_ok=True)
+    with as_owner_of(state.cookies.parent):
+        state.cookies.mkdir(mode=0o700, exist_ok=True)
     if not _key_is_elsewhere(state):
         done += keys.make(state, state.private_key)
     return done

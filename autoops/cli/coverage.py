@@ -16,8 +16,8 @@ from autoops.cli.output import as_json, say, table
 from autoops.cli.queue import seconds
 from autoops.core.coverage import AGES
 from autoops.core.ledger import utc
-from autoops.core.picture import spoken, svg
-from autoops.core.spoken import counted
+from autoops.core.picture import svg
+from autoops.core.spoken import age, counted
 from autoops.errors import NotWritten, UsageError
 from autoops.files import durable
 from autoops.model import JSON
@@ -80,7 +80,7 @@ def _show(facts: JSON) -> None:
     say()
     say(f"not watched since {facts['since']}, times that overlap counted once:{'' if facts['unwatched'] else ' nothing'}")
     rows = [
-        (part["root"], part["reason"], spoken(part["seconds"]), part["times"], "goes on" if part["still"] else "over")
+        (part["root"], part["reason"], age(part["seconds"]), part["times"], "goes on" if part["still"] else "over")
         for part in sorted(facts["unwatched"], key=lambda part: -part["seconds"])
     ]
     _table(("root", "reason", "for", "times", "now"), rows)

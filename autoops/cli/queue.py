@@ -11,9 +11,8 @@ import typer
 from autoops import names
 from autoops.cli.options import DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, table
-from autoops.core.spoken import counted
+from autoops.core.spoken import age, counted
 from autoops.errors import CheckFailed, UsageError
-from autoops.health.services import age
 from autoops.model import CHECKPOINT, split_key
 from autoops.store.backlog import Backlog, Listed
 from autoops.store.queue import Queue

@@ -67,7 +67,7 @@ def begun_s(ctx: Context) -> int | str | None:
     """Return when the first commit was made, None before it, or why that is not known."""
     try:
         with contextlib.closing(ctx.registry()) as registry:
-            return registry.begun_s()
+            return registry.began_s()
     except StorageError as error:
         return str(error)
 

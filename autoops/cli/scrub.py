@@ -30,7 +30,7 @@ from autoops.runtime.signals import STOP, Signals
 from autoops.runtime.wake import Waker
 from autoops.store.database import Database
 from autoops.store.findings import Findings
-from autoops.store.operations import Gaps, Heartbeat, Heartbeats
+from autoops.store.operations import Gaps, Heartbeats
 from autoops.store.queue import SCHEMA as QUEUE
 from autoops.store.queue import Queue
 from autoops.store.registry import Registry
@@ -175,17 +175,10 @@ class Checker:
 
     def _lives(self) -> bool:
         beat = next((beat for beat in self._heartbeats.list() if beat.process == "worker"), None)
-        if beat is None or not _is_alive(beat):
+        if beat is None or not clock.is_alive(beat.boot_id, beat.pid, beat.start):
             return False
         if beat.state == "held":
             raise CannotGoOn(status=beat.status)
-        return True
-
-
-def _is_alive(beat: Heartbeat) -> bool:
-    try:
-        return clock.is_alive(beat.boot_id, beat.pid, beat.start)
-    except CannotTell:  # /proc hides it: then it passes for alive
         return True
 
 

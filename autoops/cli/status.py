@@ -14,12 +14,11 @@ from autoops.cli.options import JsonOption as Json
 from autoops.cli.options import StateOption, context
 from autoops.cli.output import as_json, say
 from autoops.core.ledger import utc
-from autoops.core.spoken import counted
+from autoops.core.spoken import age, counted
 from autoops.errors import CannotTell
 from autoops.health import registry as validation
 from autoops.health import report, verification
 from autoops.health.run import examined
-from autoops.health.services import age
 from autoops.health.sources import Settings, Sources
 from autoops.model import JSON
 from autoops.runtime.maintenance import Maintenance

@@ -16,7 +16,8 @@ import os
 import stat
 from collections.abc import Collection, Iterator, Sequence
 
-from autoops.files.patterns import MAX_FAULTS, Fault, Rules
+from autoops.files import opening
+from autoops.files.patterns import Fault, Rules, note
 
 MAX_FILE_BYTES = 64 * 1024
 MAX_CACHED_DIRECTORIES = 4096
@@ -93,12 +94,11 @@ class Ignore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            if len(self.faults) < MAX_FAULTS:
-                self.faults.append(Fault(source, 0, error.strerror or str(error)))
+            note(self.faults, Fault(source, 0, error.strerror or str(error)))
             return None
         if len(content) > MAX_FILE_BYTES:
             content = content[:MAX_FILE_BYTES].rpartition(b"\n")[0]
-            self.faults.append(Fault(source, 0, f"only the first {MAX_FILE_BYTES} bytes are read"))
+            note(self.faults, Fault(source, 0, f"only the first {MAX_FILE_BYTES} bytes are read"))
         return Rules(source, directory, content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), self.faults)
 
 
@@ -116,18 +116,14 @@ def _join(directory: bytes, name: bytes) -> bytes:
 
 def _content(root: bytes, directory: bytes, name: bytes) -> bytes:
     """Return a little more than MAX_FILE_BYTES of a regular file, reached without following any link below the root."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    at = os.open(root or b"/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with opening.directory(root, directory) as there:
+        fd = opening.file(there, name)
     try:
-        for part in (*directory.split(b"/"), name) if directory else (name,):
-            below = os.open(part, flags, dir_fd=at)
-            os.close(at)
-            at = below
-        if not stat.S_ISREG(os.fstat(at).st_mode):
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise OSError(0, "an ignore file must be a regular file")
-        return os.read(at, MAX_FILE_BYTES + 1)
+        return os.read(fd, MAX_FILE_BYTES + 1)
     finally:
-        os.close(at)
+        os.close(fd)
 
 
 def _holders(joined: bytes, needle: bytes) -> Iterator[bytes]:

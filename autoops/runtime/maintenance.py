@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops import clock, names
-from autoops.errors import CannotTell
 
 MAX_BYTES = 65536
 KEYS = ("who", "since", "why", "until", "what", "snapshot", "holder", "failed")
@@ -63,8 +62,6 @@ def _lives(holder: str, is_alive: Callable[[str, int, int], bool]) -> bool:
         return is_alive(boot, int(pid), int(start))
     except ValueError:
         return False
-    except CannotTell:  # /proc does not show us the processes of others
-        return True
 
 
 def this_process() -> str:

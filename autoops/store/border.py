@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from autoops.acting import as_owner_of
 from autoops.errors import (
     StorageBusy,
     StorageCorrupt,
@@ -99,12 +100,12 @@ def mark_suspect(path: Path, what: str) -> StorageSuspect:
     flag = flag_of(path)
     line = json.dumps({"what": what, "when_s": int(time.time()), "process": os.getpid()}) + "\n"
     try:
-        fd = os.open(flag, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(fd, line.encode())
+        with as_owner_of(path.parent):  # who has to be able to read it, and to remove it
+            fd = os.open(flag, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as out:
+            out.write(line.encode())
+            out.flush()
             os.fsync(fd)
-        finally:
-            os.close(fd)
     except OSError as error:  # the same disk fails here too; the caller stops in any case
         what += f"; the flag may not be on the disk: {error.strerror}"
     return StorageSuspect(database=path, detail=what, flag=flag)

@@ -53,8 +53,8 @@ class Records:
             return Head(0, GENESIS, Tree().root())
         try:
             return Head(row[0], row[1], digest_after(row[2]))
-        except ValueError:  # no commit wrote this
-            raise StorageCorrupt(database=_DATABASE, detail=f"the record of commit {row[0]} cannot be read") from None
+        except ValueError:
+            raise unreadable(row[0]) from None
 
     def records(self, after: int = 0) -> Generator[Record, None, None]:
         """Yield ledger records in order, those after a sequence."""
@@ -67,10 +67,10 @@ class Records:
         row = self._reader.one("SELECT sequence, record, hash, signature, submission FROM ledger WHERE sequence = ?", (sequence,))
         return Record(*row) if row else None
 
-    def began_s(self) -> float | None:
-        """Return when the first commit was made, None before it."""
+    def began_s(self) -> int | None:
+        """Return when the first commit was made, in seconds since 1970; None before it. Raises StorageCorrupt."""
         record = self.record(1)
-        return committed_s(record) if record else None
+        return int(committed_s(record)) if record else None
 
     def hash_of(self, sequence: int) -> bytes | None:
         """Return the hash of one ledger record."""
@@ -78,7 +78,7 @@ class Records:
         return row[0] if row else None
 
     def behind(self, sequence: int) -> Behind:
-        """Return what came after a commit."""
+        """Return what came after a commit. Raises StorageCorrupt."""
         newest: int = self._reader.query("SELECT coalesce(max(sequence), 0) FROM ledger")[0][0]
         next_one = self.record(sequence + 1) if newest > sequence else None
         return Behind(newest - sequence, committed_s(next_one) if next_one else None)
@@ -121,6 +121,11 @@ class Records:
         return int(self._reader.query("SELECT (SELECT count(*) FROM history) + (SELECT count(*) FROM entry)")[0][0])
 
 
+def unreadable(sequence: int) -> StorageCorrupt:
+    """Return the error for a record that no commit wrote."""
+    return StorageCorrupt(database=_DATABASE, detail=f"the record of commit {sequence} cannot be read")
+
+
 def digest_after(record: str) -> bytes:
     """Return the registry digest after a commit from its record's text, without parsing megabytes of patches.
 
@@ -140,19 +145,22 @@ class Said(NamedTuple):
 
 
 def said_by(record: Record) -> Said:
-    """Return who made a commit, when and why, without parsing megabytes of patches between the two."""
+    """Return who made a commit, when and why, without parsing megabytes of patches between the two. Raises what UNFIT has."""
     head = parse(record.text[: record.text.index('"patches":[')].rstrip(",") + "}")
     tail = parse("{" + record.text[record.text.rindex('"reason":') :])
     return Said(str(head["at"]), str(head["actor"]), str(tail["reason"]))
 
 
 def committed_s(record: Record) -> float:
-    """Return when a commit was made, in seconds since 1970."""
-    return datetime.fromisoformat(said_by(record).at).timestamp()
+    """Return when a commit was made, in seconds since 1970. Raises StorageCorrupt."""
+    try:
+        return datetime.fromisoformat(said_by(record).at).timestamp()
+    except UNFIT:
+        raise unreadable(record.sequence) from None
 
 
 def patches_of(record: Record) -> Sequence[JSON]:
-    """Return the patches of a record."""
+    """Return the patches of a record. Raises what UNFIT has."""
     patches: Sequence[JSON] = parse(record.text)["patches"]
     return patches
 

@@ -9,7 +9,7 @@ from autoops.errors import RootRefused, UsageError
 from autoops.units import quoting
 from autoops.units.dropins import DIRECTORY, Lines, drop_in, place_of
 
-UNITS = ("autoops-shipper.service", "autoops-backup.service", "autoops-drill.service", "autoops-playbooks.service")
+UNITS = tuple(f"autoops-{name}.service" for name in ("shipper", "backup", "drill", "archive-drill", "playbooks"))
 READER = "autoops-archive.service"  # writes none, and sees all but homes and /tmp as it is
 _BY = "Written by `autoops backup place`."
 

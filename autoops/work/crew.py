@@ -169,7 +169,6 @@ class Crew:
         self._pool.close()
         self._describe_pool.close()
         self._checkpoints.write(time.time())
-        self._registry.store_leaves()
         self._registry.checkpoint(least_bytes=0, truncate=True)
         self._registry.close()
         seal.write(self._state, window)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from changing import changed
 from disks import Disk, mounted
-from judge import living_on, require_whole
+from judge import require_whole
 from running import Suite
 
 TREES = 100
@@ -43,12 +43,6 @@ from autoops.work import scans
 Absences.believable = lambda self, found: list(found)
 scans.why_not_there = lambda *_: ""
 """
-
-
-@pytest.fixture
-def suite(tmp_path: Path) -> Iterator[Suite]:
-    with living_on(tmp_path, tmp_path / "suite") as suite:
-        yield suite
 
 
 @pytest.fixture

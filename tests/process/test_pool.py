@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from running import Suite
+from running import Suite, children_of
 
 from autoops import config as configuration
 from autoops.pool import asking
@@ -23,13 +23,32 @@ from autoops.walk.way import Node, Way
 
 Make = Callable[..., Suite]
 
+# Somebody opens the file for writing between the two questions to the kernel; how that ends, the exit code says.
+LOOKS_WHILE_SOMEBODY_OPENS = """
+import fcntl, os, subprocess, sys, time
+from autoops.files.observe import has_writer
+ask = fcntl.fcntl
+def ask_late(fd, command, argument=0):
+    if (command, argument) == (fcntl.F_SETLEASE, fcntl.F_UNLCK):
+        subprocess.Popen(["sh", "-c", 'exec 3>> "$1"', "sh", sys.argv[1]])
+        until_s = time.monotonic() + 10
+        while ask(fd, fcntl.F_GETLEASE) == fcntl.F_RDLCK and time.monotonic() < until_s:
+            time.sleep(0.01)
+    return ask(fd, command, argument)
+fcntl.fcntl = ask_late
+print(has_writer(os.open(sys.argv[1], os.O_RDONLY)))
+"""
+
+
+def test_who_opens_a_file_while_it_is_asked_about_kills_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"f")
+    looked = subprocess.run([sys.executable, "-c", LOOKS_WHILE_SOMEBODY_OPENS, str(path)], stdout=subprocess.PIPE)
+    assert (looked.returncode, looked.stdout) == (0, b"False\n")
+
 
 def children(suite: Suite) -> list[int]:
     return children_of(suite.processes["worker"].pid)
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_a_child_that_is_killed_during_a_scan_loses_nothing(make_suite: Make) -> None:

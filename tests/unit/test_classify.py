@@ -38,6 +38,8 @@ def holds(path: bytes = b"a/b.txt", mime: str = "text/plain", head: bytes = HEAD
         ("/a/*.txt", b"a/b.txt", True),
         ("a/*.txt", b"x/a/b.txt", False),
         ("a/*", b"a/b/c.txt", False),
+        ("X/*.txt", b"X/b.txt", True),
+        ("[a/].txt", b"x/a.txt", False),
         ("a/**", b"a/b/c.txt", True),
         ("**/c.txt", b"c.txt", True),
         ("**/c.txt", b"a/b/c.txt", True),
@@ -48,6 +50,10 @@ def holds(path: bytes = b"a/b.txt", mime: str = "text/plain", head: bytes = HEAD
         ("[!ab].txt", b"b.txt", False),
         ("[!ab].txt", b"c.txt", True),
         ("[ab].txt", b"X.txt", False),
+        ("[z-a].txt", b"b.txt", False),
+        ("[z-a].txt", b"-.txt", False),
+        ("[z-ab].txt", b"b.txt", True),
+        ("[!z-a].txt", b"b.txt", True),
         ("[^a].txt", b"^.txt", True),
         ("[^a].txt", b"b.txt", False),
         ("[^a].txt", b"X.txt", False),
@@ -179,7 +185,13 @@ def test_files_that_invent_types_do_not_grow_the_classifier() -> None:
     classifier = Classifier()
     for number in range(3000):
         classifier.classify(b"a", f"application/x-{number}")
-    assert len(classifier._by_mime) <= 1024
+        assert len(classifier._by_mime) <= 1024
+
+
+def test_a_type_is_tried_against_the_rules_once() -> None:
+    classifier = Classifier()
+    assert classifier._candidates("text/plain") is classifier._candidates("text/plain")
+    assert classifier._candidates("text/plain") != classifier._candidates("image/png")
 
 
 @given(st.binary(max_size=40), st.text(max_size=20), st.binary(max_size=60))

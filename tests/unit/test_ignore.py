@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoops.files.ignore import MAX_FILE_BYTES, Ignore
-from autoops.files.patterns import Rules, needles_of, trimmed, unusable
+from autoops.files.patterns import MAX_FAULTS, Rules, needles_of, trimmed, unusable
 
 DEFAULTS = [".git/", "*.swp", "*~", ".#*", "#*#", ".nfs*", ".~lock.*#", "*.part", "__pycache__/", "node_modules/", ".venv/"]
 FILES = (b".gitignore",)
@@ -100,6 +100,17 @@ def test_of_a_huge_ignore_file_only_the_beginning_is_read(tmp_path: Path) -> Non
     ignore = Ignore(os.fsencode(tmp_path), [], FILES)
     assert ignore.ignored(b"", [b"first", b"last"], ()) == {b"first"}
     assert ignore.faults
+
+
+def test_what_is_wrong_with_a_great_many_ignore_files_is_told_of_some(tmp_path: Path) -> None:
+    ignore = Ignore(os.fsencode(tmp_path), [], FILES)
+    for number in range(MAX_FAULTS + 5):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        (directory / ".gitignore").touch()
+        os.truncate(directory / ".gitignore", MAX_FILE_BYTES + 1)
+        ignore.ignored(os.fsencode(directory.name), [b"x"], ())
+    assert len(ignore.faults) == MAX_FAULTS
 
 
 def test_every_name_that_a_pattern_fits_is_found(tmp_path: Path) -> None:

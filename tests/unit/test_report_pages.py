@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from autoops import names
 from autoops.cli.report import asked_of
-from autoops.core.spoken import sized
 from autoops.errors import UsageError
 from autoops.report import capacity, text, weekly
 from autoops.report.capacity import forecast_said
@@ -190,14 +189,6 @@ def test_a_forecast_is_said_with_its_uncertainty(one: dict[str, object], said: s
 )
 def test_a_change_is_said_without_dividing_by_nothing(now: int, before: int, said: str) -> None:
     assert change(now, before) == said
-
-
-@pytest.mark.parametrize(
-    ("size", "said"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (-2_500_000, "-2.5 MB"), (999_960_000, "1.0 GB"), (3e15, "3.0 PB")],
-)
-def test_sizes_are_spoken(size: float, said: str) -> None:
-    assert sized(size) == said
 
 
 @pytest.mark.parametrize(
