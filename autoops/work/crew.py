@@ -62,7 +62,6 @@ class Crew:
         config: Config,
         state: State,
         queue_db: Database,
-        queue: Queue,
         meter: Meter,
         signer: Signer,
         admission: Admission,
@@ -73,7 +72,13 @@ class Crew:
 
         Raises StorageError, LedgerKeyChanged.
         """
-        self._config, self._state, self._queue, self._meter = config, state, queue, meter
+        self._config, self._state, self._meter = config, state, meter
+        self._queue = Queue(
+            queue_db,
+            max_attempts=config.queue.max_attempts,
+            backoff_first_s=config.queue.backoff_first_s,
+            backoff_max_s=config.queue.backoff_max_s,
+        )
         self._with_stage_two, self._wants_stage_two = with_stage_two, False
         self._roots = {root.name: root for root in config.roots}
         self._places = {root.name: root.path for root in config.roots}

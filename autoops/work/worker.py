@@ -18,7 +18,6 @@ from autoops.state import State
 from autoops.store.database import Database
 from autoops.store.operations import Heartbeats
 from autoops.store.queue import SCHEMA as QUEUE
-from autoops.store.queue import Queue
 from autoops.window import seal
 from autoops.window.admit import NOTHING, Admission, Gate
 from autoops.window.inspect import Alive
@@ -53,14 +52,7 @@ class Worker:
     def open(self) -> None:
         """Take the lock and open the queue. Raises AnotherWorker, StorageError."""
         self._lock = WorkerLock(self._state.worker_lock)
-        queue = self._config.queue
         self._queue_db = Database.open(self._state.queue_db, QUEUE, synchronous="FULL", guard=True)
-        self._queue = Queue(
-            self._queue_db,
-            max_attempts=queue.max_attempts,
-            backoff_first_s=queue.backoff_first_s,
-            backoff_max_s=queue.backoff_max_s,
-        )
         self._sleeper = Sleeper(self._state.worker_socket)
         self._heartbeats = Heartbeats(self._queue_db)
         self._meter = Meter()
@@ -76,16 +68,7 @@ class Worker:
         self._begin(signer, self._gate.pass_through(Verifier(signer.public), alive, was))
 
     def _begin(self, signer: Signer, admission: Admission) -> None:
-        self._crew = Crew(
-            self._config,
-            self._state,
-            self._queue_db,
-            self._queue,
-            self._meter,
-            signer,
-            admission,
-            with_stage_two=self._describes,
-        )
+        self._crew = Crew(self._config, self._state, self._queue_db, self._meter, signer, admission, with_stage_two=self._describes)
 
     def _end(self, window: Maintenance | None) -> None:
         crew, self._crew = self._crew, None
