@@ -26,10 +26,10 @@ from autoops.core.digest import (
     with_members,
 )
 from autoops.core.ledger import Head
-from autoops.errors import CannotTell, StorageCorrupt
+from autoops.errors import CannotTell
 from autoops.prove.descent import Side
 from autoops.store.members import Members
-from autoops.store.records import digest_after, said_by
+from autoops.store.records import UNFIT, digest_after, said_by, unreadable
 from autoops.store.registry import Registry
 
 
@@ -81,8 +81,8 @@ class RegistryLedger:
             return None
         try:
             return Mark(sequence, record.hash, digest_after(record.text), said_by(record).at)
-        except ValueError:  # no commit wrote this
-            raise StorageCorrupt(database="registry.db", detail=f"the record of commit {sequence} cannot be read") from None
+        except UNFIT:
+            raise unreadable(sequence) from None
 
 
 class WithTree:

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from autoops.errors import StorageCorrupt
 from autoops.model import JSON
-from autoops.store.records import UNFIT, Record, Records, committed_s, id_of, patches_of, said_by
+from autoops.store.records import UNFIT, Record, Records, committed_s, id_of, patches_of, said_by, unreadable
 
 ACTIONS = ("added", "modified", "moved", "returned", "removed", "retired", "described", "other")
 _AT_ONCE = 1000
@@ -63,7 +62,7 @@ def told(registry: Records, since_s: float, until_s: float) -> Told:
                     by_hand += 1
                     undeclared += not patch["evidence"].get("declared")
         except UNFIT:
-            raise StorageCorrupt(database="registry.db", detail=f"the record of commit {record.sequence} cannot be read") from None
+            raise unreadable(record.sequence) from None
         commits += 1
         if said.actor.startswith("operator:"):
             people[said.actor.removeprefix("operator:")] += len(patches)
@@ -89,18 +88,11 @@ def first_since(registry: Records, since_s: float) -> int:
     while low < high:
         middle = (low + high) // 2
         record = registry.record(middle)
-        if record is not None and _at_s(record) < since_s:
+        if record is not None and committed_s(record) < since_s:
             low = middle + 1
         else:
             high = middle
     return low
-
-
-def _at_s(record: Record) -> float:
-    try:
-        return committed_s(record)
-    except UNFIT:
-        raise StorageCorrupt(database="registry.db", detail=f"the record of commit {record.sequence} cannot be read") from None
 
 
 def action_of(patch: JSON) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from autoops.core.canonical import parse
 from autoops.core.digest import Tree
+from autoops.core.ids import has_form
 from autoops.core.ledger import GENESIS, Head
 from autoops.errors import StorageCorrupt
 from autoops.model import JSON
@@ -53,8 +54,8 @@ class Records:
             return Head(0, GENESIS, Tree().root())
         try:
             return Head(row[0], row[1], digest_after(row[2]))
-        except ValueError:  # no commit wrote this
-            raise StorageCorrupt(database=_DATABASE, detail=f"the record of commit {row[0]} cannot be read") from None
+        except ValueError:
+            raise unreadable(row[0]) from None
 
     def records(self, after: int = 0) -> Generator[Record, None, None]:
         """Yield ledger records in order, those after a sequence."""
@@ -68,7 +69,7 @@ class Records:
         return Record(*row) if row else None
 
     def began_s(self) -> float | None:
-        """Return when the first commit was made, None before it."""
+        """Return when the first commit was made, None before it. Raises StorageCorrupt."""
         record = self.record(1)
         return committed_s(record) if record else None
 
@@ -78,7 +79,7 @@ class Records:
         return row[0] if row else None
 
     def behind(self, sequence: int) -> Behind:
-        """Return what came after a commit."""
+        """Return what came after a commit. Raises StorageCorrupt."""
         newest: int = self._reader.query("SELECT coalesce(max(sequence), 0) FROM ledger")[0][0]
         next_one = self.record(sequence + 1) if newest > sequence else None
         return Behind(newest - sequence, committed_s(next_one) if next_one else None)
@@ -140,26 +141,37 @@ class Said(NamedTuple):
 
 
 def said_by(record: Record) -> Said:
-    """Return who made a commit, when and why, without parsing megabytes of patches between the two."""
+    """Return who made a commit, when and why, without parsing megabytes of patches between the two. Raises UNFIT."""
     head = parse(record.text[: record.text.index('"patches":[')].rstrip(",") + "}")
     tail = parse("{" + record.text[record.text.rindex('"reason":') :])
     return Said(str(head["at"]), str(head["actor"]), str(tail["reason"]))
 
 
 def committed_s(record: Record) -> float:
-    """Return when a commit was made, in seconds since 1970."""
-    return datetime.fromisoformat(said_by(record).at).timestamp()
+    """Return when a commit was made, in seconds since 1970. Raises StorageCorrupt when the record does not say it."""
+    try:
+        return datetime.fromisoformat(said_by(record).at).timestamp()
+    except UNFIT:
+        raise unreadable(record.sequence) from None
+
+
+def unreadable(sequence: int) -> StorageCorrupt:
+    """Return the error for a record that no commit wrote."""
+    return StorageCorrupt(database=_DATABASE, detail=f"the record of commit {sequence} cannot be read")
 
 
 def patches_of(record: Record) -> Sequence[JSON]:
-    """Return the patches of a record."""
+    """Return the patches of a record. Raises UNFIT."""
     patches: Sequence[JSON] = parse(record.text)["patches"]
     return patches
 
 
 def id_of(patch: JSON) -> str:
-    """Return the entry that a patch of a record is about."""
-    return str(patch["id"] if patch["op"] == "update" else patch["entry"]["id"])
+    """Return the entry that a patch of a record is about. Raises UNFIT."""
+    entry_id = str(patch["id"] if patch["op"] == "update" else patch["entry"]["id"])
+    if not has_form(entry_id):
+        raise ValueError(f"{entry_id[:20]!r} is no ID")
+    return entry_id
 
 
 def patch_for(record: Record, entry_id: str) -> Mapping[str, object]:

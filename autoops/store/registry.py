@@ -15,7 +15,7 @@ from autoops.model import JSON, UNDESCRIBED, Described, Entry, Observation
 from autoops.store.database import Database, Row, Schema
 from autoops.store.directories import Directories
 from autoops.store.leaves import tree_of
-from autoops.store.records import id_of, patches_of
+from autoops.store.records import UNFIT, id_of, patches_of, unreadable
 from autoops.store.schema import OBJECTS, strange
 from autoops.store.verified import Verified
 
@@ -108,8 +108,8 @@ class Registry(Verified, Directories):
         for record in self.records(until):
             try:
                 touched.update(map(id_of, patches_of(record)))
-            except (ValueError, KeyError, TypeError, RecursionError):  # no commit wrote this
-                raise StorageCorrupt(database=_DATABASE, detail=f"the record of commit {record.sequence} cannot be read") from None
+            except UNFIT:
+                raise unreadable(record.sequence) from None
         return leaves_by_bucket((entry.id, entry_text(entry)) for _, entry in sorted(self.by_id(touched).items()))
 
     def counts(self) -> dict[str, int]:

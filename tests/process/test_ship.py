@@ -237,6 +237,18 @@ def test_a_fork_is_told_at_once_nothing_is_written_over_and_it_ends_when_the_tru
     assert shipped(segments(live))[: len(before)] == before
 
 
+def test_a_record_that_no_commit_wrote_is_told_as_damage_and_the_shipper_goes_on(live: Suite) -> None:
+    live.stop("shipper")
+    edit(live, "b\n")
+    live.stop("worker")
+    with contextlib.closing(sqlite3.connect(live.state / "registry/registry.db")) as con, con:
+        con.execute("UPDATE ledger SET record = 'x' WHERE sequence = (SELECT max(sequence) FROM ledger)")
+    live.start("shipper")
+    live.until(lambda: live.findings("ledger_unshipped"), "it is told")
+    assert "cannot be read" in live.findings("ledger_unshipped")[0]["detail"]["why"]
+    assert live.processes["shipper"].poll() is None
+
+
 def configured(suite: Suite, directory: Path) -> None:
     """Have the shipper use another backup directory, from now on."""
     suite.configure([{"name": "tree"}], {"backup": {"directory": str(directory)}, "service": {"heartbeat_s": 0.5}})
