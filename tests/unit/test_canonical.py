@@ -105,6 +105,8 @@ def test_an_edit_sets_what_the_disk_says_and_nothing_else() -> None:
     assert changed_fields(Change(before, after, {})).keys() == {"observation"}
     after = before._replace(rev=2, status="missing", since_s=7)
     assert changed_fields(Change(before, after, {})) == {"status": "missing", "since_s": 7}
+    assert changed_fields(Change(before, before._replace(rev=2, path=b"c"), {})) == {"path": "c"}
+    assert changed_fields(Change(before, before._replace(rev=2, root="code"), {})) == {"root": "code"}
 
 
 @pytest.mark.parametrize(("old", "new"), [(1, True), (True, 1), (0, False), ([0], [False]), ({"x": 1}, {"x": True})])

@@ -132,12 +132,13 @@ def test_a_file_of_an_empty_registry_is_new(world: World) -> None:
 
 
 def test_a_new_document_is_what_was_seen_and_is_there_since_now(world: World) -> None:
-    for path, is_copy in ((b"of-a-bare-registry", False), (b"another", False), (b"copy", True)):
-        seen = world.file(path)
-        claimed = world.at(b"another") if is_copy else None
-        (verdict,) = world.look(world.sighting(path, claimed=claimed, ctime_ns=7))
-        assert verdict.change and verdict.change.before is None and bool(verdict.finding) is is_copy
-        assert (verdict.change.after, verdict.change.ctime_ns) == (Entry("", 1, "docs", path, seen, "active", NOW_S), 7)
+    seen = world.file(b"first")
+    for path, kind in ((b"first", "new"), (b"link", "hard-link"), (b"copy", "copy")):
+        world.disk["docs", path] = seen
+        one = world.sighting(path, claimed=world.at(b"first") if kind == "copy" else None, ctime_ns=7)
+        (verdict,) = world.look(one)
+        assert verdict.sighting == one and verdict.change and verdict.change.evidence["kind"] == kind
+        assert verdict.change[:2] == (None, Entry("", 1, "docs", path, seen, "active", NOW_S)) and verdict.change.ctime_ns == 7
 
 
 def test_an_unchanged_file_changes_nothing(world: World) -> None:
@@ -149,8 +150,9 @@ def test_an_unchanged_file_changes_nothing(world: World) -> None:
 def test_an_edit_in_place_keeps_the_id(world: World) -> None:
     known = world.known(b"a")
     world.edit(b"a")
-    verdicts = world.look(b"a")
+    verdicts = world.look(world.sighting(b"a", ctime_ns=7))
     assert evidence(verdicts, b"a") == {"confidence": 100, "kind": "same-file"}
+    assert verdicts[0].change and verdicts[0].change.ctime_ns == 7
     assert world.entries[known.id] == known._replace(rev=2, observation=world.disk["docs", b"a"])
 
 
@@ -244,7 +246,26 @@ def test_a_file_renamed_and_replaced_before_anybody_looked_is_known_by_the_renam
     world.remove(b"a")
     world.file(b"b")  # another inode: saved anew at its new name
     verdicts = world.look(world.sighting(b"b", moved_from=((b"a",),)), b"a")
-    assert evidence(verdicts, b"b")["then"] == "replaced" and world.at(b"b") == known.id and not world.at(b"a")
+    wanted = {"confidence": 85, "kind": "rename-pair", "then": "replaced", "from": "a", "from_root": "docs"}
+    assert evidence(verdicts, b"b") == wanted and world.at(b"b") == known.id and not world.at(b"a")
+
+
+def test_who_has_one_former_name_to_choose_from_comes_before_who_has_two(world: World) -> None:
+    one, other = world.known(b"x"), world.known(b"y")
+    world.remove(b"x")
+    world.remove(b"y")
+    world.file(b"a")
+    world.file(b"b")
+    world.look(world.sighting(b"a", moved_from=((b"y", b"x"),)), world.sighting(b"b", moved_from=((b"x",),)), b"x", b"y")
+    assert (world.at(b"b"), world.at(b"a")) == (one.id, other.id)
+
+
+def test_a_known_file_is_its_document_although_another_one_was_renamed_to_its_path(world: World) -> None:
+    renamed, known = world.known(b"a"), world.known(b"x")
+    world.remove(b"a")
+    world.move(b"x", b"b")
+    world.look(world.sighting(b"b", moved_from=((b"a",),)), b"a", b"x")
+    assert world.at(b"b") == known.id and world.entries[renamed.id].status == "missing"
 
 
 def test_a_rename_pair_whose_old_name_was_looked_at_too_early_is_decided_again(world: World) -> None:
@@ -415,6 +436,21 @@ def test_moving_one_of_two_names_moves_that_document(world: World, order: tuple[
     assert (world.at(b"a"), world.at(b"b"), world.at(b"c")) == (one, None, other)
 
 
+def test_a_retired_document_does_not_take_the_file_of_one_that_lives(world: World) -> None:
+    one, other = linked(world)
+    world.entries[one] = retired(world.entries[one], NOW_S).after
+    world.remove(b"a")
+    world.move(b"b", b"c")
+    world.look(b"b", b"c")
+    assert world.at(b"c") == other
+
+
+def test_a_second_name_of_a_file_that_is_back_is_a_hard_link(world: World) -> None:
+    known = lost(world, b"a")
+    world.disk["docs", b"a"] = world.disk["docs", b"b"] = known.observation
+    assert evidence(world.look(b"a", b"b"), b"b") == {"confidence": 100, "kind": "hard-link", "of": known.id}
+
+
 def test_moving_both_names_keeps_each_name_with_its_document(world: World) -> None:
     one, other = linked(world)
     world.move(b"a", b"d/a")
@@ -436,9 +472,8 @@ def test_a_deleted_file_is_missing_since_now(world: World) -> None:
 
 
 def test_a_file_deleted_and_made_again_keeps_the_id_of_its_path(world: World) -> None:
-    known = world.known(b"a")
-    world.remove(b"a")
-    world.look(b"a")
+    known = lost(world, b"a")
+    world.entries[known.id] = world.entries[known.id]._replace(since_s=NOW_S - 9)
     world.file(b"a")
     world.look(b"a")
     assert world.at(b"a") == known.id and world.entries[known.id].since_s == NOW_S
