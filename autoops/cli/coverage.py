@@ -13,7 +13,7 @@ import typer
 from autoops import names
 from autoops.cli.options import ConfigOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, table
-from autoops.cli.queue import seconds
+from autoops.cli.spans import seconds
 from autoops.core.coverage import AGES
 from autoops.core.ledger import utc
 from autoops.core.picture import svg
@@ -43,7 +43,7 @@ def coverage(
         raise UsageError(detail="--json and --svg - both want standard output; give the picture a file")
     ctx = context(state, config)
     now_s = int(time.time())
-    since_s = max(0, now_s - int(seconds(since)))
+    since_s = max(0, now_s - int(seconds(since, "--since")))
     registry = ctx.registry()
     with ctx.queue_db(writable=False) as database:
         facts = report(database, registry, ctx.running_config(), now_s, since_s)

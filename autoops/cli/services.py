@@ -70,7 +70,7 @@ def run_watcher(context: Context) -> int:
 
     state = context.state
     with context.queue_db(writable=False) as database:
-        last = next((beat for beat in Heartbeats(database).list() if beat.process == "watcher"), None)
+        last = Heartbeats(database).of("watcher")
 
     def sink() -> QueueSink:
         # synchronous=NORMAL: what it stores are hints; after a power cut the watcher begins with a scan that finds all of it again

@@ -20,14 +20,14 @@ def contradictions(config: Config, lines: Mapping[Where, int]) -> Iterator[Fault
     """Yield all of them; `lines`: where each table and key stands (check.find_lines)."""
     yield from _roots(config.roots, lines)
     named = {
-        "replica": config.replicas,
-        "checkpoint": config.checkpoints,
-        "channel": config.channels,
-        "catalog": config.catalog_tables,
-        "playbook": config.playbook_tables,
+        "replica": [table.name for table in config.replicas],
+        "checkpoint": [table.name for table in config.checkpoints],
+        "channel": [table.name for table in config.channels],
+        "catalog": [table.name for table in config.catalog_tables],
+        "playbook": [table.name for table in config.playbook_tables],
     }
-    for array, tables in named.items():
-        yield from _twice(array, "name", [table.name for table in tables], lines)
+    for array, given in named.items():
+        yield from _twice(array, "name", given, lines)
     yield from _twice("class", "rule", [table.rule for table in config.classes], lines)
     yield from _checkpoints(config.checkpoints, lines)
     yield from _alerts(config, lines)

@@ -22,7 +22,6 @@ from typing import Literal, NamedTuple
 from autoops import names
 from autoops.config import CatalogConfig
 from autoops.core import digest
-from autoops.core.canonical import parse
 from autoops.core.catalog import (
     MAX_METADATA_BYTES,
     METADATA,
@@ -41,9 +40,10 @@ from autoops.core.catalog import (
 )
 from autoops.core.digest import leaf_of
 from autoops.core.spoken import counted
+from autoops.files.opening import plain
 from autoops.model import JSON
 from autoops.state import State
-from autoops.store.records import digest_after, patches_of
+from autoops.store.records import UNFIT, digest_after, id_of, patches_of, said_by, unreadable
 from autoops.store.registry import Registry
 from autoops.store.slices import Slices
 
@@ -123,18 +123,7 @@ def read(fd: int) -> Metadata:
 
 def open_file(fd: int, name: str) -> io.BufferedReader:
     """Open a file in an opened directory, without following a link. Raises OSError, also when it is no plain file."""
-    file = os.open(names.to_bytes(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
-    try:
-        _require_file(os.fstat(file))
-    except OSError:
-        os.close(file)
-        raise
-    return os.fdopen(file, "rb")
-
-
-def _require_file(there: os.stat_result) -> None:
-    if not stat.S_ISREG(there.st_mode):
-        raise OSError(errno.EINVAL, "it is no file")
+    return plain(names.to_bytes(name), fd)
 
 
 def faulty_files(fd: int, made: Metadata, how: How) -> Iterator[tuple[str, JSON]]:
@@ -157,7 +146,8 @@ def faulty_files(fd: int, made: Metadata, how: How) -> Iterator[tuple[str, JSON]
 
 def _looked_at(fd: int, name: str, wanted: Made, how: How) -> Made:
     there = os.stat(names.to_bytes(name), dir_fd=fd, follow_symlinks=False)
-    _require_file(there)
+    if not stat.S_ISREG(there.st_mode):
+        raise OSError(errno.EINVAL, "it is no file")
     if how == "sizes" or there.st_size != wanted.size_bytes:
         return Made(there.st_size, wanted.sha256)
     with open_file(fd, name) as file:
@@ -187,15 +177,21 @@ def _digest_at(registry: Registry, sequence: int) -> str:
     if sequence == 0:
         return digest.Tree().root().hex()
     record = registry.record(sequence)
-    return digest_after(record.text).hex() if record else ""
+    try:
+        return digest_after(record.text).hex() if record else ""
+    except ValueError:
+        raise unreadable(sequence) from None
 
 
 def _touched(registry: Registry, made: Metadata, slice_: Slice, until: int) -> Behind:
     known: dict[str, Touch] = {}
     since = ""
     for record in registry.records(made.sequence):
-        since = since or str(parse(record.text)["at"])
-        touches(patches_of(record), known)
+        try:
+            since = since or said_by(record).at
+            touches([(id_of(patch), patch) for patch in patches_of(record)], known)
+        except UNFIT:
+            raise unreadable(record.sequence) from None
         if len(known) > _MOST_TOUCHED:
             return Behind(until - made.sequence, since, all=f"more than {_MOST_TOUCHED} entries were changed after it")
     ids = sorted(known)
@@ -231,10 +227,13 @@ def check(
     """
     for table in declared:
         for _ in range(_LOOKS):
-            with opened(state, table.name) as fd:
-                found = list(_faults(fd, registry, table, how, every_part=every_part))
-                if not found or not _was_replaced(fd, state, table.name):
-                    break
+            try:
+                with opened(state, table.name) as fd:
+                    found = list(_faults(fd, registry, table, how, every_part=every_part))
+                    if not found or not _was_replaced(fd, state, table.name):
+                        break
+            except OSError as error:
+                found = [(CHECKSUM, table.name, {"file": METADATA, "reason": f"it cannot be read: {error.strerror}"})]
         yield from found
 
 
@@ -279,8 +278,8 @@ def staleness(registry: Registry, slices: Slices, made: Metadata, table: Catalog
 
 def present(state: State, name: str) -> Metadata | None:
     """Return what the present generation of a catalog says of itself, None when that cannot be read."""
-    with opened(state, name) as fd:
-        try:
+    try:
+        with opened(state, name) as fd:
             return None if fd is None else read(fd)
-        except (OSError, ValueError):
-            return None  # `check` says why
+    except (OSError, ValueError):
+        return None  # `check` says why

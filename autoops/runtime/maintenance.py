@@ -70,10 +70,11 @@ def this_process() -> str:
     return f"{clock.boot_id()}:{pid}:{clock.process_start(pid)}"
 
 
-def time_of(moment: str) -> float | None:
-    """Return an RFC 3339 time as seconds since 1970, None when it is none; without a zone it is local time."""
+def time_of(moment: str, zone: datetime.tzinfo | None = None) -> float | None:
+    """Return an RFC 3339 time as seconds since 1970, None when it is none; without a zone it is in this one (None: local time)."""
     try:
-        return datetime.datetime.fromisoformat(moment).timestamp()
+        found = datetime.datetime.fromisoformat(moment)
+        return (found if found.tzinfo else found.replace(tzinfo=zone)).timestamp()
     except (ValueError, OverflowError, OSError):  # the year 1 has no local time
         return None
 

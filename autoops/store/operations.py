@@ -73,6 +73,10 @@ class Heartbeats:
         with self._db.transaction() as tx:
             tx.execute("INSERT OR REPLACE INTO heartbeat VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, _dump(facts or {})))
 
+    def of(self, process: str) -> Heartbeat | None:
+        """Return that of one process, None when it never gave one."""
+        return next((beat for beat in self.list() if beat.process == process), None)
+
     def list(self) -> list[Heartbeat]:
         """Return all, by name."""
         rows = self._db.query("SELECT * FROM heartbeat ORDER BY process")

@@ -47,7 +47,9 @@ def test_why_tells_what_became_of_it_and_no_secret(told: Told, sink: WebSink) ->
     assert "to bad (firing, queued)" in why.out and "it answered 500" in why.out
     listed = told.run("alerts", "list")
     assert "not sent: to bad (critical), queued" in listed.out
-    require_masked(ran, why, listed, told.run("alerts", "show", told.fingerprint("unit_failed")))
+    shown = told.run("alerts", "show", told.fingerprint("unit_failed"))
+    assert "to hook (firing, sent)" in shown.out
+    require_masked(ran, why, listed, shown)
 
 
 def test_a_message_by_mail_has_one_header_of_each_and_the_hostile_name_in_its_body(told: Told, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from autoops.cli.context import Context, make_ready
+from autoops.cli.context import Context
+from autoops.cli.ready import make_ready
 from autoops.model import PRIORITY_LIVE, PRIORITY_SCAN, Work, path_key
 from autoops.state import State
 from autoops.work.worker import Worker
