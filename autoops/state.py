@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+SYSTEM_STATE = Path("/var/lib/autoops")  # where the package keeps it
+SYSTEM_KEY = Path("/etc/autoops/ledger.key")  # and the private key, which only root can read
+
 
 class State(NamedTuple):
     """One state directory."""

@@ -48,7 +48,7 @@ def measure(setting: Setting) -> None:
 
 def made_state(place: Path, entries: int) -> Path:
     """Make a state directory whose registry has so many entries; return it."""
-    from autoops.cli.context import make_ready
+    from autoops.cli.ready import make_ready
     from autoops.core.signing import Signer
     from autoops.state import State
     from autoops.store.commit import RegistryWriter, Why

@@ -30,9 +30,9 @@ from autoops.config import Config, root_around
 from autoops.core.ledger import stamp, utc
 from autoops.core.signing import Verifier
 from autoops.errors import AutoopsError, CannotTell, LedgerKeyChanged, Refused, UsageError
-from autoops.health.place import SYSTEM_KEY
 from autoops.model import JSON
 from autoops.runtime import maintenance
+from autoops.state import SYSTEM_KEY
 from autoops.window.services import refuse_at_work
 
 FromOption = Annotated[

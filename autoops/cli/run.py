@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from autoops.cli import services
-from autoops.cli.context import make_ready, pending_migrations
 from autoops.cli.options import (
     ConfigOption,
     DryRunOption,
@@ -22,6 +21,7 @@ from autoops.cli.options import (
     one_of,
 )
 from autoops.cli.output import as_json, say, warn
+from autoops.cli.ready import make_ready, pending_migrations
 from autoops.core.spoken import counted
 from autoops.model import JSON, PRIORITY_OPERATOR, Work, path_key
 from autoops.work.lock import WorkerLock
