@@ -16,10 +16,10 @@ def as_owner_of(directory: Path) -> Iterator[None]:
         yield
         return
     group, groups = os.getegid(), os.getgroups()
-    os.setgroups([owner.st_gid])
-    os.setegid(owner.st_gid)
-    os.seteuid(owner.st_uid)  # the last: after it we may change nothing of this, but for going back
     try:
+        os.setgroups([owner.st_gid])
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)  # the last: after it we may change nothing of this, but for going back
         yield
     finally:
         os.seteuid(0)

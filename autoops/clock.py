@@ -44,15 +44,13 @@ def boot_id(source: str = BOOT_ID_FILE) -> str:
 def process_start(pid: int) -> int | None:
     """Return when a process started, in clock ticks since boot (field 22 of /proc/PID/stat, proc_pid_stat(5)).
 
-    None when there is no such process; a zombie is none, it does no work any more. Raises CannotTell when /proc refuses
+    None when there is no such process; a zombie is none, it does no work any more. Raises PermissionError when /proc refuses
     to say (mounted with hidepid=1, and the process belongs to another user).
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    except PermissionError as error:
-        raise CannotTell(detail=f"whether process {pid} lives: /proc hides it", remedy="ask as the user it runs as") from error
     fields = stat[stat.rindex(b")") + 1 :].split()  # the name before it may hold spaces and brackets; field 3 is the first here
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
@@ -60,11 +58,15 @@ def process_start(pid: int) -> int | None:
 def is_alive(boot: str, pid: int, start: int) -> bool:
     """Say whether the very process lives that was seen in boot `boot` with number `pid` and start time `start`.
 
-    Where /proc hides it (a unit with ProtectProc=invisible), a process that took over the number passes for it.
+    Where /proc hides it (a unit with ProtectProc=invisible; mounted with hidepid=1), a process that took over the number passes
+    for it. Raises CannotTell when nothing says which boot this is.
     """
     if boot != boot_id():
         return False
-    found = process_start(pid)
+    try:
+        found = process_start(pid)
+    except PermissionError:
+        return exists(pid)
     return found == start if found is not None else exists(pid) and not Path(f"/proc/{pid}").exists()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -27,6 +28,11 @@ def is_journal(stream: str, file: Any) -> bool:
     except (OSError, ValueError):  # closed, or no real file
         return False
     return stream == f"{there.st_dev}:{there.st_ino}"
+
+
+def is_stderr() -> bool:
+    """Say whether standard error is the journal: elsewhere a person, or cron, reads what a command prints."""
+    return is_journal(os.environ.get("JOURNAL_STREAM", ""), sys.stderr)
 
 
 def encode(fields: Mapping[str, str]) -> bytes:

@@ -62,6 +62,11 @@ def show(path: bytes | str) -> str:
     return "".join(char if char.isprintable() else _escaped(_raw(char)) for char in form)
 
 
+def cut(shown: str, most: int) -> str:
+    """Return a text for a person, of at most so many characters: of a longer one the beginning."""
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
 def _raw(char: str) -> bytes:
     """Return the bytes of one character; a lone surrogate stands for a byte (PEP 383), or for itself in hostile JSON."""
     return char.encode("utf-8", "surrogateescape" if "\udc80" <= char <= "\udcff" else "surrogatepass")

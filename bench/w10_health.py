@@ -48,7 +48,7 @@ def measure(setting: Setting) -> None:
 
 def made_state(place: Path, entries: int) -> Path:
     """Make a state directory whose registry has so many entries; return it."""
-    from autoops.cli.context import make_ready
+    from autoops.cli.ready import make_ready
     from autoops.core.signing import Signer
     from autoops.state import State
     from autoops.store.commit import RegistryWriter, Why
@@ -57,7 +57,6 @@ def made_state(place: Path, entries: int) -> Path:
     make_ready(state)
     registry = RegistryWriter.open_for_writing(state.registry_db, Signer(state.private_key.read_bytes()))
     fill_registry(registry, entries, Why("bench", "path:bench", "measured"))
-    registry.store_leaves()
     registry.checkpoint(least_bytes=0, truncate=True)
     registry.close()
     return state.directory

@@ -291,7 +291,6 @@ def make_state(directory: Path, entries: int) -> tuple[State, Callable[[], None]
     fill_registry(writer, entries, why)
 
     def settle() -> None:
-        writer.store_leaves()
         writer.checkpoint(least_bytes=0, truncate=True)
 
     def change() -> None:

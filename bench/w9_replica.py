@@ -83,7 +83,6 @@ def make_pair(place: Path, entries: int) -> tuple[Path, Path]:
     there.registry_db.parent.mkdir(parents=True)
     first = RegistryWriter.open_for_writing(here.registry_db, signer)
     fill_registry(first, entries, why)
-    first.store_leaves()
     first.checkpoint(least_bytes=0, truncate=True)
     first.copy_to(there.registry_db)
     second = RegistryWriter.open_for_writing(there.registry_db, signer)

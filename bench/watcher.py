@@ -48,13 +48,11 @@ class Watcher:
                 stderr=said,
                 bufsize=0,
             )
-        began = time.monotonic()
         try:
             self._wait_ready(place / "errors")
         except BaseException:
             self.stop()
             raise
-        self.ready_s = time.monotonic() - began
 
     def _wait_ready(self, errors: Path) -> None:
         stream = self._adapter.stdout

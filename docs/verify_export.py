@@ -32,7 +32,7 @@ def entries_digest(lines) -> tuple[int, str]:
         if not last < entry_id:
             raise ValueError(f"entry {entry_id!r} stands behind {last!r}")
         pair = entry_id.encode() + sha(b"\0", line.removesuffix(b"\n"))
-        members.setdefault(sha(entry_id.encode())[:2], []).append(pair)
+        members.setdefault(sha(entry_id[:-1].encode())[:2], []).append(pair)
         last, count = entry_id, count + 1
     buckets = (members.get(number.to_bytes(2, "big")) for number in range(65536))
     hashes = [sha(b"\1", *pairs) if pairs else bytes(32) for pairs in buckets]

@@ -83,10 +83,10 @@ def _advanced(old: Alert | None, signal: Signal | None, looked_at: Collection[st
         return _absent(old, rules, now_s) if old.source in looked_at and old.state != "resolved" else old
     if old is None:
         fresh = _facts(_BLANK._replace(since_s=now_s, seen=1), signal)
-        return _risen(fresh, "info", rules, now_s)
+        return _risen(fresh, fresh.severity, rules, now_s)
     if old.state == "resolved":  # and those who were told do not know yet: it goes on
         due = due_s(signal.severity, now_s + rules.repeat_s, rules.rhythm)
-        back = old._replace(state="firing", resolved_s=None, due_s=due, seen=1, reason="it came back before its end was told")
+        back = old._replace(state="firing", resolved_s=None, due_s=due, seen=1)
         return _risen(_facts(back, signal), old.severity, rules, now_s)
     bits = _next(old, 1, needed(signal.source, signal.severity, rules)[1], now_s)
     return _risen(_facts(old._replace(seen=bits), signal), old.severity, rules, now_s)
@@ -112,20 +112,19 @@ def _risen(alert: Alert, was: str, rules: Rules, now_s: int) -> Alert:
     """Have an alert that is seen fire, if it was seen often enough, or be told anew, if it is worse than it was."""
     n, m = needed(alert.source, alert.severity, rules)
     if alert.state == "pending":
-        times = (alert.seen & ((1 << m) - 1)).bit_count()
+        times = alert.seen.bit_count()
         if times < n:
             return alert._replace(reason=f"seen in {times} of the last {m} evaluations; {n} are needed")
         return alert._replace(state="firing", fired_s=now_s, due_s=due_s(alert.severity, now_s, rules.rhythm))
     if _graver(alert.severity, was):
         alert = alert._replace(due_s=due_s(alert.severity, now_s, rules.rhythm))
-    if alert.acked_s is not None and _graver(alert.severity, alert.acked_severity or "info"):
+    if alert.acked_s is not None and _graver(alert.severity, alert.acked_severity):
         alert = alert._replace(acked_s=None, acked_by="", acked_severity="")
     return alert
 
 
 def _graver(one: str, other: str) -> bool:
-    ranks: Mapping[str, int] = {severity: rank for rank, severity in enumerate(SEVERITIES)}
-    return ranks[one] < ranks[other]
+    return SEVERITIES.index(one) < SEVERITIES.index(other)
 
 
 def _absent(alert: Alert, rules: Rules, now_s: int) -> Alert:
@@ -165,14 +164,14 @@ def _told(alert: Alert, quiet: str, rules: Rules, now_s: int) -> tuple[Alert, li
         return _told_its_end(alert, rules, now_s)
     assert alert.due_s is not None
     # a clock that was put back must not put it off
-    latest_s = due_s(alert.severity, now_s + (rules.repeat_s if alert.told else 0), rules.rhythm)
-    alert = alert._replace(due_s=min(alert.due_s, latest_s))
+    due = min(alert.due_s, due_s(alert.severity, now_s + (rules.repeat_s if alert.told else 0), rules.rhythm))
+    alert = alert._replace(due_s=due)
     if quiet:
         return alert._replace(reason=quiet), []
     takers = [one for one in rules.receivers if _takes(one, alert)]
     ordinary = [one.name for one in takers if not one.escalation] or [one.name for one in takers]
     escalates = _escalates(alert, rules, now_s)
-    is_due = now_s >= (alert.due_s or 0)
+    is_due = now_s >= due
     to = ordinary if is_due else []
     if escalates or (is_due and alert.escalated_s is not None):
         to = sorted({*to, *(one.name for one in takers if one.escalation)})
@@ -186,7 +185,7 @@ def _told(alert: Alert, quiet: str, rules: Rules, now_s: int) -> tuple[Alert, li
     alert = alert._replace(
         told=tuple(sorted({*alert.told, *to})),
         first_told_s=alert.first_told_s if alert.first_told_s is not None else now_s,
-        due_s=due_s(alert.severity, now_s + rules.repeat_s, rules.rhythm) if is_due else alert.due_s,
+        due_s=due_s(alert.severity, now_s + rules.repeat_s, rules.rhythm) if is_due else due,
         reason="told to the escalation channels: nobody acknowledged it" if escalates else reason,
     )
     return alert, [Item(name, alert.severity, alert.fingerprint, "firing") for name in to]

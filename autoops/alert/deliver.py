@@ -37,22 +37,28 @@ class Sending:
     def __init__(self, channel: Channel, told: Message) -> None:
         """Start it."""
         self._channel, self._answer = channel, b""
-        self.fault = channel.fault
-        if self.fault:
-            return
         self._until_s = time.monotonic() + channel.timeout_s + _GRACE_S
+        self._fault = channel.fault
+        if not self._fault:
+            self._start(told)
+
+    def _start(self, told: Message) -> None:
         environment = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
-        self._child = Child([sys.executable, "-m", "autoops.alert.send"], environment=environment)
         try:
-            self._child.write(json.dumps(_order(channel, told)).encode(), self._until_s)
+            self._child = Child([sys.executable, "-m", "autoops.alert.send"], environment=environment)
+        except OSError as error:
+            self._fault = f"its sender cannot be started: {error.strerror}"
+            return
+        try:
+            self._child.write(json.dumps(_order(self._channel, told)).encode(), self._until_s)
             self._child.close_input()
         except (BrokenPipeError, TimeoutError):
             pass  # it has died, or will be killed: what it said last is why
 
     def poll(self) -> str | None:
         """Return what went wrong, "" when the message was taken, None while it is on its way."""
-        if self.fault:
-            return self._masked(self.fault)
+        if self._fault:
+            return self._masked(self._fault)
         while part := self._child.read(_ANSWER_BYTES):
             self._answer = (self._answer + part)[:_ANSWER_BYTES]
         if self._child.ended() is None:
@@ -64,13 +70,9 @@ class Sending:
         except (ValueError, LookupError, TypeError):
             return self._masked(f"its sender fell over: {self._child.last_words()}")
 
-    def fileno(self) -> int:
-        """Return the descriptor to wait on, -1 when there is nothing to wait for."""
-        return -1 if self.fault else self._child.fileno()
-
     def close(self) -> None:
         """End it."""
-        if not self.fault:
+        if not self._fault:
             self._child.close()
 
     def _masked(self, said: str) -> str:
@@ -138,6 +140,7 @@ def send_now(channel: Channel, told: Message, look_s: float = 0.05) -> str:
 def _order(channel: Channel, told: Message) -> JSON:
     order: JSON = {"kind": channel.kind, "url": channel.url, "allow_private": channel.allow_private, "timeout_s": channel.timeout_s}
     if channel.kind == "alertmanager":
-        return order | {"key": f"{told.host}-{told.number}", "payload": message.webhook(told)}
+        number = told.number or os.urandom(8).hex()  # who drops what is doubled must not drop what is told without the outbox
+        return order | {"key": f"{told.host}-{number}", "payload": message.webhook(told)}
     order |= {"title": message.title(told), "body": message.body(told), "mood": message.mood(told)}
     return order | {"attach": told.letter.page if told.letter else ""}

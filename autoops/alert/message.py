@@ -137,8 +137,7 @@ def _subject(alert: Alert) -> str:
 
 
 def _line(text: str) -> str:
-    shown = names.show(text)
-    return shown if len(shown) <= _FIELD_CHARACTERS else shown[: _FIELD_CHARACTERS - 1] + "…"
+    return names.cut(names.show(text), _FIELD_CHARACTERS)
 
 
 def _inert(text: str) -> str:

@@ -1,8 +1,8 @@
 """The child process that sends one message: an order on standard input, the outcome on standard output, both one JSON object.
 
 A library may hang or fall over, so it does that here (deliver.py is the parent). An address comes by the pipe and in no argument,
-which others could read in /proc. The order: {"kind", "url",
-"key", "allow_private", "timeout_s", "title", "body", "mood", "attach", "payload"}; the outcome: {"wrong"}.
+which others could read in /proc. The order: {"kind", "url", "allow_private", "timeout_s"}, and by kind {"key", "payload"} or
+{"title", "body", "mood", "attach"}; the outcome: {"wrong"}.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def send(order: JSON) -> str:
         return post(order["url"], order["payload"], order["key"], order["timeout_s"])
     from autoops.alert.relay import relay
 
-    wrong = relay(order["url"], order["title"], order["body"], order["mood"], order.get("attach", ""))
+    wrong = relay(order["url"], order["title"], order["body"], order["mood"], order["attach"])
     return f"{wrong}; {guard.refused[-1]}" if wrong and guard.refused else wrong
 
 

@@ -44,9 +44,8 @@ def signal(source: str, name: str, subject: str, severity: Severity, summary: st
     """Return a signal whose texts are fit to leave the house: they print, are not endless, and name no secret."""
     told = canonical(evidence)
     safe: JSON = {"cut": redact(told[:_EVIDENCE_CHARACTERS])} if len(told) > _EVIDENCE_CHARACTERS else _redacted(evidence)
-    text = names.show(redact(summary[:_EVIDENCE_CHARACTERS]))
-    cut = text if len(text) <= _SUMMARY_CHARACTERS else text[:_SUMMARY_CHARACTERS] + "…"
-    return Signal(fingerprint(source, name, subject), source, name, subject, severity, cut, safe, runbook)
+    text = names.cut(names.show(redact(summary[:_EVIDENCE_CHARACTERS])), _SUMMARY_CHARACTERS)
+    return Signal(fingerprint(source, name, subject), source, name, subject, severity, text, safe, runbook)
 
 
 def fingerprint(source: str, name: str, subject: str) -> str:

@@ -21,7 +21,7 @@ from autoops.backup.packing import Tell, pack
 from autoops.backup.place import CHECKPOINTS, CONFIG, MANIFEST, QUEUE, REGISTRY, SNAPSHOTS_LOCK, Place
 from autoops.backup.shelf import SCHEMAS, Shelf, Unreadable
 from autoops.backup.shipping import make_own, reaching, ship
-from autoops.core.ledger import Head, utc
+from autoops.core.ledger import Head, stamp, utc
 from autoops.core.signing import Signer, Verifier
 from autoops.errors import CheckFailed
 from autoops.files import durable
@@ -75,7 +75,7 @@ def tidy(place: Place) -> None:
 
 def name_of(begun_s: float) -> str:
     """Return the name of a snapshot that is begun at a time: 20260131T235959123Z."""
-    return utc(begun_s).replace("-", "").replace(":", "").replace(".", "")
+    return stamp(begun_s)
 
 
 def _take(state: State, shelf: Shelf, signer: Signer, begun_s: float, wish: Wish, tell: Tell) -> Manifest:

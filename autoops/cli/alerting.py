@@ -7,7 +7,6 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -19,6 +18,7 @@ from autoops.alert.inhibit import KNOWN, Inhibition
 from autoops.alert.rhythm import Rhythm
 from autoops.alert.run import Settings, run
 from autoops.alert.signal import Signal, of_check, of_finding
+from autoops.cli.checking import looking
 from autoops.cli.context import Context
 from autoops.config import Config
 from autoops.config.alerts import DAYS
@@ -26,7 +26,6 @@ from autoops.core.drift import REPORT_FAILED
 from autoops.errors import ConfigError, StorageError
 from autoops.health import run as checks
 from autoops.health.result import Level, Result
-from autoops.health.sources import Settings as HealthSettings
 from autoops.runtime.child import Child
 from autoops.store.database import Database
 from autoops.store.findings import Findings
@@ -97,7 +96,7 @@ def _writer(context: Context, database: Database, rhythm: Rhythm) -> letter.Writ
 
 def health(context: Context) -> list[Signal]:
     """Return what the health checks have to tell. They look, and write nothing."""
-    results = checks.run(HealthSettings(context.state, context.running_config, _no_validation, may_write=False))
+    results = checks.run(looking(context))
     told = (
         of_check(
             one.name,
@@ -109,10 +108,6 @@ def health(context: Context) -> list[Signal]:
         for one in results
     )
     return [one for one in told if one]
-
-
-def _no_validation(_registry: object, _head: object) -> Iterable[str]:
-    return ()  # who may write nothing is not asked to validate
 
 
 def _without_store(context: Context) -> list[Signal]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import re
 import socket
 import time
@@ -14,8 +12,10 @@ import typer
 
 from autoops import names
 from autoops.cli.alerting import settings_of
+from autoops.cli.caller import caller
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, table, warn
+from autoops.cli.spans import seconds
 from autoops.core.canonical import canonical
 from autoops.core.ledger import utc
 from autoops.errors import AlertUnknown, ChannelUnknown, NotDelivered, SilenceUnknown, StorageError, UsageError
@@ -29,8 +29,6 @@ alerts_app = typer.Typer(help="Who is told of what: list, show, why, ack, silenc
 FingerprintsArgument = Annotated[list[str], typer.Argument(metavar="FINGERPRINT...", help="Or how each begins.")]
 FingerprintArgument = Annotated[str, typer.Argument(metavar="FINGERPRINT", help="Or how it begins.")]
 
-_SPAN = re.compile(r"(\d{1,6})(s|min|h|d|w)")
-_SPAN_S = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 _LONGEST_S = 366 * 86400
 
 
@@ -83,7 +81,8 @@ def _print_table(head: tuple[str, ...], rows: Sequence[Sequence[object]], what: 
 def show(fingerprint: FingerprintArgument, state: StateOption = None, json: JsonOption = False) -> None:
     """Show one alert: what is known of it, and who was told."""
     with context(state).queue_db(writable=False) as database:
-        found, attempts = _found(database, fingerprint), _outbox(database).attempts(_found(database, fingerprint).fingerprint)
+        found = _found(database, fingerprint)
+        attempts = _outbox(database).attempts(found.fingerprint)
     if json:
         as_json(_facts(found) | {"attempts": [one._asdict() for one in attempts]})
         return
@@ -93,6 +92,7 @@ def show(fingerprint: FingerprintArgument, state: StateOption = None, json: Json
         say(f"acknowledged {utc(found.acked_s)} by {found.acked_by}")
     for key, value in found.evidence.items():
         say(f"  {key}: {value if isinstance(value, str) else canonical(value)}")
+    _say_attempts(attempts)
     say(f"runbook: '{found.runbook}'")
 
 
@@ -110,6 +110,10 @@ def why(fingerprint: FingerprintArgument, state: StateOption = None, json: JsonO
     if found.due_s is not None and found.acked_s is None:
         when = utc(found.due_s) if found.due_s > found.decided_s else "as soon as nothing keeps it quiet"
         say(f"{'to be told' if not found.told else 'to be told again'}: {when}")
+    _say_attempts(attempts)
+
+
+def _say_attempts(attempts: Sequence[Attempt]) -> None:
     for one in attempts:
         say(_said(one))
     if not attempts:
@@ -132,7 +136,7 @@ def acknowledge(fingerprints: FingerprintsArgument, state: StateOption = None, d
             if one.state == "resolved":
                 raise AlertUnknown(what=f"{one.fingerprint}, which is over;")
         if not dry_run:
-            Alerts(database).acknowledge([one.fingerprint for one in found], _who(), int(time.time()))
+            Alerts(database).acknowledge([one.fingerprint for one in found], caller(), int(time.time()))
     say(f"{'would be ' if dry_run else ''}acknowledged: {', '.join(one.fingerprint for one in found)}")
 
 
@@ -150,7 +154,7 @@ def silence(
     if not re.fullmatch(r"[0-9a-f]{16}", pattern) and pattern.count(":") < 2:
         raise UsageError(detail=f"{names.show(pattern)} is neither a fingerprint nor a glob of source:name:subject")
     with context(state).queue_db(writable=not dry_run) as database:
-        number = 0 if dry_run else Alerts(database).silence(pattern, _who(), reason, now_s, until_s)
+        number = 0 if dry_run else Alerts(database).silence(pattern, caller(), reason, now_s, until_s)
     say(f"would be silent until {utc(until_s)}: {pattern}" if dry_run else f"silence {number} until {utc(until_s)}: {pattern}")
 
 
@@ -190,7 +194,7 @@ def test(
         say(f"would send a test message to {channel}: {mask.shown(chosen.url) if chosen.url else chosen.fault}")
         return
     now_s = int(time.time())
-    summary = f"a test of the channel {channel}, by {_who()}; nothing is wrong"
+    summary = f"a test of the channel {channel}, by {caller()}; nothing is wrong"
     alert = Alert("0" * 16, "test", "test", "", "info", summary, {}, "Alerts", "firing", 1, now_s, now_s)
     told = Message(0, socket.gethostname(), channel, "info", (Told("firing", alert),), {("firing", "test"): 1}, settings.runbook)
     wrong = send_now(chosen, told)
@@ -224,17 +228,12 @@ def _facts(alert: Alert) -> JSON:
 
 
 def _seconds(span: str) -> int:
-    found = _SPAN.fullmatch(span)
-    if not found or not int(found[1]):
-        raise UsageError(detail=f"--for {names.show(span)} is no span of time such as 30min, 2h or 3d")
-    asked_s = int(found[1]) * _SPAN_S[found[2]]
+    asked_s = int(seconds(span, "--for"))
+    if not asked_s:
+        raise UsageError(detail=f"--for {span} is no span of time such as 30min, 2h or 3d")
     if asked_s > _LONGEST_S:
         raise UsageError(detail=f"--for {span} is too long: a year at most; what is never to be told, no channel takes")
     return asked_s
-
-
-def _who() -> str:
-    return names.show(os.environ.get("SUDO_USER") or getpass.getuser())
 
 
 def register(app: typer.Typer) -> None:

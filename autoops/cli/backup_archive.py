@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from autoops import config as configuration
 from autoops import journal, log
 from autoops.acting import as_owner_of
 from autoops.backup import access, archive
@@ -26,6 +24,7 @@ from autoops.cli.context import Context, require_state
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context, file_name
 from autoops.cli.output import as_json, say, table, warn
 from autoops.cli.progress import Progress
+from autoops.config import Config
 from autoops.core.ledger import utc
 from autoops.errors import AutoopsError, StorageError, UsageError
 from autoops.model import JSON
@@ -62,7 +61,7 @@ def archive_backups(
 
     1: it failed, or the check found damage; 3: out of reach, or not ended in time; 4: refused, locked, or not there; 6: no room.
     """
-    if _is_in_journal():
+    if journal.is_stderr():  # elsewhere what is printed says it all
         log.configure("info", "journal", "autoops-archive")
     if sum((init, check, listing, fetch is not None, is_configured)) > 1:
         raise UsageError(detail="say one of --init, --check, --list, --fetch and --is-configured")
@@ -90,6 +89,11 @@ def archive_backups(
         raise
     finally:
         work.progress.end()
+
+
+def repository_of(ctx: Context, settings: Config) -> Repository:
+    """Return the configured repository, with the password that goes with it. Raises ArchiveUnconfigured, ArchiveSecret."""
+    return access.repository(settings.archive, ctx.file.parent, os.environ.get("CREDENTIALS_DIRECTORY", ""))
 
 
 class _Work:
@@ -132,7 +136,7 @@ class _Work:
 
     def init(self) -> None:
         """Make the repository."""
-        repository = self._repository()
+        repository = repository_of(self.ctx, self.settings)
         if self._dry_run:
             say(f"would make a repository at {repository.shown}")
             return
@@ -143,7 +147,7 @@ class _Work:
 
     def list(self) -> None:
         """List the archives."""
-        repository = self._repository()
+        repository = repository_of(self.ctx, self.settings)
         with self._as_owner():
             found = archive.archives(repository)
         if self._json:
@@ -156,7 +160,7 @@ class _Work:
 
     def fetch(self, target: Path, registry: str) -> None:
         """Fetch the newest archive."""
-        repository = self._repository()
+        repository = repository_of(self.ctx, self.settings)
         key = registry[: archive.KEY_DIGITS] or self._own_key()
         if self._dry_run:
             chosen = archive.newest(repository, key)
@@ -175,17 +179,13 @@ class _Work:
 
     # what all of them need
 
-    def _repository(self) -> Repository:
-        file = self.ctx.config_file or configuration.DEFAULT_FILE
-        return access.repository(self.settings.archive, file.parent, os.environ.get("CREDENTIALS_DIRECTORY", ""))
-
     @contextlib.contextmanager
     def _told(self, subject: Subject) -> Iterator[tuple[Repository, ArchiveLog]]:
         """Have it remembered how the work within ended: a finding, or none any more."""
         require_state(self.ctx.state)
         memory = ArchiveLog(self.ctx.state, subject, self.ctx.queue_db)
         try:
-            yield self._repository(), memory
+            yield repository_of(self.ctx, self.settings), memory
         except ArchiveUnconfigured:
             raise
         except AutoopsError as error:
@@ -197,7 +197,7 @@ class _Work:
                 memory.settled()
 
     def _note_failure(self, memory: ArchiveLog, error: AutoopsError) -> None:
-        if _is_in_journal():
+        if journal.is_stderr():
             log.emit("archive_failed", reason=str(error))
         try:
             with as_owner_of(self.ctx.state.queue_db.parent):
@@ -212,8 +212,7 @@ class _Work:
             yield
 
     def _others(self) -> Iterator[Path]:
-        config = self.ctx.config_file or configuration.DEFAULT_FILE
-        for path in (config if config.exists() else self.ctx.state.running_config, self.ctx.state.public_key):
+        for path in (self.ctx.file if self.ctx.file.exists() else self.ctx.state.running_config, self.ctx.state.public_key):
             if path.exists():
                 yield path
 
@@ -236,11 +235,6 @@ class _Work:
         )
         if gone:
             say(f"{removed}: {gone} archive(s) that the retention does not keep")
-
-
-def _is_in_journal() -> bool:
-    """Tell whether events are to be reported: elsewhere what is printed says it all."""
-    return journal.is_journal(os.environ.get("JOURNAL_STREAM", ""), sys.stderr)
 
 
 def _facts(one: Archive) -> JSON:

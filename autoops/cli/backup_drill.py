@@ -14,7 +14,7 @@ import typer
 
 from autoops import config as configuration
 from autoops.acting import as_owner_of
-from autoops.backup import access, archive
+from autoops.backup import archive
 from autoops.backup import drill as drills
 from autoops.backup.drill import Files, Outcome
 from autoops.backup.errors import BackupBusy, NoBackup
@@ -22,6 +22,7 @@ from autoops.backup.lock import held
 from autoops.backup.place import Place
 from autoops.backup.shelf import Shelf
 from autoops.backup.shipping import reaching
+from autoops.cli.backup_archive import repository_of
 from autoops.cli.backup_snapshots import nearest
 from autoops.cli.context import Context, require_state
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
@@ -66,7 +67,7 @@ def drill(
     """Restore the newest backup into scratch, prove it, compare it with the live registry and with files. 1: it is not the same."""
     ctx = context(state, config)
     if dry_run:
-        place, verifier = _place(ctx), Verifier(ctx.public_key())
+        place, verifier = ctx.backups(), Verifier(ctx.public_key())
         newest = "the newest archive" if from_archive else Shelf(place, verifier).newest().name
         say(f"would restore {newest} into {place.directory}, and compare it")
         return
@@ -81,7 +82,7 @@ def drill(
 def hold(ctx: Context, *, from_archive: bool = False, files: int = -1) -> Outcome:
     """Hold a drill and have it remembered; files: -1 for as many as configured. Raises NoBackup, ArchiveFailed, StorageError."""
     require_state(ctx.state)
-    settings, place, verifier = ctx.running_config(), _place(ctx), Verifier(ctx.public_key())
+    settings, place, verifier = ctx.running_config(), ctx.backups(), Verifier(ctx.public_key())
     kind = _ARCHIVE if from_archive else _BACKUPS
     with as_owner_of(nearest(place.directory)), _recording(ctx, kind, place), _scratch(place) as scratch:
         source = _fetched(ctx, settings, scratch) if from_archive else place
@@ -92,14 +93,9 @@ def hold(ctx: Context, *, from_archive: bool = False, files: int = -1) -> Outcom
     return outcome
 
 
-def _place(ctx: Context) -> Place:
-    return Place.of(ctx.state, ctx.running_config().backup.directory)
-
-
 def _fetched(ctx: Context, settings: Config, scratch: Path) -> Place:
     """Fetch the newest archive of this registry. Raises CheckFailed when what else a new host needs is not in it; ArchiveFailed."""
-    beside = (ctx.config_file or configuration.DEFAULT_FILE).parent
-    repository = access.repository(settings.archive, beside, os.environ.get("CREDENTIALS_DIRECTORY", ""))
+    repository = repository_of(ctx, settings)
     key = ctx.public_key().hex()
     fetched = archive.fetch(repository, scratch / "fetched", key[: archive.KEY_DIGITS])
     if fetched.public_key is None or fetched.public_key.read_text().strip() != key:
@@ -111,17 +107,14 @@ def _fetched(ctx: Context, settings: Config, scratch: Path) -> Place:
 
 
 def _drill(ctx: Context, settings: Config, source: Place, verifier: Verifier, scratch: Path, files: int) -> Outcome:
-    progress = Progress()
     size = settings.worker.pool_size or os.cpu_count() or 1
     pool = Pool(asking.setup_of(settings, ctx.state.directory), size=size, idle_s=60, limit_s=settings.worker.task_timeout_s)
 
     def look(restored: Registry) -> Files:
         return drills.read_files(restored, pool, files)
 
-    with contextlib.closing(pool), contextlib.closing(ctx.registry()) as live:
-        outcome = drills.drill(source, scratch, live, verifier, look, progress.bytes)
-    progress.end()
-    return outcome
+    with contextlib.closing(pool), contextlib.closing(ctx.registry()) as live, Progress() as progress:
+        return drills.drill(source, scratch, live, verifier, look, progress.bytes)
 
 
 @contextlib.contextmanager

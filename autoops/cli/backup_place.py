@@ -12,15 +12,16 @@ import typer
 
 from autoops import names
 from autoops.backup.place import Place
+from autoops.cli.checking import looking
 from autoops.cli.config_file import File, changed_config, open_file, take_effect, unlink, write
 from autoops.cli.context import Context
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, warn
 from autoops.config import Config, edit, root_around
 from autoops.errors import NotWritten, UsageError
+from autoops.files import opening
 from autoops.health import doctor
 from autoops.health.result import Level
-from autoops.health.sources import Settings
 from autoops.units import access, backups
 
 _SHIPPER = ("autoops-shipper.service",)  # the others are started when it is their time
@@ -48,9 +49,8 @@ def place(
     text = edit.with_backup_directory(file.text, path)
     changed_config(file, text, wanted)
     planned = backups.files(os.fsencode(path)) if file.is_system and path else {}
-    gone = [
-        one for unit in (*backups.UNITS, backups.READER) if file.is_system and not path and (one := backups.file_of(unit)).exists()
-    ]
+    known = [backups.file_of(unit) for unit in (*backups.UNITS, backups.READER)] if file.is_system else []
+    gone = [one for one in known if one not in planned and one.exists()]
     if dry_run:
         return _show_plan(file, path, planned, gone)
     if path:
@@ -67,7 +67,7 @@ def place(
 def _show(ctx: Context, *, json: bool) -> None:
     """Show where backups go. 1: something is wrong with it."""
     settings = ctx.running_config()
-    found = doctor.check_one("backup directory", Settings(ctx.state, lambda: settings, lambda *_: ()))
+    found = doctor.check_one("backup directory", looking(ctx))
     where = Place.of(ctx.state, settings.backup.directory).directory
     if json:
         as_json({"directory": str(where), "own": not settings.backup.directory, "trouble": found.text if found.level else ""})
@@ -106,13 +106,14 @@ def _make(ctx: Context, path: Path, file: File) -> None:
     """Make the directory, for its owner alone. Raises UsageError, NotWritten."""
     try:
         path.mkdir(mode=0o700, exist_ok=True)
-        path.chmod(0o700)
-        if os.geteuid() == 0:
-            os.chown(path, *_writer(ctx, file))
+        with opening.directory(b"/", os.fsencode(path).strip(b"/")) as fd:  # no link that was put there meanwhile
+            os.fchmod(fd, 0o700)
+            if os.geteuid() == 0:
+                os.fchown(fd, *_writer(ctx, file))
     except FileNotFoundError:
         raise _refused(os.fsencode(path), f"{path.parent} is not there; is its disk mounted?") from None
     except OSError as error:
-        raise NotWritten(file=path, why=error.strerror) from None
+        raise NotWritten.because(path, error) from None
     who = access.service_user() if file.is_system else None
     trouble = access.why_no_way(access.steps(os.fsencode(path)), who) if who else ""
     if trouble:

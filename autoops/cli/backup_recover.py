@@ -7,13 +7,12 @@ from collections.abc import Iterator
 
 import typer
 
-from autoops.backup.place import Place
 from autoops.backup.recover import Recovered, Recovery
-from autoops.backup.snapshot import name_of
 from autoops.cli.backup_restore import FromOption, PublicKeyOption, actor, named, verifier_of
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say
 from autoops.cli.progress import Progress
+from autoops.core.ledger import stamp
 from autoops.model import JSON
 
 
@@ -27,7 +26,7 @@ def recover(
 ) -> None:
     """Make damaged databases good again: SQLite's recovery, then the last good backup and the ledger. 1: commits were lost."""
     ctx = context(state, config)
-    place = Place.of(ctx.state, ctx.running_config().backup.directory)
+    place = ctx.backups()
     verifier = verifier_of(ctx, public_key, in_place=True)
     progress = Progress()
     steps: list[str] = []
@@ -39,7 +38,7 @@ def recover(
             say(line)
 
     recovery = Recovery(ctx.state, place, verifier, tell, progress.bytes, named(source) if source else None)
-    done = recovery.run(name_of(time.time()), actor(), dry_run=dry_run)
+    done = recovery.run(stamp(time.time()), actor(), dry_run=dry_run)
     progress.end()
     if json:
         as_json(_recovered_facts(done, steps) | {"dry_run": dry_run})

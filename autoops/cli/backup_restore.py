@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
+import datetime
 import math
 import os
-import re
 import time
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -20,23 +19,21 @@ from autoops.backup.lost import Lost, lost_after
 from autoops.backup.place import Place
 from autoops.backup.restore import Ask, Restored, restore, restore_to
 from autoops.backup.shelf import Shelf
-from autoops.backup.snapshot import name_of
 from autoops.cli import keys
+from autoops.cli.caller import caller
 from autoops.cli.context import Context
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context, file_name
 from autoops.cli.output import as_json, say, warn
 from autoops.cli.progress import Progress
+from autoops.cli.spans import span_s
 from autoops.config import Config, root_around
-from autoops.core.ledger import utc
+from autoops.core.ledger import stamp, utc
 from autoops.core.signing import Verifier
 from autoops.errors import AutoopsError, CannotTell, LedgerKeyChanged, Refused, UsageError
-from autoops.health.place import SYSTEM_KEY
 from autoops.model import JSON
 from autoops.runtime import maintenance
+from autoops.state import SYSTEM_KEY
 from autoops.window.services import refuse_at_work
-
-_SPAN = re.compile(r"(\d+)\s*([smhd])")
-_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 FromOption = Annotated[
     Path | None,
@@ -60,7 +57,9 @@ class Wanted(NamedTuple):
 def restore_state(
     latest: Annotated[bool, typer.Option("--latest", help="The last commit that was shipped.")] = False,
     snapshot: Annotated[str, typer.Option("--snapshot", metavar="NAME", help="The commit of a snapshot.")] = "",
-    at: Annotated[str, typer.Option("--at", metavar="TIME", help="The last commit then: 2026-01-31T18:00, or 2h ago: 2h.")] = "",
+    at: Annotated[
+        str, typer.Option("--at", metavar="TIME", help="The last commit then: 2026-01-31T18:00 (UTC), or 2h ago: 2h.")
+    ] = "",
     seq: Annotated[int | None, typer.Option("--seq", metavar="N", help="A commit by its number.")] = None,
     to: Annotated[
         Path | None,
@@ -92,7 +91,7 @@ def restore_state(
     if to is not None:
         done = restore_to(to.absolute(), ask, progress.bytes, faults)
     else:
-        done = restore(ctx.state, place, ask, name_of(time.time()), actor(), progress.bytes, faults)
+        done = restore(ctx.state, place, ask, stamp(time.time()), actor(), progress.bytes, faults)
     progress.end()
     if json:
         as_json(_facts(done, ask, to, faults) | {"missing": [one.sequence for one in missing]})
@@ -172,8 +171,12 @@ def _sequence(wanted: Wanted, origin: Place, verifier: Verifier, progress: Progr
 
 
 def _time_of(text: str) -> float:
-    span = _SPAN.fullmatch(text)
-    at_s = time.time() - int(span[1]) * _UNIT_S[span[2]] if span else maintenance.time_of(text)
+    """Return a time, or a span back from now, in seconds since 1970. Without a zone it is UTC, as `explain` shows times.
+
+    Raises UsageError.
+    """
+    back_s = span_s(text)
+    at_s = maintenance.time_of(text, datetime.UTC) if back_s is None else time.time() - back_s
     try:
         utc(at_s if at_s is not None else math.inf)
     except (ValueError, OverflowError, OSError):
@@ -209,7 +212,7 @@ def _own_key(ctx: Context) -> bytes:
 
 def actor() -> str:
     """Return who does it, as the ledger names him."""
-    return f"operator:{os.environ.get('SUDO_USER') or getpass.getuser()}"
+    return f"operator:{caller()}"
 
 
 # what is told

@@ -8,13 +8,10 @@ import typer
 
 from autoops.acting import as_owner_of
 from autoops.backup.lock import held
-from autoops.backup.place import Place
 from autoops.backup.shipping import make_own, pending, reaching, ship
 from autoops.cli.context import require_state
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say
-from autoops.errors import Paused
-from autoops.runtime import maintenance
 
 
 def ship_ledger(
@@ -23,9 +20,8 @@ def ship_ledger(
     """Copy what the ledger has grown by into the backup directory. 1: it is not the ledger that was shipped; 5: paused."""
     ctx = context(state, config)
     require_state(ctx.state)
-    if maintenance.is_set(ctx.state.flag):
-        raise Paused(flag=ctx.state.flag, why="")
-    place = Place.of(ctx.state, ctx.running_config().backup.directory)
+    ctx.refuse_window()
+    place = ctx.backups()
     with contextlib.closing(ctx.registry()) as registry, reaching(place):
         if dry_run:
             done = pending(registry, place)

@@ -17,7 +17,6 @@ from autoops.backup import snapshot as snapshots
 from autoops.backup.errors import BackupBusy, HookFailed
 from autoops.backup.hooks import Hooks, run_after, run_before
 from autoops.backup.manifest import Manifest
-from autoops.backup.place import Place
 from autoops.backup.retention import Keep
 from autoops.backup.shelf import Shelf, Unreadable
 from autoops.cli.context import Context, require_state
@@ -48,8 +47,7 @@ def snapshot(
     """Take a snapshot of registry and queue while they are written: copied, verified, packed, signed; then prune old ones."""
     ctx = context(state, config)
     if dry_run:
-        place = Place.of(ctx.state, ctx.running_config().backup.directory)
-        say(f"would take a snapshot of {ctx.state.registry_db} and {ctx.state.queue_db} into {place.snapshots}")
+        say(f"would take a snapshot of {ctx.state.registry_db} and {ctx.state.queue_db} into {ctx.backups().snapshots}")
         return
     path, made, gone, failed = take(ctx, full=full, prunes=not no_prune)
     if json:
@@ -75,9 +73,8 @@ class Taken(NamedTuple):
 def take(ctx: Context, *, full: bool = False, prunes: bool = True) -> Taken:
     """Take a snapshot, with everything around it. Raises HookFailed, CheckFailed, LedgerForked, StorageError."""
     require_state(ctx.state)
-    settings, signer = ctx.running_config(), _signer(ctx)
-    place = Place.of(ctx.state, settings.backup.directory)
-    shelf = Shelf(place, Verifier(signer.public), recall(ctx.state.unsound_backups).read)
+    settings, signer, shelf = ctx.running_config(), _signer(ctx), shelf_of(ctx)
+    place = shelf.place
     wish = snapshots.Wish(configuration.as_toml(settings).encode(), settings.backup.full_days * _DAY_S, full)
     hooks = Hooks(Path(settings.backup.hooks), ctx.state.directory, settings.backup.hook_timeout_s)
     progress, begun_s = Progress(), time.time()
@@ -101,10 +98,9 @@ def _uncapitalized(sentence: str) -> str:
 def list_snapshots(state: StateOption = None, config: ConfigOption = None, json: JsonOption = False) -> None:
     """List the snapshots, the oldest first. 1: one of them cannot be used."""
     ctx = context(state, config)
-    settings = ctx.running_config()
-    shelf = _shelf(ctx, settings.backup)
+    shelf = shelf_of(ctx)
     found = shelf.all()
-    planned = pruning.plan(shelf, keep_of(settings.backup))
+    planned = pruning.plan(shelf, keep_of(ctx.running_config().backup))
     why, going = planned.kept, {one.name for one in planned.going}
     unusable = [one for one in found if isinstance(one, Unreadable)]
     if json:
@@ -136,9 +132,8 @@ def prune(
 ) -> None:
     """Remove the snapshots that the configured retention does not keep."""
     ctx = context(state, config)
-    settings = ctx.running_config()
-    keep = keep_of(settings.backup) if floor is None else Keep(floor, 0, 0, 0, 0)
-    shelf, progress = _shelf(ctx, settings.backup), Progress()
+    keep = keep_of(ctx.running_config().backup) if floor is None else Keep(floor, 0, 0, 0, 0)
+    shelf, progress = shelf_of(ctx), Progress()
     if dry_run or not shelf.names():
         done = pruning.read_plan(shelf, keep, progress.bytes)
     else:
@@ -154,9 +149,9 @@ def prune(
     say(f"{'would be kept' if dry_run else 'kept'}: {len(done.kept)}")
 
 
-def _shelf(ctx: Context, settings: BackupConfig) -> Shelf:
-    """Return the snapshots, with what is known of them."""
-    return Shelf(Place.of(ctx.state, settings.directory), Verifier(ctx.public_key()), recall(ctx.state.unsound_backups).read)
+def shelf_of(ctx: Context) -> Shelf:
+    """Return the snapshots, with what is known of them. Raises ConfigError, CannotTell."""
+    return Shelf(ctx.backups(), Verifier(ctx.public_key()), recall(ctx.state.unsound_backups).read)
 
 
 def _signer(ctx: Context) -> Signer:

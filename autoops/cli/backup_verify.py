@@ -16,12 +16,13 @@ from autoops.backup.manifest import Manifest
 from autoops.backup.place import Place
 from autoops.backup.shelf import Shelf, Unreadable
 from autoops.backup.shipping import reaching
+from autoops.cli.backup_snapshots import shelf_of
 from autoops.cli.options import ConfigOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say
 from autoops.cli.progress import Progress
 from autoops.core.signing import Verifier
 from autoops.errors import AutoopsError
-from autoops.files.unsound import LEDGER, recall, remember
+from autoops.files.unsound import LEDGER, remember
 
 
 def verify(
@@ -34,8 +35,7 @@ def verify(
 ) -> None:
     """Make snapshots registries again, in scratch, and prove them; read the shipped ledger. 1: something is not what was kept."""
     ctx = context(state, config)
-    place, verifier = Place.of(ctx.state, ctx.running_config().backup.directory), Verifier(ctx.public_key())
-    shelf, progress = Shelf(place, verifier, recall(ctx.state.unsound_backups).read), Progress()
+    shelf, verifier, progress = shelf_of(ctx), Verifier(ctx.public_key()), Progress()
     faults: dict[str, str] = {}
     for one in _wanted(shelf, name, all_of_them=all_of_them):
         faults[one.name] = _fault(shelf, one, verifier, progress, faults, quick=quick)

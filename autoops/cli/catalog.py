@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
@@ -15,18 +14,17 @@ from autoops.catalog.build import Outcome, Settings, build
 from autoops.cli.context import Context, require_state, workers_of
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, table, warn
+from autoops.cli.progress import Progress
 from autoops.config import CatalogConfig
 from autoops.core.catalog import Metadata, spoken
 from autoops.core.spoken import counted
-from autoops.errors import CatalogFailed, CatalogUnknown, Paused, UsageError
+from autoops.errors import CatalogFailed, CatalogUnknown, UsageError
 from autoops.model import JSON
 from autoops.prove import catalog_lines
 from autoops.prove import catalogs as proofs
-from autoops.runtime import maintenance
 from autoops.store.registry import Registry
 
 _SHOWN = 20
-_TELL_S = 0.2
 
 catalog_app = typer.Typer(help="Catalogs: what is made of the registry for others to read.", no_args_is_help=True)
 
@@ -54,8 +52,7 @@ def build_catalogs(
     require_state(ctx.state)
     if bool(wanted) == every:
         raise UsageError(detail="say which catalogs to build: their names, or --all")
-    if maintenance.is_set(ctx.state.flag):
-        raise Paused(flag=ctx.state.flag, why="")
+    ctx.refuse_window()
     settings = ctx.running_config()
     how = Settings(settings.catalogs.part_entries, workers_of(workers), verify_files, dry_run, anew=anew)
     outcomes, failures = [], []
@@ -77,23 +74,8 @@ def build_catalogs(
 
 def _built(ctx: Context, one: CatalogConfig, how: Settings) -> Outcome:
     owner_of = ctx.state.catalogs if ctx.state.catalogs.exists() else ctx.state.directory
-    with as_owner_of(owner_of):
-        progress = _Terminal(one.name) if sys.stderr.isatty() else lambda _done, _total: None
-        return build(ctx.state, one, how, progress, time.time())
-
-
-class _Terminal:
-    """Progress in one line of a terminal."""
-
-    def __init__(self, name: str) -> None:
-        self._name, self._told_s = name, time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Show how far it is."""
-        if time.monotonic() - self._told_s >= _TELL_S or done == total:
-            self._told_s = time.monotonic()
-            end = "\r\x1b[K" if done == total else ""
-            print(f"\r{self._name}: {done} of {total} parts{end}", end="", file=sys.stderr, flush=True)
+    with as_owner_of(owner_of), Progress() as progress:
+        return build(ctx.state, one, how, lambda done, total: progress.show(f"{one.name}: {done} of {total} parts"), time.time())
 
 
 def _sentence(outcome: Outcome, *, dry_run: bool) -> str:

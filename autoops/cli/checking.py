@@ -32,7 +32,7 @@ class Asked(NamedTuple):
     json: bool = False
 
 
-def validate(registry: Registry, head: Head) -> Iterator[str]:
+def _validate(registry: Registry, head: Head) -> Iterator[str]:
     """Yield what validate-registry finds wrong."""
     from autoops.prove import verify  # needed once a day
 
@@ -40,11 +40,16 @@ def validate(registry: Registry, head: Head) -> Iterator[str]:
         yield f"{fault.check}: {fault.detail}"
 
 
+def looking(ctx: Context) -> Settings:
+    """Return the settings of checks that write nothing, and therefore validate nothing either."""
+    return Settings(ctx.state, ctx.running_config, lambda _registry, _head: (), may_write=False)
+
+
 def run(ctx: Context, asked: Asked) -> int:
     """Check everything, tell everybody, and return the exit code: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."""
     began_s = time.monotonic()
     with contextlib.ExitStack() as opened:
-        sources = Sources(Settings(ctx.state, ctx.running_config, validate), opened)
+        sources = Sources(Settings(ctx.state, ctx.running_config, _validate), opened)
         results = examined(sources)
         results += _exported(sources, results, began_s)
     facts = report.as_facts(results, utc(time.time()))

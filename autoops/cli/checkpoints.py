@@ -79,7 +79,7 @@ def _stands(path: Path, read: Position) -> tuple[str, int]:
 
 def _facts(state: State, database: Database, now_s: float) -> JSON:
     kept = memory.load(state.tail)
-    beat = next((beat for beat in Heartbeats(database).list() if beat.process == "tailer"), None)
+    beat = Heartbeats(database).of("tailer")
     at_s = written_at(kept.at)
     found = Findings(database).counts()
     taken = {name: Samples(database).percentiles(name) for name in (notes.LATENCY, notes.DETECTION)}

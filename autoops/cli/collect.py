@@ -26,7 +26,7 @@ import typer
 from autoops import __version__, names
 from autoops import config as configuration
 from autoops.cli import catalog, logs, status
-from autoops.cli.checking import validate
+from autoops.cli.checking import looking
 from autoops.cli.context import Context
 from autoops.cli.coverage import gap_facts
 from autoops.cli.findings import finding_facts
@@ -38,7 +38,6 @@ from autoops.core.redact import REMOVED, redact
 from autoops.errors import AutoopsError, NotWritten, Refused
 from autoops.health import doctor, host, report
 from autoops.health import run as checks
-from autoops.health.sources import Settings
 from autoops.prove import catalogs as proofs
 from autoops.store.backlog import Backlog, Listed
 from autoops.store.findings import Findings
@@ -58,6 +57,8 @@ It contains names of files and directories, of units, users and this host, and w
 it; what looked like a password, a token or a secret was replaced by "(removed)". That finds what is called so, and nothing else:
 look through it before you give it away.
 """
+
+_ADDRESS = re.compile(r"""(?m)^(.*\burl\b[^=\n]*=)\s*(?:\"{3}(?s:.*?)\"{3}|'{3}(?s:.*?)'{3}|.*$)""")
 
 Part = tuple[str, Callable[[], str]]  # name in the archive, what makes its text
 
@@ -84,7 +85,7 @@ def collect(
 
 def parts(ctx: Context) -> Iterator[Part]:
     """Yield what is collected; each part is made when it is asked for, and may fail alone."""
-    settings = Settings(ctx.state, ctx.running_config, validate, may_write=False)
+    settings = looking(ctx)
     yield "about.txt", lambda: _ABOUT
     yield "versions.json", lambda: _json(_versions())
     yield "status.json", lambda: _json(status.facts_of(ctx))
@@ -96,7 +97,7 @@ def parts(ctx: Context) -> Iterator[Part]:
     yield "configuration.toml", lambda: configuration.as_toml(ctx.running_config())
     yield (
         "configuration-file.toml",
-        lambda: _without_addresses((ctx.config_file or configuration.DEFAULT_FILE).read_text(errors="replace")),
+        lambda: _without_addresses(ctx.file.read_text(errors="replace")),
     )
     yield "catalogs.json", lambda: _json(catalog.status_facts(ctx))
     for name in _declared(ctx):
@@ -110,7 +111,7 @@ def parts(ctx: Context) -> Iterator[Part]:
 
 def _without_addresses(text: str) -> str:
     """Return a configuration file without the addresses of channels, any part of which may be a key."""
-    return re.sub(r"(?m)^(.*\burl\b[^=\n]*=).*$", rf'\1 "{REMOVED}"', text)
+    return _ADDRESS.sub(rf'\1 "{REMOVED}"', text)
 
 
 def write(path: Path, found: Iterator[Part], at_s: int) -> list[tuple[str, str]]:
@@ -128,9 +129,11 @@ def write(path: Path, found: Iterator[Part], at_s: int) -> list[tuple[str, str]]
                 text, fault = _made(make)
                 faults += [(name, fault)] if fault else []
                 _add(archive, name, redact(text), at_s)
-    except OSError as error:
+    except BaseException as error:  # Ctrl+C too: what has the name is whole
         path.unlink()
-        raise NotWritten.because(path, error) from None
+        if isinstance(error, OSError):
+            raise NotWritten.because(path, error) from None
+        raise
     return faults
 
 
@@ -228,9 +231,7 @@ def _metadata(ctx: Context, name: str) -> str:
 
 
 def _end_of(path: Path) -> str:
-    with path.open("rb") as source:
-        source.seek(max(0, source.seek(0, os.SEEK_END) - _LOG_BYTES))
-        return source.read().decode("utf-8", "surrogateescape")
+    return logs.end_of(path, _LOG_BYTES).decode("utf-8", "surrogateescape")
 
 
 def register(app: typer.Typer) -> None:

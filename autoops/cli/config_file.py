@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,12 +28,16 @@ class File(NamedTuple):
 
 def open_file(ctx: Context) -> File:
     """Return the configuration file that a command is about. Raises UsageError, ConfigError."""
-    given = ctx.config_file or configuration.DEFAULT_FILE
-    if not ctx.config_file and not given.exists():
-        raise UsageError(detail=f"which configuration? There is no {given}; name one with --config FILE")
-    config = configuration.load(given)
-    path = given.resolve()
-    return File(path, path.read_text(), config, configuration.DEFAULT_FILE.parent in (given.parent, path.parent))
+    if not ctx.config_file and not ctx.file.exists():
+        raise UsageError(detail=f"which configuration? There is no {ctx.file}; name one with --config FILE")
+    config = configuration.load(ctx.file)
+    path = ctx.file.resolve()
+    return File(path, path.read_text(), config, is_of_units(ctx.file))
+
+
+def is_of_units(file: Path) -> bool:
+    """Tell whether a configuration file is the one that the units use, or what that is a link to."""
+    return configuration.DEFAULT_FILE.parent in (file.parent, file.resolve().parent)
 
 
 def changed_config(file: File, text: str, wanted: Config) -> Config:
@@ -44,12 +49,14 @@ def changed_config(file: File, text: str, wanted: Config) -> Config:
 
 
 def write(files: Mapping[Path, str]) -> None:
-    """Write files whole, with the modes they have or 0644. Raises NotWritten."""
+    """Write files whole, with the modes they have or 0644; root leaves them to their owners. Raises NotWritten."""
     for path, text in files.items():
         try:
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
-            durable.write(path, text.encode(), mode=mode)
+            before = path.stat() if path.exists() else None
+            durable.write(path, text.encode(), mode=stat.S_IMODE(before.st_mode) if before else 0o644)
+            if before and os.geteuid() == 0:
+                os.chown(path, before.st_uid, before.st_gid)
         except OSError as error:
             raise NotWritten.because(path, error) from None
 

@@ -11,34 +11,28 @@ from typing import NamedTuple
 
 from autoops import config as configuration
 from autoops import log, names
+from autoops.backup.place import Place
 from autoops.cli import keys
 from autoops.config import Config
-from autoops.core.signing import Verifier
 from autoops.errors import (
     CannotTell,
     ConfigError,
     LedgerKeyMissing,
-    RegistryLost,
+    Paused,
     RootAbsent,
     RootRefused,
     RootUnknown,
-    StorageError,
-    StorageMissing,
-    StorageOutdated,
     UsageError,
 )
 from autoops.files import opening
+from autoops.runtime import maintenance
 from autoops.runtime.wake import Waker
-from autoops.state import State
-from autoops.store.database import Database, migrate
+from autoops.state import SYSTEM_KEY, SYSTEM_STATE, State
+from autoops.store.database import Database
 from autoops.store.missing import missing
 from autoops.store.queue import SCHEMA as QUEUE
 from autoops.store.queue import Queue
-from autoops.store.registry import SCHEMA as REGISTRY
 from autoops.store.registry import Registry
-
-SYSTEM_STATE = Path("/var/lib/autoops")  # where the package keeps it
-SYSTEM_KEY = Path("/etc/autoops/ledger.key")  # and its key, which only root can read
 
 _STATES = "$STATE_DIRECTORY, ./.autoops, /var/lib/autoops, ~/.local/state/autoops"
 STATE_HELP = f"The state directory. Default: the first that there is of {_STATES}."
@@ -57,9 +51,20 @@ class Context(NamedTuple):
     config_file: Path | None
     roots: tuple[Path, ...] = ()
 
+    @classmethod
+    def of(cls, state: Path | None, config: Path | None = None, roots: Iterable[Path] = ()) -> Context:
+        """Return the context that options ask for, right also when the working directory changes."""
+        file = config.absolute() if config else None
+        return cls(State((state or default_state()).absolute()), file, tuple(root.absolute() for root in roots))
+
     def config(self) -> Config:
         """Load the configuration. Raises ConfigError."""
         return configuration.load(self.config_file, self.roots)
+
+    @property
+    def file(self) -> Path:
+        """The configuration file that was named, or the host's."""
+        return self.config_file or configuration.DEFAULT_FILE
 
     def running_config(self) -> Config:
         """Load the configuration; when none is given, the one that the worker of this state ran with last. Raises ConfigError."""
@@ -73,6 +78,10 @@ class Context(NamedTuple):
             return self.running_config().backup.directory
         except ConfigError:
             return ""
+
+    def backups(self) -> Place:
+        """Return the backup directory in force. Raises ConfigError."""
+        return Place.of(self.state, self.running_config().backup.directory)
 
     def checked_config(self) -> Config:
         """Load the configuration and look at its roots on the disk. Raises ConfigError, RootRefused."""
@@ -129,6 +138,12 @@ class Context(NamedTuple):
     def _is_known(self, root: str, path: bytes) -> bool:
         with contextlib.closing(self.registry()) as registry:
             return registry.knows_directory(root, path)
+
+    def refuse_window(self) -> None:
+        """See that no maintenance window is open. Raises Paused, with what its flag says."""
+        window = maintenance.read(self.state.flag)
+        if window is not None:
+            raise Paused(flag=self.state.flag, why=f" ({window})" if str(window) else "")
 
     def wake_worker(self) -> None:
         """Ring the worker's bell, if there is one."""
@@ -214,70 +229,6 @@ def default_state(system: Path = SYSTEM_STATE) -> Path:
     return Path.home() / ".local" / "state" / "autoops"
 
 
-def make_ready(state: State, configured: str = "") -> list[str]:
-    """Make or upgrade the state directory: databases, ledger key. Return what was done.
-
-    configured: where the configuration has the backups. Raises RegistryLost where an empty one would hide a lost one, StorageError.
-    """
-    done = []
-    state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path, schema in ((state.queue_db, QUEUE), (state.registry_db, REGISTRY)):
-        if path == state.registry_db:
-            refuse_lost(state, configured)
-        before = migrate(path, schema)
-        if before != schema.version:
-            done.append(
-                f"{path.name}: version {before} -> {schema.version}" if before else f"{path.name}: made, version {schema.version}"
-            )
-    state.cookies.mkdir(mode=0o700, exist_ok=True)
-    if not _key_is_elsewhere(state):
-        done += keys.make(state, state.private_key)
-    return done
-
-
-def _key_is_elsewhere(state: State) -> bool:
-    """Tell whether the private key was made in another place (`autoops keys make --key FILE`), maybe out of our sight."""
-    if os.environ.get("CREDENTIALS_DIRECTORY"):
-        return True
-    return state.public_key.exists() and not state.private_key.exists()
-
-
-def refuse_lost(state: State, configured: str) -> None:
-    """See that a registry that is not there never was. Raises RegistryLost, when anything tells of a commit that our key signed."""
-    try:
-        Database.open(state.registry_db, REGISTRY, mode="ro").close()
-        return
-    except StorageMissing as error:
-        how, known = error.facts["how"], keys.published(state)
-    except StorageError:
-        return  # it is there: to be upgraded, or not ours to touch
-    if known is None:
-        return
-    from autoops.backup.lost import traces
-    from autoops.backup.place import Place
-
-    with contextlib.suppress(ValueError):  # what is no key signed nothing
-        verifier = Verifier(bytes.fromhex(known))
-        for trace in traces(state.checkpoints, Place.of(state, configured), verifier):
-            raise RegistryLost(database=state.registry_db, how=how, trace=trace, state=state.directory)
-
-
-def pending_migrations(state: State, configured: str = "") -> list[str]:
-    """Return what `make_ready` would do, without doing it. Raises what it raises."""
-    refuse_lost(state, configured)
-    lines = []
-    for path, schema in ((state.queue_db, QUEUE), (state.registry_db, REGISTRY)):
-        try:
-            Database.open(path, schema, mode="ro").close()
-        except StorageMissing as error:
-            lines.append(f"{path.name}: it {error.facts['how']}; would be made, version {schema.version}")
-        except StorageOutdated as error:
-            lines.append(f"{path.name}: version {error.facts['found']} -> {schema.version}, would be upgraded")
-    if not _key_is_elsewhere(state):
-        lines += keys.make(state, state.private_key, dry_run=True)
-    return lines or ["nothing to do"]
-
-
 def require_state(state: State) -> None:
     """Raise StorageMissing unless the state directory was made."""
     if not state.queue_db.exists():
@@ -287,11 +238,6 @@ def require_state(state: State) -> None:
 def configure_log(config: Config, program: str) -> None:
     """Set up the log of a long-lived program."""
     log.configure(config.log.level, config.log.format, program)
-
-
-def absolute(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Return paths that stay right when the working directory changes."""
-    return tuple(path.absolute() for path in paths)
 
 
 def workers_of(text: str) -> int:

@@ -13,11 +13,11 @@ import typer
 from autoops import names
 from autoops.cli.options import ConfigOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, table
-from autoops.cli.queue import seconds
+from autoops.cli.spans import seconds
 from autoops.core.coverage import AGES
 from autoops.core.ledger import utc
-from autoops.core.picture import spoken, svg
-from autoops.core.spoken import counted
+from autoops.core.picture import svg
+from autoops.core.spoken import age, counted
 from autoops.errors import NotWritten, UsageError
 from autoops.files import durable
 from autoops.model import JSON
@@ -43,7 +43,7 @@ def coverage(
         raise UsageError(detail="--json and --svg - both want standard output; give the picture a file")
     ctx = context(state, config)
     now_s = int(time.time())
-    since_s = max(0, now_s - int(seconds(since)))
+    since_s = max(0, now_s - int(seconds(since, "--since")))
     registry = ctx.registry()
     with ctx.queue_db(writable=False) as database:
         facts = report(database, registry, ctx.running_config(), now_s, since_s)
@@ -80,7 +80,7 @@ def _show(facts: JSON) -> None:
     say()
     say(f"not watched since {facts['since']}, times that overlap counted once:{'' if facts['unwatched'] else ' nothing'}")
     rows = [
-        (part["root"], part["reason"], spoken(part["seconds"]), part["times"], "goes on" if part["still"] else "over")
+        (part["root"], part["reason"], age(part["seconds"]), part["times"], "goes on" if part["still"] else "over")
         for part in sorted(facts["unwatched"], key=lambda part: -part["seconds"])
     ]
     _table(("root", "reason", "for", "times", "now"), rows)

@@ -1,20 +1,15 @@
-"""The services' own programs, `autoops-watcher`, `-worker`, `-tailer`, `-shipper`, `-catalog`: few options, and nothing else.
-
-(argparse and not typer: that is 8 MiB and 40 ms in each process, for four options.)
-"""
+"""The services' own programs, `autoops-watcher`, `-worker`, `-tailer`, `-shipper`, `-catalog`: few options, and nothing else."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from autoops import __version__
 from autoops.cli import services
-from autoops.cli.context import CONFIG_HELP, OWN_CONFIG_HELP, STATE_HELP, Context, absolute, default_state, workers_of
+from autoops.cli.arguments import parser
+from autoops.cli.context import OWN_CONFIG_HELP, Context, workers_of
 from autoops.cli.failing import run
-from autoops.state import State
 
 _SERVICES: dict[str, tuple[str, Callable[[Context], int]]] = {
     "watcher": ("Watch for changes and enqueue them, until SIGTERM.", services.run_watcher),
@@ -30,38 +25,27 @@ _SERVICES: dict[str, tuple[str, Callable[[Context], int]]] = {
 }
 
 
-def _parser(name: str, description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"autoops-{name}", description=description, allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"autoops {__version__}")
-    parser.add_argument("--state", type=Path, metavar="DIR", help=STATE_HELP)
-    parser.add_argument("--config", type=Path, metavar="FILE", help=CONFIG_HELP if name == "catalog" else OWN_CONFIG_HELP)
-    return parser
-
-
 def _context(name: str, arguments: list[str]) -> Context:
-    parser = _parser(name, _SERVICES[name][0])
-    parser.add_argument(
+    options = parser(f"autoops-{name}", _SERVICES[name][0], OWN_CONFIG_HELP)
+    options.add_argument(
         "--root", "--paths", type=Path, metavar="DIR", nargs="+", action="extend", default=[], help="trees to watch"
     )
-    options = parser.parse_args(arguments)
-    return _of(options, options.root)
-
-
-def _of(options: argparse.Namespace, roots: list[Path]) -> Context:
-    state = State((options.state or default_state()).absolute())
-    return Context(state, options.config.absolute() if options.config else None, absolute(roots))
+    given = options.parse_args(arguments)
+    return Context.of(given.state, given.config, given.root)
 
 
 def build_catalogs(arguments: list[str]) -> int:
     """Build what catalog jobs ask for, and end when there are none (or go on, with --follow)."""
-    parser = _parser("catalog", "Build what catalog jobs ask for, and end when none is left.")
-    parser.add_argument("--follow", action="store_true", help="go on until SIGTERM")
-    parser.add_argument("--all", action="store_true", help="first look at every catalog, whether there is a job for it or not")
-    parser.add_argument("--verify", action="store_true", help="with --all: read every file of theirs too")
-    parser.add_argument("--workers", default="auto", metavar="N", help="processes for a build from nothing; auto: as many as cores")
-    options = parser.parse_args(arguments)
-    wanted = services.CatalogOptions(options.follow, options.all, options.verify, workers_of(options.workers))
-    return services.run_catalog(_of(options, []), wanted)
+    options = parser("autoops-catalog", "Build what catalog jobs ask for, and end when none is left.")
+    options.add_argument("--follow", action="store_true", help="go on until SIGTERM")
+    options.add_argument("--all", action="store_true", help="first look at every catalog, whether there is a job for it or not")
+    options.add_argument("--verify", action="store_true", help="with --all: read every file of theirs too")
+    options.add_argument(
+        "--workers", default="auto", metavar="N", help="processes for a build from nothing; auto: as many as cores"
+    )
+    given = options.parse_args(arguments)
+    wanted = services.CatalogOptions(given.follow, given.all, given.verify, workers_of(given.workers))
+    return services.run_catalog(Context.of(given.state, given.config), wanted)
 
 
 def serve(name: str, arguments: list[str]) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Annotated
 
 import typer
 
 from autoops import names
+from autoops.cli.caller import caller
 from autoops.cli.finding_text import in_a_line, in_lines
 from autoops.cli.options import DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, stream, table
@@ -102,28 +101,24 @@ def show(number: Annotated[int, typer.Argument(help="Its number.")], state: Stat
 @findings_app.command("ack")
 def acknowledge(numbers: NumbersArgument, state: StateOption = None, dry_run: DryRunOption = False) -> None:
     """Say that you know of findings; they stand until they are no longer true."""
-    _change(state, numbers, "acknowledged", lambda findings, who, now_s: findings.acknowledge(numbers, who, now_s), dry_run=dry_run)
+    _change(state, numbers, "acknowledged", Findings.acknowledge, dry_run=dry_run)
 
 
 @findings_app.command("release")
 def release(numbers: NumbersArgument, state: StateOption = None, dry_run: DryRunOption = False) -> None:
     """Let be done what findings hold back: a mass of missing files, a quarantined repair, what was rolled back."""
-
-    def act(findings: Findings, who: str, now_s: int) -> int:
-        return findings.release(numbers, who, now_s)
-
-    _change(state, numbers, "released", act, HOLDING, dry_run=dry_run)
+    _change(state, numbers, "released", Findings.release, HOLDING, dry_run=dry_run)
 
 
 @findings_app.command("close")
 def close(numbers: NumbersArgument, state: StateOption = None, dry_run: DryRunOption = False) -> None:
     """Close findings by hand; what is still true is found again."""
+    _change(state, numbers, "closed", _close, dry_run=dry_run)
 
-    def act(findings: Findings, who: str, now_s: int) -> int:
-        there = [one for one in (findings.get(number) for number in numbers) if one]
-        return findings.close([(one.kind, one.subject) for one in there], now_s, who)
 
-    _change(state, numbers, "closed", act, dry_run=dry_run)
+def _close(findings: Findings, numbers: Collection[int], who: str, now_s: int) -> int:
+    there = [one for one in map(findings.get, numbers) if one]
+    return findings.close([(one.kind, one.subject) for one in there], now_s, who)
 
 
 @findings_app.command("export")
@@ -144,7 +139,7 @@ def _change(
     state: StateOption,
     numbers: list[int],
     what: str,
-    act: Callable[[Findings, str, int], int],
+    act: Callable[[Findings, Collection[int], str, int], object],
     kinds: Sequence[str] = (),
     *,
     dry_run: bool,
@@ -162,8 +157,7 @@ def _change(
         if dry_run:
             say(f"would be {what}: {', '.join(map(str, numbers))}")
             return
-        who = os.environ.get("SUDO_USER") or getpass.getuser()
-        act(findings, who, int(time.time()))
+        act(findings, numbers, caller(), int(time.time()))
         say(f"{what}: {', '.join(map(str, numbers))}")
 
 

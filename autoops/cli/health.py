@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from autoops import log, names
-from autoops.cli.checking import Asked, run, validate
+from autoops.acting import as_owner_of
+from autoops.cli.checking import Asked, looking, run
 from autoops.cli.health_check import configure_log
 from autoops.cli.options import ConfigOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say
@@ -19,7 +20,6 @@ from autoops.core.ledger import utc
 from autoops.errors import CannotTell
 from autoops.health import report
 from autoops.health.result import Level
-from autoops.health.sources import Settings
 from autoops.model import JSON
 from autoops.state import State
 from autoops.store.findings import Findings
@@ -46,7 +46,7 @@ def doctor(state: StateOption = None, config: ConfigOption = None, json: JsonOpt
     from autoops.health import doctor as examination
 
     ctx = context(state, config)
-    results = examination.run(Settings(ctx.state, ctx.running_config, validate))
+    results = examination.run(looking(ctx))
     results += [*check_channels(ctx), *check_playbooks(ctx)]
     code = examination.exit_code(results)
     if json:
@@ -81,8 +81,9 @@ def _mark(state: State, unit: str) -> None:
     """Have systemd see that a failure was noted, so that it says when the unit ran well."""
     if not systemd.is_unit(unit):
         return
-    state.failed_units.mkdir(mode=0o700, exist_ok=True)
-    (state.failed_units / unit).touch(mode=0o600)
+    with as_owner_of(state.failed_units.parent):
+        state.failed_units.mkdir(mode=0o700, exist_ok=True)
+        (state.failed_units / unit).touch(mode=0o600)
 
 
 def note_recovery(unit: UnitArgument, state: StateOption = None) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from pathlib import Path
 from typing import NoReturn
 
-from autoops import __version__, journal, log
+from autoops import journal, log
+from autoops.cli.arguments import parser
 from autoops.cli.checking import Asked, run, tell
-from autoops.cli.context import Context, default_state
+from autoops.cli.context import Context
 from autoops.cli.failing import run as run_to_the_end
 from autoops.health.result import Level
-from autoops.state import State
 
 
 class _Parser(argparse.ArgumentParser):
@@ -26,20 +24,17 @@ class _Parser(argparse.ArgumentParser):
 
 def main() -> None:
     """Run `autoops-health`."""
-    parser = _Parser(prog="autoops-health", description="Check everything.", allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"autoops {__version__}")
-    parser.add_argument("-v", "--verbose", action="store_true", help="also say what is well")
-    parser.add_argument("--json", action="store_true", help="write JSON")
-    parser.add_argument(
+    options = parser("autoops-health", "Check everything.", kind=_Parser)
+    options.add_argument("-v", "--verbose", action="store_true", help="also say what is well")
+    options.add_argument("--json", action="store_true", help="write JSON")
+    options.add_argument(
         "--heartbeat",
         choices=("run", "start", "end"),
         help="run: also tell [health] heartbeat_url of beginning and end; start, end: tell it of that alone, check nothing",
     )
-    parser.add_argument("--state", type=Path, metavar="DIR", help="the state directory")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration; default: /etc/autoops/autoops.toml")
-    given = parser.parse_args()
+    given = options.parse_args()
     configure_log()
-    context = Context(State((given.state or default_state()).absolute()), given.config.absolute() if given.config else None)
+    context = Context.of(given.state, given.config)
     run_to_the_end(lambda: sys.exit(_done(context, Asked(given.verbose, given.json), given.heartbeat)))
 
 
@@ -54,5 +49,4 @@ def _done(context: Context, asked: Asked, heartbeat: str | None) -> int:
 
 def configure_log() -> None:
     """Set up the log, which goes to the journal; elsewhere what is printed says it all, so only trouble is told."""
-    is_journal = journal.is_journal(os.environ.get("JOURNAL_STREAM", ""), sys.stderr)
-    log.configure("info" if is_journal else "warning", "auto", "autoops-health")
+    log.configure("info" if journal.is_stderr() else "warning", "auto", "autoops-health")

@@ -10,14 +10,15 @@ from autoops import names
 from autoops.cli import export as exporting
 from autoops.cli.explaining import explain_entry
 from autoops.cli.lookup import find_entry
-from autoops.cli.options import ConfigOption, JsonOption, StateOption, context
+from autoops.cli.options import ConfigOption, JsonOption, StateOption, context, one_of
 from autoops.cli.output import as_json, say, stream
 from autoops.core.canonical import canonical, entry_json
-from autoops.model import Entry, JobState
+from autoops.model import Entry, JobState, Status
 from autoops.store.backlog import Backlog
 
 WhatArgument = Annotated[str, typer.Argument(metavar="ID|PATH", help="A document's ID, or its path.")]
 _STATES: tuple[JobState, ...] = get_args(JobState)
+_STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 def list_entries(
@@ -30,7 +31,8 @@ def list_entries(
     """List the documents, by ID."""
     ctx = context(state)
     ctx.require_root(root)
-    found = ctx.registry().entries(root=root, status=status, limit=limit or -1)
+    wanted = one_of(status, _STATUSES, "--status") if status else None
+    found = ctx.registry().entries(root=root, status=wanted, limit=limit or -1)
     if json:
         stream(canonical(entry_json(entry)) for entry in found)
         return
@@ -103,12 +105,6 @@ def queue_status(state: StateOption = None, json: JsonOption = False) -> None:
     say("Queue Status:")
     for name in _STATES:
         say(f"  {name}: {counts[name]}")
-
-
-def _utc(at_s: int) -> str:
-    from autoops.core.ledger import utc
-
-    return utc(at_s)
 
 
 def register(app: typer.Typer) -> None:

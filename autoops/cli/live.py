@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from autoops import clock, names
 from autoops.cli.context import Context, is_terminal
+from autoops.cli.logs import end_of
 from autoops.cli.output import say
 from autoops.cli.rounds import PAUSED, Now, Round, Rounds
 from autoops.config import Config
 from autoops.core.canonical import parse
 from autoops.core.ledger import Head
 from autoops.core.spoken import counted
-from autoops.errors import AutoopsError, CheckFailed
+from autoops.errors import AutoopsError, CheckFailed, NotWritten
 from autoops.runtime.signals import Signals
 from autoops.store.backlog import Backlog
 from autoops.store.database import Database
@@ -133,16 +134,16 @@ def run_suite(context: Context) -> int:
     logs = context.state.directory / "log"
     logs.mkdir(mode=0o700, exist_ok=True)
     config = context.config()
+    services = ("worker", "watcher", "tailer", "shipper", *(("catalog",) if config.catalog_tables else ()))
+    children: dict[str, subprocess.Popen[bytes]] = {}
     with Signals() as signals:
-        services = ("worker", "watcher", "tailer", "shipper", *(("catalog",) if config.catalog_tables else ()))
-        children = {name: _start(context, name, logs / f"{name}.log") for name in services}
         rounds = Rounds(context.state, rounds_of(config), lambda name: _start(context, name, logs / f"{name}.log"), _now())
-        eyes = Eyes(context)
         try:
-            with _view(context, logs) as show:
+            for name in services:
+                children[name] = _start(context, name, logs / f"{name}.log")
+            with contextlib.closing(Eyes(context)) as eyes, _view(context, logs) as show:
                 stopped = _watch(eyes, children, rounds, signals, show)
         finally:
-            eyes.close()
             _end({**rounds.running, **children})
     failed = [name for name, child in children.items() if child.returncode]
     if failed and not stopped:
@@ -192,7 +193,11 @@ def _start(context: Context, name: str, log: Path) -> subprocess.Popen[bytes]:
     else:
         for root in context.roots:
             command += ["--root", os.fspath(root)]
-    with log.open("ab") as out:
+    try:
+        out = log.open("ab")
+    except OSError as error:
+        raise NotWritten.because(log, error) from None
+    with out:
         said = subprocess.DEVNULL if name in _TOLD_BY_LOG else out
         # their own process group: Ctrl+C is for us, we end them in order
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=out, start_new_session=True)
@@ -214,7 +219,10 @@ def _end(children: dict[str, subprocess.Popen[bytes]]) -> None:
 
 
 def _last_words(log: Path) -> str:
-    lines = log.read_bytes()[-2000:].splitlines()
+    try:
+        lines = end_of(log, 2000).splitlines()
+    except OSError:  # a link, say
+        lines = []
     return names.show(lines[-1]) if lines else f"see {log}"
 
 

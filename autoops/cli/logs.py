@@ -18,13 +18,14 @@ from typing import Annotated, NamedTuple
 import typer
 
 from autoops import log, names
+from autoops.acting import as_owner_of
 from autoops.cli.options import DryRunOption, StateOption, context
 from autoops.cli.output import say
-from autoops.errors import CannotTell, UsageError
+from autoops.cli.spans import span_s
+from autoops.errors import CannotTell, NotWritten, UsageError
+from autoops.files import opening
 from autoops.units import systemd
 
-_SPAN = re.compile(r"(\d+)([smhd])")
-_SPAN_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SERVICE = re.compile(r"[a-z][a-z-]*")
 _LOOK_S = 0.3
 _CHUNK_BYTES = 1 << 20
@@ -68,11 +69,26 @@ def logs(
             detail=f"what the services reported: there is no {missing[0] if missing else directory / '*.log'}",
             remedy="`autoops up` writes them; services that you started by hand write to their own standard error",
         )
-    tails = [Tail(path) for path in files]  # first, so that no line falls between what is shown and what is followed
+    tails = [_tail(path) for path in files]  # first, so that no line falls between what is shown and what is followed
     _show(tails, after=since_time(since, datetime.datetime.now(datetime.UTC)), lines=lines)
     if follow:
         with contextlib.suppress(KeyboardInterrupt):  # the way to end it
             _follow(tails)
+
+
+def _tail(path: Path) -> Tail:
+    try:
+        return Tail(path)
+    except OSError as error:
+        shown = names.show(os.fsencode(path))
+        raise CannotTell(detail=f"what is in {shown}: {error.strerror}", remedy="ask as root, or as who runs autoops up") from None
+
+
+def end_of(path: Path, size_bytes: int) -> bytes:
+    """Return the newest bytes of a log file, read with the rights of its directory's owner. Raises OSError, also for a link."""
+    with as_owner_of(path.parent), opening.plain(path) as source:
+        source.seek(max(0, source.seek(0, os.SEEK_END) - size_bytes))
+        return source.read(size_bytes)
 
 
 def _vacuum(directory: Path, keep_bytes: int, *, dry_run: bool) -> None:
@@ -81,7 +97,11 @@ def _vacuum(directory: Path, keep_bytes: int, *, dry_run: bool) -> None:
         if path.is_symlink() or size_bytes <= keep_bytes:
             continue
         if not dry_run:
-            cut(path, keep_bytes)
+            try:
+                with as_owner_of(directory):
+                    cut(path, keep_bytes)
+            except OSError as error:
+                raise NotWritten.because(names.show(os.fsencode(path)), error) from None
         say(f"{'would be cut' if dry_run else 'cut'}: {path}, {size_bytes:,} bytes to {keep_bytes:,} at most")
 
 
@@ -113,7 +133,7 @@ def journal_command(wanted: Sequence[str], *, follow: bool, since: str, lines: i
     units = [f"autoops-{name}.service" for name in wanted] or [systemd.OURS]
     command = ["journalctl", *(f"--unit={unit}" for unit in units), f"--lines={lines}"]
     if since:
-        command.append(f"--since={'-' if _SPAN.fullmatch(since) else ''}{since}")
+        command.append(f"--since={'' if span_s(since) is None else '-'}{since}")
     return [*command, "--follow"] if follow else command
 
 
@@ -121,10 +141,10 @@ def since_time(text: str, now: datetime.datetime) -> str:
     """Return from when on, in UTC as the log files have it; "" for always. Raises UsageError."""
     if not text:
         return ""
-    span = _SPAN.fullmatch(text)
-    if span:
-        return _iso(now - datetime.timedelta(seconds=int(span[1]) * _SPAN_S[span[2]]))
+    back_s = span_s(text)
     try:
+        if back_s is not None:
+            return _iso(now - datetime.timedelta(seconds=back_s))
         return _iso(datetime.datetime.fromisoformat(text).astimezone(datetime.UTC))
     except (ValueError, OverflowError):
         raise UsageError(detail=f"--since {names.show(text)} is neither a span such as 90s, 5m, 2h, 1d nor a time") from None

@@ -6,9 +6,7 @@ import time
 from collections.abc import Callable
 
 from autoops.cli.context import Context
-from autoops.errors import Paused
 from autoops.model import PRIORITY_OPERATOR, Work, path_key
-from autoops.runtime import maintenance
 from autoops.work.worker import Worker
 
 _RETRY_HORIZON_S = 10.0  # what is due later (a file that breaks its extractor) is not waited for
@@ -17,8 +15,7 @@ _RETRY_HORIZON_S = 10.0  # what is due later (a file that breaks its extractor) 
 def bring_up_to_date(context: Context, *, stage_two: bool, tell: Callable[[str], None]) -> Worker:
     """Scan every root, work until nothing is left to do, and return the worker, closed. Raises Paused, Held."""
     config = context.checked_config()
-    if maintenance.is_set(context.state.flag):
-        raise Paused(flag=context.state.flag, why="")
+    context.refuse_window()
     worker = Worker(context.checked_config, context.state, context.load_key, with_stage_two=stage_two)
     worker.open()
     try:

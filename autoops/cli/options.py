@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
-from autoops.cli.context import CONFIG_HELP, OWN_CONFIG_HELP, STATE_HELP, Context, absolute, default_state
+from autoops import names
+from autoops.cli.context import CONFIG_HELP, OWN_CONFIG_HELP, STATE_HELP, Context
 from autoops.errors import UsageError
-from autoops.state import State
+
+_Word = TypeVar("_Word", bound=str)
 
 # readable=False: typer leaves the looking to us; our own errors say what to do
 StateOption = Annotated[Path | None, typer.Option("--state", metavar="DIR", readable=False, help=STATE_HELP)]
@@ -39,7 +42,14 @@ def file_name(path: Path, option: str) -> Path:
     return path
 
 
+def one_of(value: str, known: Sequence[_Word], option: str) -> _Word:
+    """Return which of these words an option says. Raises UsageError for another one."""
+    for one in known:
+        if one == value:
+            return one
+    raise UsageError(detail=f"{option} must be one of {', '.join(known)}; got {names.show(value)}")
+
+
 def context(state: Path | None, config: Path | None = None, roots: list[Path] | None = None) -> Context:
     """Return the context that a command's options ask for."""
-    directory = (state or default_state()).absolute()
-    return Context(State(directory), config.absolute() if config else None, absolute(roots or ()))
+    return Context.of(state, config, roots or ())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import time
 from typing import Annotated
 
 import typer
 
 from autoops import names
+from autoops.cli.caller import caller
 from autoops.cli.context import Context, require_state
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, table
@@ -139,7 +138,7 @@ def release(name: NameArgument, state: StateOption = None, dry_run: DryRunOption
         if name not in held:
             raise NotHeld(name=name)
         if not dry_run:
-            run.release(database, Queue(database), name, _who())
+            run.release(database, Queue(database), name, caller())
     if not dry_run:
         ctx.wake_worker()
     say(f"{'would be released' if dry_run else 'released'}: {name} ({held[name]})")
@@ -207,10 +206,6 @@ def _told(one: Run) -> str:
     return f"{utc(one.began_s)} run {one.id} ({one.remedy}), for {one.cause}: {one.outcome}{took}" + (
         f": {one.detail}" if one.detail else ""
     )
-
-
-def _who() -> str:
-    return names.show(os.environ.get("SUDO_USER") or getpass.getuser())
 
 
 def register(app: typer.Typer) -> None:

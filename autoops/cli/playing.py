@@ -5,23 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from autoops import log, names
+from autoops.cli.checking import looking
 from autoops.cli.context import Context, require_state
 from autoops.config import Config, PlaybookConfig
 from autoops.config.playbooks import HEALTH
-from autoops.errors import ConfigError, Paused, StorageDenied, StorageFull
+from autoops.errors import ConfigError, StorageDenied, StorageFull
 from autoops.health import run as checks
 from autoops.health.result import Level, Result
-from autoops.health.sources import Settings as HealthSettings
 from autoops.playbook import broker, emergency, lock, remedies, run
 from autoops.playbook.decide import Trouble, is_for
 from autoops.playbook.errors import AnotherRunner
 from autoops.playbook.perform import Settings
-from autoops.runtime import maintenance
 from autoops.store.database import Database
 from autoops.store.findings import Findings
 from autoops.store.queue import Queue
@@ -49,8 +48,7 @@ def look(ctx: Context, playbooks: Sequence[PlaybookConfig]) -> list[Trouble]:
     """Return what is wrong of what these playbooks are for: their checks, and for each a finding that stands."""
     wanted = {one.trouble[1] for one in playbooks if one.trouble[0] == HEALTH}
     asked = [(name, check) for name, check in checks.CHECKS if name in wanted]
-    settings = HealthSettings(ctx.state, ctx.running_config, _no_validation, may_write=False)
-    found = [Trouble(HEALTH, one.name, "", one.level.name, one.text) for one in checks.run(settings, asked)]
+    found = [Trouble(HEALTH, one.name, "", one.level.name, one.text) for one in checks.run(looking(ctx), asked)]
     others = [one for one in playbooks if one.trouble[0] != HEALTH]
     if others:
         with ctx.queue_db(writable=False) as database:
@@ -66,10 +64,6 @@ def _standing(findings: Findings, playbook: PlaybookConfig) -> Trouble | None:
         return next((one for one in made if is_for(playbook, one)), None)
 
 
-def _no_validation(_registry: object, _head: object) -> Iterable[str]:
-    return ()  # who may write nothing is not asked to validate
-
-
 @contextlib.contextmanager
 def ready(ctx: Context, config: Config, tell: Callable[[str], None]) -> Iterator[Ready]:
     """Hold the lock with everything opened. Where root works on the state of somebody else, this goes on as that one.
@@ -82,8 +76,7 @@ def ready(ctx: Context, config: Config, tell: Callable[[str], None]) -> Iterator
 
 @contextlib.contextmanager
 def _alone(ctx: Context, config: Config, tell: Callable[[str], None]) -> Iterator[Settings]:
-    if maintenance.is_set(ctx.state.flag):
-        raise Paused(flag=ctx.state.flag, why="")
+    ctx.refuse_window()
     asker = _divided(ctx, config)  # first: root may not even see what is in the state, as a unit
     require_state(ctx.state)
     with lock.held(ctx.state.playbooks_lock):
@@ -97,14 +90,14 @@ def _opened(ctx: Context) -> Iterator[tuple[Database, Queue]]:
     ctx.wake_worker()
 
 
-def run_once(ctx: Context, tell: Callable[[str], None] = lambda _: None) -> int:
+def run_once(ctx: Context) -> int:
     """Carry out whatever is due; return 0, also when a playbook failed: that is recorded and told. Raises Paused, StorageError."""
     config = config_of(ctx)
     if not config.playbooks.enabled or not config.playbook_tables:
         return 0
     spare = emergency.Spare.open(os.environ)  # before this becomes another user, who may not
     try:
-        with _alone(ctx, config, tell) as settings:
+        with _alone(ctx, config, lambda _: None) as settings:
             _run(ctx, settings, spare)
     except AnotherRunner as error:
         log.emit("look_put_off", service="playbooks", reason=str(error))

@@ -9,11 +9,17 @@ _EVERY_S = 0.2
 
 
 class Progress:
-    """The line; nothing is written where nobody looks."""
+    """The line; nothing is written where nobody looks. As a context manager it takes the line away at the end, a bad one too."""
 
     def __init__(self) -> None:
         self._is_shown, self._next_s = sys.stdout.isatty() and sys.stderr.isatty(), 0.0
         self._what, self._done_bytes = "", 0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     def show(self, line: str) -> None:
         """Say how far it is."""

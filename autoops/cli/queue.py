@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import re
 import time
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 
 from autoops import names
-from autoops.cli.options import DryRunOption, JsonOption, StateOption, context
+from autoops.cli.options import DryRunOption, JsonOption, StateOption, context, one_of
 from autoops.cli.output import as_json, say, table
-from autoops.core.spoken import counted
+from autoops.cli.spans import seconds
+from autoops.core.spoken import age, counted
 from autoops.errors import CheckFailed, UsageError
-from autoops.health.services import age
-from autoops.model import CHECKPOINT, split_key
+from autoops.model import CHECKPOINT, JobKind, split_key
 from autoops.store.backlog import Backlog, Listed
 from autoops.store.queue import Queue
 
 queue_app = typer.Typer(help="The jobs: list, retry, rescue, purge, checkpoint.", no_args_is_help=True)
 
 _LOOK_S = 0.05
-_STATES = ("queued", "running", "failed", "dead_letter")
-_UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-JobState = Literal["queued", "running", "failed", "dead_letter"]
+_Left = Literal["queued", "running", "failed", "dead_letter"]  # of completed jobs nothing is left
+_STATES: tuple[_Left, ...] = get_args(_Left)
+_KINDS: tuple[JobKind, ...] = get_args(JobKind)
+_TOUCHED = {"retry": ("failed", "dead_letter"), "purge": ("queued", "failed", "dead_letter")}
 StateFilter = Annotated[str | None, typer.Option("--in-state", help="queued, running, failed or dead_letter.")]
 IdsArgument = Annotated[list[int] | None, typer.Argument(help="Numbers of jobs, as queue list shows them.")]
-
-
-def _checked(state: str | None) -> JobState | None:
-    if state is not None and state not in _STATES:
-        counted = ": completed jobs have no rows any more, autoops queue-status counts them" if state == "completed" else ""
-        raise UsageError(detail=f"there is no state {state!r}{counted}; there are {', '.join(_STATES)}")
-    return state  # type: ignore[return-value]
 
 
 def _about(job: Listed) -> str:
@@ -46,13 +39,15 @@ def _about(job: Listed) -> str:
 def list_jobs(
     state: StateOption = None,
     in_state: StateFilter = None,
-    kind: Annotated[str | None, typer.Option(help="path, scan, describe or patch.")] = None,
+    kind: Annotated[str | None, typer.Option(help=f"{', '.join(_KINDS[:-1])} or {_KINDS[-1]}.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many.")] = 100,
     json: JsonOption = False,
 ) -> None:
-    """List jobs, the newest first."""
+    """List jobs, the newest first. Of completed ones nothing is left but a number: autoops queue-status."""
+    wanted = one_of(in_state, _STATES, "--in-state") if in_state else None
+    wanted_kind = one_of(kind, _KINDS, "--kind") if kind else None
     with context(state).queue_db(writable=False) as database:
-        jobs = Backlog(database).list(_checked(in_state), kind, limit)
+        jobs = Backlog(database).list(wanted, wanted_kind, limit)
     if json:
         as_json([{**job._asdict(), "key": _about(job)} for job in jobs])
         return
@@ -72,26 +67,29 @@ def _due(job: Listed) -> str:
 @queue_app.command()
 def retry(ids: IdsArgument = None, state: StateOption = None, in_state: StateFilter = None, dry_run: DryRunOption = False) -> None:
     """Queue failed jobs and dead letters again, from the start: those named, or all in one state."""
-    _change("retry", ids, state, _checked(in_state), dry_run)
+    _change("retry", ids, state, in_state, dry_run=dry_run)
 
 
 @queue_app.command()
 def purge(ids: IdsArgument = None, state: StateOption = None, in_state: StateFilter = None, dry_run: DryRunOption = False) -> None:
     """Delete jobs, never running ones: those named, or all in one state. A scan finds again what was not really done."""
-    _change("purge", ids, state, _checked(in_state), dry_run)
+    _change("purge", ids, state, in_state, dry_run=dry_run)
 
 
-def _change(verb: str, ids: list[int] | None, state: object, in_state: JobState | None, dry_run: bool) -> None:
-    if not ids and not in_state:
-        raise UsageError(detail=f"which jobs? queue {verb} takes their numbers, or --in-state failed|dead_letter")
-    ctx = context(state)  # type: ignore[arg-type]
+def _change(
+    verb: Literal["retry", "purge"], ids: list[int] | None, state: StateOption, in_state: str | None, *, dry_run: bool
+) -> None:
+    if bool(ids) == bool(in_state):
+        raise UsageError(detail=f"which jobs? queue {verb} takes their numbers, or --in-state failed|dead_letter; one of both")
+    wanted = one_of(in_state, _STATES, "--in-state") if in_state else None
+    ctx = context(state)
     if dry_run:
         with ctx.queue_db(writable=False) as database:
-            jobs = [job for job in Backlog(database).list(in_state, limit=1_000_000) if not ids or job.id in ids]
-        say(f"would {verb} {counted(sum(job.state != 'running' for job in jobs), 'job')}")
+            jobs = [job for job in Backlog(database).list(wanted, limit=-1) if not ids or job.id in ids]
+        say(f"would {verb} {counted(sum(job.state in _TOUCHED[verb] for job in jobs), 'job')}")
         return
     queue = ctx.queue()
-    count = queue.retry(ids or (), in_state) if verb == "retry" else queue.purge(ids or (), in_state)
+    count = queue.retry(ids or (), wanted) if verb == "retry" else queue.purge(ids or (), wanted)
     ctx.wake_worker()
     say(f"{verb}: {counted(count, 'job')}")
 
@@ -136,17 +134,9 @@ def rescue(
 ) -> None:
     """Take back the jobs of dead processes, those whose lease ran out, and, with --older-than, those that run too long."""
     ctx = context(state)
-    count = ctx.queue().rescue(seconds(older_than) if older_than else None)
+    count = ctx.queue().rescue(seconds(older_than, "--older-than") if older_than else None)
     ctx.wake_worker()
     say(f"rescue: {counted(count, 'job')}")
-
-
-def seconds(text: str) -> float:
-    """Return the seconds in a time such as 90s, 5m, 2h or 30d. Raises UsageError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
-    if not match:
-        raise UsageError(detail=f"{text!r} is not a time such as 90s, 5m or 2h")
-    return float(match[1]) * _UNITS_S[match[2]]
 
 
 def register(app: typer.Typer) -> None:

@@ -19,14 +19,13 @@ from autoops.cli.progress import Progress
 from autoops.config import Config
 from autoops.core.drift import REGISTRY_EDITED
 from autoops.core.spoken import counted
-from autoops.errors import Paused, UsageError
+from autoops.errors import UsageError
 from autoops.log import emit
 from autoops.model import JSON, split_key
 from autoops.pool import asking
 from autoops.pool.pool import Pool
 from autoops.reconcile.reconciler import Area, Limits, Reconciler, Told
 from autoops.reconcile.record import rebuild, record, record_proofs, repair
-from autoops.runtime import maintenance
 from autoops.store.backlog import Backlog
 from autoops.store.database import Database
 from autoops.store.findings import Findings, Found
@@ -105,9 +104,7 @@ def find_out(
 ) -> Outcome:
     """Compare and prove; write nothing. forks: this process has no thread and no database open. Raises Paused, StorageError."""
     require_state(ctx.state)
-    window = maintenance.read(ctx.state.flag)
-    if window is not None:
-        raise Paused(flag=ctx.state.flag, why=f": {window}" if str(window) else "")
+    ctx.refuse_window()
     wanted = ctx.places(settings, path) if "files" in parts else []
     observed = {root.name for root in settings.roots if root.policy == "observe"}  # of those nothing is registered
     places = [place for place in wanted if place[0] not in observed]
@@ -167,14 +164,13 @@ def _areas(
         edited=edited,
     )
     hearing = Hearing(database, ctx.state.cookies) if runs else None
-    progress = Progress()
-    for root, below in places:
-        yield reconciler.compare(root, below, hearing, rehash=hashes, alive=lambda totals: progress.show(_how_far(totals)))
-    progress.end()
+    with Progress() as progress:
+        for root, below in places:
+            yield reconciler.compare(root, below, hearing, rehash=hashes, alive=lambda totals: progress.show(_how_far(totals)))
 
 
 def _runs(database: Database) -> bool:
-    beat = next((beat for beat in Heartbeats(database).list() if beat.process == "worker"), None)
+    beat = Heartbeats(database).of("worker")
     return beat is not None and beat.state == "running" and clock.is_alive(beat.boot_id, beat.pid, beat.start)
 
 

@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from autoops import names
-from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
+from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context, one_of
 from autoops.cli.output import as_json, json_text, say, table, warn
-from autoops.cli.queue import seconds
+from autoops.cli.spans import seconds
 from autoops.errors import CannotTell, NotWritten, UsageError
 from autoops.files import durable
 from autoops.model import JSON
@@ -31,7 +31,7 @@ FORMATS = ("text", "json", "html")
 
 def asked_of(last: str) -> Asked:
     """Return the time that --last means. Raises UsageError."""
-    span_s, now_s = int(seconds(last)), int(time.time()) + 1  # this second too
+    span_s, now_s = int(seconds(last, "--last")), int(time.time()) + 1  # this second too
     if not 0 < span_s <= _LONGEST_S:
         raise UsageError(detail=f"--last {names.show(last)} is no time to look back: give 1m at least, ten years at most")
     return Asked(max(0, now_s - span_s), now_s)
@@ -101,9 +101,7 @@ def weekly(
     from autoops.cli import reporting
     from autoops.report import weekly as report
 
-    form = "json" if json else form
-    if form not in FORMATS:
-        raise UsageError(detail=f"--format {names.show(form)} is none of {', '.join(FORMATS)}")
+    form = one_of("json" if json else form, FORMATS, "--format")
     ctx = context(state, config)
     facts = reporting.weekly(ctx, asked_of(last))
     whole = report.page(facts)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from autoops.alert import letter
 from autoops.cli.alerting import takers_of_reports
+from autoops.cli.checking import looking
 from autoops.cli.context import Context, require_state
 from autoops.core.drift import GRAVE, REGISTRY_EDITED
 from autoops.errors import CannotTell, NobodyTakesReports, NotWritten, StorageCorrupt, StorageError
@@ -17,7 +18,6 @@ from autoops.files.last import Last, recall
 from autoops.health import doctor
 from autoops.health import run as checks
 from autoops.health.result import Level, Result
-from autoops.health.sources import Settings
 from autoops.model import JSON
 from autoops.reconcile import coverage
 from autoops.report import text
@@ -67,7 +67,7 @@ def begun_s(ctx: Context) -> int | str | None:
     """Return when the first commit was made, None before it, or why that is not known."""
     try:
         with contextlib.closing(ctx.registry()) as registry:
-            return registry.begun_s()
+            return registry.began_s()
     except StorageError as error:
         return str(error)
 
@@ -105,7 +105,7 @@ def weekly(ctx: Context, asked: Asked) -> JSON:
 
 def security(ctx: Context, database: Database) -> Sequence[Judged]:
     """Return what can be said about who may do what, and what was done past the ledger. Raises StorageError."""
-    settings = Settings(ctx.state, ctx.running_config, lambda _registry, _head: (), may_write=False)
+    settings = looking(ctx)
     wanted = [one for one in checks.CHECKS if one[0] in _CHECKS]
     results = [*checks.run(settings, wanted), *(doctor.check_one(name, settings) for name in _DOCTOR)]
     counts = Findings(database).counts()

@@ -11,21 +11,21 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
 from autoops import config as configuration
 from autoops import names
-from autoops.cli.config_file import File, changed_config, open_file, take_effect, unlink, write
+from autoops.cli.config_file import File, changed_config, is_of_units, open_file, take_effect, unlink, write
 from autoops.cli.context import Context
-from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
+from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context, one_of
 from autoops.cli.output import as_json, say, table, warn
 from autoops.config import Config, RootConfig, edit
 from autoops.config.schema import POLICIES
 from autoops.errors import Refused, RootRefused, RootUnknown, UsageError
 from autoops.files import opening
-from autoops.model import CANARY, Policy
+from autoops.model import CANARY
 from autoops.units import access, dropins
 from autoops.units.dropins import Opening
 
@@ -45,9 +45,7 @@ _KEPT = "what is registered of it stays registered; its files are looked at no m
 def list_roots(state: StateOption = None, config: ConfigOption = None, json: JsonOption = False) -> None:
     """List the watched trees, and whether the services can read them."""
     ctx = context(state, config)
-    given = ctx.config_file or configuration.DEFAULT_FILE
-    settings = ctx.running_config()
-    is_system = given.parent == configuration.DEFAULT_FILE.parent and given.exists()
+    settings, is_system = ctx.running_config(), ctx.file.exists() and is_of_units(ctx.file)
     found = [_about(root, settings, is_system) for root in settings.roots]
     if json:
         as_json(found)
@@ -140,11 +138,9 @@ def _new_root(directory: Path, name: str, policy: str, config: Config) -> RootCo
         raise RootRefused(
             path="/", reason="it is the whole system, with all that changes by itself", remedy="name the trees that count"
         )
-    if policy not in POLICIES:
-        raise UsageError(detail=f"--policy must be one of {', '.join(POLICIES)}; got {policy!r}")
     if name and not (name.isprintable() and name.strip()):
         raise UsageError(detail=f"--name must be a word or sentence of one line; got {names.show(name)}")
-    root = RootConfig(path, name, cast(Policy, policy))
+    root = RootConfig(path, name, one_of(policy, POLICIES, "--policy"))
     for other in config.roots:
         if other.path == path:
             raise RootRefused(path=shown, reason="it is a root already", remedy=f"autoops root remove {shown}, to add it anew")
@@ -241,9 +237,9 @@ def remove(
         for path in opened:
             say(f"would remove {path}")
         return
-    write({file.path: text})
-    for path in opened:
+    for path in opened:  # first: what was killed in between can be removed again
         unlink(path)
+    write({file.path: text})
     say(f"watched no more: {names.show(root.path)}; {_KEPT}")
     take_effect(file)
 

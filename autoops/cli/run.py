@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from autoops.cli import services
-from autoops.cli.context import make_ready
 from autoops.cli.options import (
     ConfigOption,
     DryRunOption,
@@ -19,8 +18,10 @@ from autoops.cli.options import (
     RootOption,
     StateOption,
     context,
+    one_of,
 )
 from autoops.cli.output import as_json, say, warn
+from autoops.cli.ready import make_ready, pending_migrations
 from autoops.core.spoken import counted
 from autoops.model import JSON, PRIORITY_OPERATOR, Work, path_key
 from autoops.work.lock import WorkerLock
@@ -89,8 +90,6 @@ def migrate(state: StateOption = None, dry_run: DryRunOption = False) -> None:
     """Make the state directory (databases, ledger key), or bring its databases up to this version."""
     ctx = context(state)
     if dry_run:
-        from autoops.cli.context import pending_migrations
-
         for line in pending_migrations(ctx.state, ctx.backup_directory()):
             say(line)
         return
@@ -134,9 +133,10 @@ def wait_idle(
     """Wait until everything seen so far has been committed: 0; 1 when the time is over first, or something cannot be committed."""
     from autoops.cli.waiting import Waiting
 
+    described = ("describe",) if one_of(stage, ("register", "all"), "--stage") == "all" else ()
+    kinds = ("path", "scan", "patch", "note", *described)
     waiting = Waiting(context(state))
     deadline = time.monotonic() + timeout
-    kinds = ("path", "scan", "patch", "note") if stage == "register" else ("path", "scan", "patch", "note", "describe")
     try:
         seen = waiting.for_events(deadline)
         left = waiting.for_jobs(deadline, kinds) if seen else -1

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import select
-import sys
 import time
-from collections.abc import Callable
 from typing import Annotated, NamedTuple
 
 import typer
 
 from autoops import clock, journal, log, names
-from autoops.cli.context import Context, is_terminal, require_state
+from autoops.cli.context import Context, require_state
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say
+from autoops.cli.progress import Progress
 from autoops.config import ScrubConfig
 from autoops.core.ledger import utc
 from autoops.core.spoken import counted
-from autoops.errors import CannotGoOn, CannotTell, Paused
+from autoops.errors import CannotGoOn, CannotTell
 from autoops.log import emit
 from autoops.model import JSON
 from autoops.reconcile import budget
 from autoops.reconcile.budget import Goal
-from autoops.reconcile.scrub import Progress, Scrub, Surroundings, Why
-from autoops.runtime import maintenance
+from autoops.reconcile.scrub import Progress as Done
+from autoops.reconcile.scrub import Scrub, Surroundings, Why
 from autoops.runtime.load import load_per_core
 from autoops.runtime.signals import STOP, Signals
 from autoops.runtime.wake import Waker
 from autoops.store.database import Database
 from autoops.store.findings import Findings
-from autoops.store.operations import Gaps, Heartbeat, Heartbeats
+from autoops.store.operations import Gaps, Heartbeats
 from autoops.store.queue import SCHEMA as QUEUE
 from autoops.store.queue import Queue
 from autoops.store.registry import Registry
@@ -58,7 +57,7 @@ def scrub(
     json: JsonOption = False,
 ) -> None:
     """Have files read again, those verified longest ago first, within a budget; a share of all, as each night."""
-    if journal.is_journal(os.environ.get("JOURNAL_STREAM", ""), sys.stderr):  # elsewhere what is printed says it all
+    if journal.is_stderr():  # elsewhere what is printed says it all
         log.configure("info", "journal", "autoops-scrub")
     run_once(context(state, config), until_done=until_done, limit_files=limit_files, dry_run=dry_run, json=json)
 
@@ -116,7 +115,7 @@ def _perform(ctx: Context, registry: Registry, run: Run, limit: int | None, *, j
     queue_settings = ctx.running_config().queue
     queue = Queue(database, max_attempts=queue_settings.max_attempts)
     waker = Waker(ctx.state.worker_socket)
-    with Signals() as signals:
+    with Signals() as signals, contextlib.closing(database), contextlib.closing(waker), Progress() as progress:
         around = Surroundings(
             time.monotonic,
             lambda rest_s: _stopped(signals, rest_s),
@@ -124,7 +123,7 @@ def _perform(ctx: Context, registry: Registry, run: Run, limit: int | None, *, j
             lambda: _is_quiet(run.config.max_load),
             Checker(ctx, database),
             waker.wake,
-            _teller(run, quiet=json),
+            lambda done: progress.show(_how_far(done)),
         )
         scrub = Scrub(registry, queue, Findings(database), Gaps(database), run.config.bytes_per_s, around)
         around.check()
@@ -133,8 +132,6 @@ def _perform(ctx: Context, registry: Registry, run: Run, limit: int | None, *, j
         if not around.is_open() and not json:
             say(f"waits: it works {_when(run.config)} ([scrub] window)")
         why = scrub.wait_for_hours() or scrub.run(run.goal, batch_files=run.config.batch_files, limit=limit)
-    waker.close()
-    database.close()
     _report(run, why, scrub.done, registry.stock(run.goal.due_before_s), json=json)
 
 
@@ -157,12 +154,11 @@ class Checker:
     """Raises what ends a run: Paused in a window, CannotTell without a worker, CannotGoOn when that is held."""
 
     def __init__(self, ctx: Context, database: Database) -> None:
-        self._flag, self._heartbeats = ctx.state.flag, Heartbeats(database)
+        self._ctx, self._heartbeats = ctx, Heartbeats(database)
         self._asked_s = self._alive_s = float("-inf")
 
     def __call__(self) -> None:
-        if window := maintenance.read(self._flag):
-            raise Paused(flag=self._flag, why=f" ({window})" if str(window) else "")
+        self._ctx.refuse_window()
         now_s = time.monotonic()
         if now_s - self._asked_s < _ASK_S:
             return
@@ -174,34 +170,19 @@ class Checker:
             raise CannotTell(detail="what the files hold: autoops-worker, which reads them, does not run", remedy=remedy)
 
     def _lives(self) -> bool:
-        beat = next((beat for beat in self._heartbeats.list() if beat.process == "worker"), None)
-        if beat is None or not _is_alive(beat):
+        beat = self._heartbeats.of("worker")
+        if beat is None or not clock.is_alive(beat.boot_id, beat.pid, beat.start):
             return False
         if beat.state == "held":
             raise CannotGoOn(status=beat.status)
         return True
 
 
-def _is_alive(beat: Heartbeat) -> bool:
-    try:
-        return clock.is_alive(beat.boot_id, beat.pid, beat.start)
-    except CannotTell:  # /proc hides it: then it passes for alive
-        return True
+def _how_far(done: Done) -> str:
+    return f"{counted(done.files, 'file')}, {_size(done.size_bytes)} given to the worker; {done.verified:,} verified"
 
 
-def _teller(run: Run, *, quiet: bool) -> Callable[[Progress], None]:
-    told_s = time.monotonic()
-
-    def tell(done: Progress) -> None:
-        nonlocal told_s
-        if is_terminal() and not quiet and time.monotonic() - told_s >= 1.0:
-            told_s = time.monotonic()
-            say(f"{counted(done.files, 'file')}, {_size(done.size_bytes)} given to the worker; {done.verified:,} verified")
-
-    return tell
-
-
-def _report(run: Run, why: Why, done: Progress, left: Stock, *, json: bool) -> None:
+def _report(run: Run, why: Why, done: Done, left: Stock, *, json: bool) -> None:
     facts = {
         "reason": why.reason,
         "files": done.files,

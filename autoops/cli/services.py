@@ -46,8 +46,9 @@ def _live(context: Context, service: Service, heartbeat_s: float) -> int:
 
 def run_watcher(context: Context) -> int:
     """Watch until a signal ends it. Raises ConfigError, RootRefused, StorageError."""
+    from autoops.watch.root import Settings, WatchedRoot
     from autoops.watch.sink import QueueSink
-    from autoops.watch.watcher import Plan, Settings, WatchedRoot, Watcher
+    from autoops.watch.watcher import Plan, Watcher
 
     config = context.config()
     configure_log(config, "autoops-watcher")
@@ -69,7 +70,7 @@ def run_watcher(context: Context) -> int:
 
     state = context.state
     with context.queue_db(writable=False) as database:
-        last = next((beat for beat in Heartbeats(database).list() if beat.process == "watcher"), None)
+        last = Heartbeats(database).of("watcher")
 
     def sink() -> QueueSink:
         # synchronous=NORMAL: what it stores are hints; after a power cut the watcher begins with a scan that finds all of it again

@@ -8,19 +8,18 @@ from collections.abc import Sequence
 
 import typer
 
-from autoops.cli.checking import validate
+from autoops.cli.checking import looking
 from autoops.cli.context import Context
 from autoops.cli.options import JsonOption as Json
 from autoops.cli.options import StateOption, context
 from autoops.cli.output import as_json, say
 from autoops.core.ledger import utc
-from autoops.core.spoken import counted
+from autoops.core.spoken import age, counted
 from autoops.errors import CannotTell
 from autoops.health import registry as validation
 from autoops.health import report, verification
 from autoops.health.run import examined
-from autoops.health.services import age
-from autoops.health.sources import Settings, Sources
+from autoops.health.sources import Sources
 from autoops.model import JSON
 from autoops.runtime.maintenance import Maintenance
 from autoops.store.backlog import Backlog
@@ -45,7 +44,7 @@ def facts_of(ctx: Context) -> JSON:
     ctx.registry().close()  # without databases there is nothing to show, and why is an error with a hint
     ctx.queue_db(writable=False).close()
     with contextlib.ExitStack() as opened:
-        sources = Sources(Settings(ctx.state, ctx.running_config, validate, may_write=False), opened)
+        sources = Sources(looking(ctx), opened)
         return _facts(sources)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
+import contextlib
 import sys
 import time
 import uuid
@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from autoops.cli.caller import caller
 from autoops.cli.context import Context
 from autoops.cli.options import ConfigOption, DryRunOption, JsonOption, RootOption, StateOption, context
 from autoops.cli.output import as_json, say
@@ -133,9 +134,9 @@ def submit(
     if dry_run:
         registry = ctx.registry()
         entries, digest = registry.by_id(parsed.ids), registry.head().digest.hex()
-        _show_changes(patches.resolve(parsed, entries, digest, getpass.getuser(), int(time.time())), json)
+        _show_changes(patches.resolve(parsed, entries, digest, caller(), int(time.time())), json)
         return
-    _enqueue(ctx, {"actor": getpass.getuser(), "patch": text}, wait, timeout, json)
+    _enqueue(ctx, {"actor": caller(), "patch": text}, wait, timeout, json)
 
 
 def _read(path: Path) -> str:
@@ -181,10 +182,10 @@ def rollback(
     if dry_run:
         from autoops.work.patches import undo
 
-        changes, _, _ = undo(registry, what, getpass.getuser(), int(time.time()))
+        changes, _, _ = undo(registry, what, caller(), int(time.time()))
         _show_changes(changes, json)
         return
-    _enqueue(ctx, {"actor": getpass.getuser(), "rollback": what}, wait, timeout, json)
+    _enqueue(ctx, {"actor": caller(), "rollback": what}, wait, timeout, json)
 
 
 def _enqueue(ctx: Context, facts: JSON, wait: bool, timeout_s: float, json: bool) -> None:
@@ -203,18 +204,18 @@ def _enqueue(ctx: Context, facts: JSON, wait: bool, timeout_s: float, json: bool
 
 def _outcome(ctx: Context, submission: str, timeout_s: float) -> int | None:
     """Wait for a submission's commit; None when it changed nothing. Raises Refused with the worker's reason, CannotTell."""
-    registry = ctx.registry()
     deadline_s = time.monotonic() + timeout_s
-    with ctx.queue_db(writable=False) as database:
-        backlog = Backlog(database)
+    with ctx.queue_db(writable=False) as database, contextlib.closing(ctx.registry()) as registry:
+        backlog, key = Backlog(database), submission.encode()
         while time.monotonic() < deadline_s:
-            waiting = [job for job in backlog.list(kind="patch", limit=10_000) if job.key == submission.encode()]
+            waiting = backlog.job_at("patch", key)
             sequence = registry.sequence_of(submission)
-            if sequence is not None or not waiting:
+            if sequence is not None or waiting is None:
                 return sequence
-            if waiting[0].state == "dead_letter":
-                ctx.queue().purge([waiting[0].id])  # its reason has been told
-                raise _refusal(waiting[0].reason)
+            state, reason = waiting
+            if state == "dead_letter":
+                ctx.queue().purge([job.id for job in backlog.list("dead_letter", "patch", limit=-1) if job.key == key])
+                raise _refusal(reason)  # which has been told by that
             if maintenance.is_set(ctx.state.flag):
                 raise Paused(flag=ctx.state.flag, why=f"; submission {submission} waits in the queue until it is over")
             time.sleep(0.02)

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from autoops import clock
 from autoops.cli.context import Context, require_state
 from autoops.core.drift import REGISTRY_EDITED
-from autoops.errors import CannotGoOn, CannotTell, Paused
-from autoops.runtime import maintenance
+from autoops.errors import CannotGoOn, CannotTell
 from autoops.store.backlog import Backlog
 from autoops.store.findings import Findings
 from autoops.store.operations import Heartbeats
@@ -28,8 +27,7 @@ class Waiting:
     def __init__(self, context: Context) -> None:
         require_state(context.state)
         self._state = context.state
-        if maintenance.is_set(self._state.flag):
-            raise Paused(flag=self._state.flag, why="")
+        context.refuse_window()
         self._database = context.queue_db(writable=False)
         self._registry = context.registry()
         self._describes = True

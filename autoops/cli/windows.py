@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
-import re
 import subprocess
 import time
 from collections.abc import Sequence
@@ -16,13 +14,15 @@ import typer
 
 from autoops import names
 from autoops.acting import as_owner_of
+from autoops.cli.caller import caller
 from autoops.cli.context import Context, require_state
 from autoops.cli.edits import SHOWN, changes_of, inspected, say_edits
 from autoops.cli.lookup import find_declared
 from autoops.cli.options import DryRunOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say, warn
+from autoops.cli.spans import span_s
 from autoops.core.canonical import changed_fields
-from autoops.core.ledger import utc
+from autoops.core.ledger import stamp, utc
 from autoops.core.signing import Verifier
 from autoops.errors import CannotTell, CheckFailed, Refused, UsageError, unwritten
 from autoops.log import emit
@@ -32,12 +32,9 @@ from autoops.runtime.signals import die_with_parent
 from autoops.store.operations import Heartbeat
 from autoops.window import seal, snapshot
 from autoops.window.admit import way_back
-from autoops.window.flag import change_flag, remove_flag, set_flag
+from autoops.window.flag import change_flag, open_already, remove_flag, set_flag
 from autoops.window.inspect import Inspection
 from autoops.window.services import gone_on, living, still_working, worker
-
-_SPAN = re.compile(r"(\d+)\s*(s|m|h|d)")
-_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 maintenance_app = typer.Typer(help="Maintenance windows: look, copy, hold one while a command runs.", no_args_is_help=True)
 
@@ -67,7 +64,8 @@ def pause(
     ctx = context(state)
     window = _window(ctx, why, until, declare or ())
     if dry_run:
-        _require_no_window(ctx)
+        if maintenance.is_set(ctx.state.flag):
+            raise open_already(ctx.state.flag)
         say(f"would write {ctx.state.flag}:")
         say(maintenance.text(window).rstrip().replace("\n", "; "))
         return
@@ -182,17 +180,17 @@ def run(
 def _window(ctx: Context, why: str, until: str, declare: Sequence[str]) -> Maintenance:
     require_state(ctx.state)
     what = tuple(find_declared(ctx, one) for one in declare)
-    return Maintenance(os.environ.get("SUDO_USER") or getpass.getuser(), utc(time.time()), names.show(why), _end_of(until), what)
+    return Maintenance(caller(), utc(time.time()), names.show(why), _end_of(until), what)
 
 
 def _end_of(until: str) -> str:
     """Return a time, or a span from now, as the flag has it. Raises UsageError."""
-    span = _SPAN.fullmatch(until)
-    if span:
+    ahead_s = span_s(until)
+    if ahead_s is not None:
         try:
-            return utc(time.time() + int(span[1]) * _UNIT_S[span[2]])
+            return utc(time.time() + ahead_s)
         except (OverflowError, ValueError, OSError):
-            raise UsageError(detail=f"--until {names.show(until)} is too far away") from None
+            raise UsageError(detail=f"--until {until} is too far away") from None
     end_s = maintenance.time_of(until)
     if until and end_s is None:
         raise UsageError(detail=f"--until {names.show(until)} is no time: write 2h, 30m, or 2026-01-31T18:00")
@@ -201,33 +199,34 @@ def _end_of(until: str) -> str:
     return utc(end_s) if end_s is not None else ""
 
 
-def _require_no_window(ctx: Context) -> None:
-    window = maintenance.read(ctx.state.flag)
-    if window is not None:
-        raise Refused(detail=f"a maintenance window is open already{f' ({window})' if str(window) else ''}")
-
-
 def _open_window(ctx: Context, window: Maintenance, timeout_s: float, *, with_snapshot: bool) -> Maintenance:
     set_flag(ctx.state.flag, window)
-    late = still_working(ctx.state, timeout_s)
-    if late:
-        who = " and ".join(f"autoops-{name}" for name in late)
-        raise CheckFailed(detail=f"after {timeout_s:g} s {who} has not let go. The window is open, but do not edit yet")
-    let_go = [f"autoops-{beat.process}" for beat in living(ctx.state)]
-    say(f"paused: {', '.join(let_go)}" if let_go else "paused: no service runs")
-    if worker(ctx.state) is None:  # then nothing but the seal tells the next one to look at what was edited
-        with as_owner_of(ctx.state.seal.parent):
-            seal.note_window(ctx.state, window)
-    if with_snapshot:
-        window = window._replace(snapshot=_snapshot(ctx).name)
-        change_flag(ctx.state.flag, window)
+    try:
+        _wait_until_let_go(ctx, timeout_s)
+        if worker(ctx.state) is None:  # then nothing but the seal tells the next one to look at what was edited
+            with as_owner_of(ctx.state.seal.parent):
+                seal.note_window(ctx.state, window)
+        if with_snapshot:
+            window = window._replace(snapshot=_snapshot(ctx).name)
+            change_flag(ctx.state.flag, window)
+    except BaseException:  # Ctrl+C too
+        warn("autoops: the window is open, but do not edit yet; autoops resume closes it")
+        raise
     return window
 
 
+def _wait_until_let_go(ctx: Context, timeout_s: float) -> None:
+    late = still_working(ctx.state, timeout_s)
+    if late:
+        who = " and ".join(f"autoops-{name}" for name in late)
+        raise CheckFailed(detail=f"after {timeout_s:g} s {who} has not let go")
+    let_go = [f"autoops-{beat.process}" for beat in living(ctx.state)]
+    say(f"paused: {', '.join(let_go)}" if let_go else "paused: no service runs")
+
+
 def _snapshot(ctx: Context) -> Path:
-    stamp = utc(time.time()).replace("-", "").replace(":", "").replace(".", "")
     try:
-        path = snapshot.take(ctx.state, stamp)
+        path = snapshot.take(ctx.state, stamp(time.time()))
     except OSError as error:
         raise unwritten(ctx.state.backups, error) from error
     say(f"snapshot: {path}")
@@ -283,8 +282,7 @@ def _restore(ctx: Context, name: str, *, dry_run: bool) -> None:
     if dry_run:
         say(f"would put {chosen} in the place of {ctx.state.registry_db}, and keep that beside it")
         raise typer.Exit
-    stamp = utc(time.time()).replace("-", "").replace(":", "").replace(".", "")
-    aside = snapshot.restore(ctx.state, chosen, Verifier(ctx.public_key()), stamp)
+    aside = snapshot.restore(ctx.state, chosen, Verifier(ctx.public_key()), stamp(time.time()))
     say(f"restored {chosen.name}; what was edited is kept in {aside}")
 
 

@@ -103,13 +103,9 @@ def contradictions(
     playbooks: Sequence[PlaybookConfig], catalogs: Sequence[str], roots: Sequence[str], lines: Mapping[Where, int]
 ) -> Iterator[Fault]:
     """Yield what is wrong with playbooks that no key alone is guilty of."""
-    seen: dict[str, int] = {}
     for number, one in enumerate(playbooks):
         table = lines.get(("playbook", number), 1)
         where = {each: lines.get(("playbook", number, each), table) for each in one.__dataclass_fields__}
-        if one.name and one.name in seen:
-            yield Fault(where["name"], "playbook.name", f"{one.name!r} is a playbook already, in line {seen[one.name]}")
-        seen.setdefault(one.name, where["name"])
         known = {"catalog": tuple(catalogs), "root": tuple(roots)}
         for each, what in (*_trouble(one), *_remedy(one, known), *_commands(one), *_endless(one)):
             yield Fault(where[each], f"playbook.{each}", what)

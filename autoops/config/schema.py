@@ -18,7 +18,7 @@ from autoops.model import ClassRule, Policy
 MIB = 1024 * 1024
 NETWORK_TYPES = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "davfs", "lustre", "gfs2", "ocfs2", "virtiofs")
 FUSE_TYPES = tuple(f"fuse.{name}" for name in ("sshfs", "s3fs", "rclone", "gcsfuse", "glusterfs", "vmhgfs-fuse"))
-POLICIES: tuple[str, ...] = get_args(Policy)
+POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def changed_fields(change: Change) -> JSON:
         return fields
     old, new = entry_json(before), entry_json(after)
     # by text, not by ==: true is not 1 in JSON, and a replay must give the very text that was hashed
-    return {key: value for key, value in new.items() if key not in ("id", "rev") and canonical(value) != canonical(old[key])}
+    return {key: value for key, value in new.items() if key != "rev" and canonical(value) != canonical(old[key])}
 
 
 NEW: JSON = {"confidence": 100, "kind": "new"}  # the evidence of nearly every first registration

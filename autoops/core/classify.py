@@ -60,15 +60,12 @@ class Classifier:
         `path` is below the root; `head` are the first bytes of the content, `HEAD_BYTES` at most are looked at; without a
         descriptor every rule on one fails.
         """
-        name: str | None = None
-        whole = ""
+        whole = path.decode("utf-8", "surrogateescape")
+        name = whole.rpartition("/")[2]
         for rule in self._candidates(mime):
-            if rule.by_name or rule.by_path:
-                if name is None:
-                    whole = path.decode("utf-8", "surrogateescape")
-                    name = whole.rpartition("/")[2]
-                if not ((rule.by_name and rule.by_name(name)) or (rule.by_path and rule.by_path(whole))):
-                    continue
+            is_by_place = rule.by_name or rule.by_path
+            if is_by_place and not ((rule.by_name and rule.by_name(name)) or (rule.by_path and rule.by_path(whole))):
+                continue
             if _content_holds(rule, head) and _fields_hold(rule, descriptor):
                 return rule.verdict
         return None
@@ -100,6 +97,7 @@ def _any_of(patterns: Iterable[str]) -> Matcher | None:
     return re.compile(joined).match if joined else None
 
 
+_NOTHING = "(?!)"
 _GLOB_TOKEN = re.compile(r"(\*\*/)|(\*\*)|(\*)|(\?)|\[(!?)(\]?[^\]]+|\])\]|(.)", re.DOTALL)
 
 
@@ -118,8 +116,9 @@ def _glob_piece(token: re.Match[str]) -> str:
         return r"[^/]"
     if token[7]:
         return re.escape(token[7])
-    members = re.sub(r"([\\\]\[&~|^])", r"\\\1", token[6])
-    return f"[{'^/' if token[5] else ''}{members}]"
+    members = re.sub(r"(.)-(.)", lambda span: span[0] if span[1] <= span[2] else "", token[6], flags=re.DOTALL)  # [z-a] is empty
+    members = re.sub(r"([\\\]\[&~|^])", r"\\\1", members)
+    return f"[{'^/' if token[5] else ''}{members}]" if members or token[5] else _NOTHING
 
 
 def _content_holds(rule: _Compiled, head: bytes) -> bool:

@@ -64,3 +64,8 @@ def checkpoint_bytes(line: JSON) -> bytes:
 def utc(now_s: float) -> str:
     """Return a time as people and the ledger write it: 2026-01-31T23:59:59.123Z."""
     return datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def stamp(now_s: float) -> str:
+    """Return a time as names of files have it: 20260131T235959123Z."""
+    return datetime.fromtimestamp(now_s, UTC).strftime("%Y%m%dT%H%M%S%f")[:-3] + "Z"

@@ -11,7 +11,7 @@ from autoops import names
 from autoops.core.coverage import AGES, DAY_S
 from autoops.core.drawing import BAR, bar, escaped, text
 from autoops.core.ledger import utc
-from autoops.core.spoken import counted
+from autoops.core.spoken import age, counted
 from autoops.model import JSON
 
 WIDTH = 960
@@ -19,6 +19,7 @@ MOST_ROOTS = 30
 _LEFT, _RIGHT, _ROW = 200, 20, 30
 _SPAN = WIDTH - _LEFT - _RIGHT
 _LABEL = 26  # characters that fit into the margin
+_COUNTS = 250  # for what is said behind a bar: eight digits twice
 
 # Told apart by people who see few colours too (Okabe and Ito's palette); each is readable on white and on black.
 _REASONS = {
@@ -44,7 +45,7 @@ def svg(report: JSON) -> str:
     roots = report["roots"][:MOST_ROOTS]
     more = len(report["roots"]) - len(roots)
     body: list[str] = []
-    y = 76
+    y = 92
     body += _heading(report, more)
     body += [text(10, y, "not watched", "title")]
     y += 14
@@ -79,10 +80,11 @@ def _document(body: Sequence[str], height: int) -> str:
 def _heading(report: JSON, more: int) -> list[str]:
     told = report["verification"]
     files = f"{counted(told['files'], 'file')}; {told['overdue_files']:,} not verified within {told['days']} days"
-    last = f"; {more} more roots are not shown" if more else ""
+    last = f"; {counted(more, 'more root')} not shown" if more else ""
     return [
         text(10, 26, "autoops coverage", "title"),
-        text(10, 46, f"{report['since']} to {report['at']}; {counted(len(report['now']), 'place')} not watched now; {files}{last}"),
+        text(10, 46, f"{report['since']} to {report['at']}; {counted(len(report['now']), 'place')} not watched now"),
+        text(10, 62, f"{files}{last}"),
     ]
 
 
@@ -95,7 +97,7 @@ def _timeline(report: JSON, root: str, y: int) -> Iterator[str]:
         yield bar(_LEFT, y, width, "", _BEFORE, "before")
     for part in report["unwatched"]:
         if part["root"] == root:
-            said = f"{part['reason']}: {spoken(part['seconds'])} in {counted(part['times'], 'time')}"
+            said = f"{part['reason']}: {age(part['seconds'])} in {counted(part['times'], 'time')}"
             for begin, end in _pixels(part["spans"], since_s, at_s):
                 yield bar(begin, y, end - begin, _colour(part["reason"]), said)
 
@@ -130,12 +132,12 @@ def _ages(root: JSON, y: int) -> Iterator[str]:
         return
     x = float(_LEFT)
     for colour, part in zip(_AGES, root["ages"], strict=True):
-        width = (_SPAN - 170) * part["files"] / total
+        width = (_SPAN - _COUNTS - 10) * part["files"] / total
         if width:
             yield bar(x, y, width, colour, f"{part['age']} ago: {counted(part['files'], 'file')}")
         x += width
     overdue = f", {root['overdue_files']:,} overdue" if root["overdue_files"] else ""
-    yield text(_LEFT + _SPAN - 160, y + 12, f"{counted(total, 'file')}{overdue}")
+    yield text(_LEFT + _SPAN - _COUNTS, y + 12, f"{counted(total, 'file')}{overdue}")
 
 
 def _legend(items: Sequence[tuple[str, str]], y: int) -> Iterator[str]:
@@ -159,11 +161,3 @@ def _x(moment_s: int, since_s: int, at_s: int) -> float:
 
 def _colour(reason: str) -> str:
     return _REASONS.get(reason, _OTHER)
-
-
-def spoken(seconds: float) -> str:
-    """Return a span of time as people say it."""
-    for unit, size in (("days", DAY_S), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 REMOVED = "(removed)"
+_LIST = 4096  # characters of a list or table: one that nobody closes must not be looked for to the end, each time one begins
 
 _WORDS = (
     "password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|credential|authorization|private[_-]?key|webhook"
@@ -21,8 +22,8 @@ _VALUES = (
     r'"(?:[^"\\\n]|\\.)*"',
     r"'(?:[^'\\\n]|\\.)*'",
     r'\\".*?\\"',  # inside of a quoted text
-    r"\[[^\]]*\]",
-    r"\{[^}]*\}",
+    rf"\[[^\]]{{0,{_LIST}}}\]?",
+    rf"\{{[^}}]{{0,{_LIST}}}\}}?",
     r"(?:bearer|basic)\s+[^\s\"']+",
     r"[^\s,;}\]\"']+",
 )

@@ -1,4 +1,4 @@
-"""Counts and sizes as people say them. Pure."""
+"""Counts, sizes and spans of time as people say them. Pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ def counted(count: int, noun: str) -> str:
 def listed(names: list[str]) -> str:
     """Return names as a list that is read: "a", "a and b", "a, b and c"."""
     return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), *names[-1:]])
+
+
+def age(seconds: float) -> str:
+    """Return a span of time as people say it: "119 s", "2 min", "47 h", "3 d"."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def sized(size_bytes: float) -> str:

@@ -10,16 +10,19 @@ from pathlib import Path
 def write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Replace a file's content: temporary file in the same directory, fsync, rename, fsync of the directory.
 
-    One writer per file: the temporary file has one name, so that what a killed writer left is taken over by the next.
+    One writer per file: the temporary file has one name, so that what a killed writer left goes with the next one. What anybody
+    else put at that name (a FIFO, which would hold us up; a link, which would have us write elsewhere) goes too.
     Root's files belong to whom the directory belongs, so that a service can go on with them. Raises OSError; then the old content
     stands (after a failed sync of the directory, perhaps the new), and no temporary file is left.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(fd, "wb") as out:
             give_to_owner_of(path.parent, fd)
-            os.fchmod(fd, mode)  # whatever the umask is, and whatever a killed writer left
+            os.fchmod(fd, mode)  # whatever the umask is
             out.write(data)
             out.flush()
             os.fsync(fd)
@@ -41,7 +44,10 @@ def give_to_owner_of(directory: Path, fd: int) -> None:
 
 
 def append_line(path: Path, line: bytes, *, mode: int = 0o600) -> None:
-    """Append one line and sync it. A partial line that a power cut left is ended first, so that it spoils no other."""
+    """Append one line and sync it, the name of a new file too. Raises OSError.
+
+    A partial line that a power cut left is ended first, so that it spoils no other.
+    """
     fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     with os.fdopen(fd, "r+b", buffering=0) as out:
         size = os.fstat(fd).st_size
@@ -50,6 +56,8 @@ def append_line(path: Path, line: bytes, *, mode: int = 0o600) -> None:
         while data:
             data = data[out.write(data) :]
         os.fdatasync(fd)
+    if not size:
+        sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:

@@ -67,7 +67,7 @@ def list_directory(
         if name in skip:
             continue
         progress(name)
-        outcome = observe(fd, name, rules)
+        outcome = observe(fd, name, rules, is_regular=entries[name].is_file(follow_symlinks=False))
         match outcome:
             case Seen():
                 if contents and _is_known(outcome, known.get(name), contents.get(name)):

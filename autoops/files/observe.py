@@ -26,6 +26,7 @@ _CHUNK_BYTES = 1 << 16
 _BUFFER = memoryview(bytearray(_CHUNK_BYTES))
 _TYPE = 0o170000  # the bits of the mode that say what it is (inode(7)): all that S_ISREG looks at, without the call
 _PREFIX = re.compile(rb"(\d{16})_")
+_SIGURG = 23  # signal(7), on all that Debian runs on: nothing happens to a process that does not ask for it
 _KINDS: dict[int, Kind] = {
     modes.S_IFREG: "file",
     modes.S_IFLNK: "link",
@@ -73,17 +74,27 @@ class Rules(NamedTuple):
 Outcome = Seen | Unsettled | Unreadable | None  # None: nothing is there, or a directory is
 
 
-def observe(fd: int, name: bytes, rules: Rules, *, closed: bool = False, sample: tuple[int, int] | None = None) -> Outcome:
+def observe(
+    fd: int,
+    name: bytes,
+    rules: Rules,
+    *,
+    is_regular: bool = False,
+    closed: bool = False,
+    sample: tuple[int, int] | None = None,
+) -> Outcome:
     """Observe one name of an open directory.
 
-    `closed`: its writer just closed it; `sample`: what (size, mtime) were at least `settle_s` ago.
+    `is_regular`: the directory's listing says that it is a regular file; `closed`: its writer just closed it; `sample`: what
+    (size, mtime) were at least `settle_s` ago.
     """
-    try:
-        found = opening.stat(fd, name)
-    except OSError:
-        return None
-    if found.mode & _TYPE != modes.S_IFREG:
-        return _special(fd, name)  # to open a FIFO lets its writer go on, to open a device may be an order to it
+    if not is_regular:  # to open a FIFO lets its writer go on, to open a device may be an order to it: ask first
+        try:
+            found = opening.stat(fd, name)
+        except OSError:
+            return None
+        if found.mode & _TYPE != modes.S_IFREG:
+            return _special(fd, name)
     try:
         file_fd = opening.file(fd, name)
     except OSError as error:
@@ -172,6 +183,7 @@ def has_writer(fd: int) -> bool | None:
     A read lease is refused with EAGAIN while there is a writer (fcntl(2), F_SETLEASE). Needs to own the file, or CAP_LEASE.
     """
     try:
+        fcntl.fcntl(fd, fcntl.F_SETSIG, _SIGURG)  # who opens it for writing just now breaks the lease: SIGIO would kill us
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except BlockingIOError:
         return True

@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import io
 import os
 import stat as modes
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from autoops.model import File, Observation
@@ -181,6 +183,18 @@ def _identity(fd: int) -> tuple[int, int]:
 def file(directory_fd: int, name: bytes) -> int:
     """Open a file of an open directory for reading, not through a link, and so that no FIFO blocks; the caller closes it."""
     return os.open(name, _FILE, dir_fd=directory_fd)
+
+
+def plain(name: bytes | Path, directory_fd: int | None = None) -> io.BufferedReader:
+    """Open a plain file for reading, of an open directory if one is given. Raises OSError, also for a link and what is no file."""
+    fd = os.open(name, _FILE, dir_fd=directory_fd)
+    try:
+        if not modes.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "it is no file")
+    except OSError:
+        os.close(fd)
+        raise
+    return os.fdopen(fd, "rb")
 
 
 def parts(path: bytes) -> tuple[bytes, bytes]:

@@ -31,6 +31,12 @@ class Fault(NamedTuple):
     reason: str
 
 
+def note(faults: list[Fault], fault: Fault) -> None:
+    """Add a fault unless there are very many: whoever may write into a tree can make any number of them."""
+    if len(faults) < MAX_FAULTS:
+        faults.append(fault)
+
+
 class _Wide(NamedTuple):
     """A pattern whose last part fits any name: where it may apply at all."""
 
@@ -61,12 +67,12 @@ class Rules:
             if not line.strip(b"!/") or line.startswith(b"#"):
                 continue
             if reason := unusable(line):
-                self.fault(number, reason)
+                self._fault(number, reason)
                 continue
             if source and _is_dear(line):
                 dear += 1
                 if dear > MAX_DEAR_LINES:
-                    self.fault(number, f"only {MAX_DEAR_LINES} lines with several wildcards in a component are used")
+                    self._fault(number, f"only {MAX_DEAR_LINES} lines with several wildcards in a component are used")
                     continue
             self._lines.append((number, line))
             if not line.startswith(b"!"):
@@ -76,11 +82,15 @@ class Rules:
                     self.wide.append(_wide(line))
         self.needles = tuple(needles)
         if len(lines) > MAX_LINES:
-            self.fault(MAX_LINES + 1, f"only the first {MAX_LINES} lines are read")
+            self._fault(MAX_LINES + 1, f"only the first {MAX_LINES} lines are read")
 
-    def fault(self, number: int, reason: str) -> None:
-        if len(self._faults) < MAX_FAULTS:
-            self._faults.append(Fault(self.source, number, reason))
+    @property
+    def lines(self) -> int:
+        """How many lines of it are used."""
+        return len(self._lines)
+
+    def _fault(self, number: int, reason: str) -> None:
+        note(self._faults, Fault(self.source, number, reason))
 
     def may_apply(self, directory: bytes) -> bool:
         """Return whether a wide pattern is about names in this directory."""
@@ -116,7 +126,7 @@ class Rules:
                     warnings.simplefilter("ignore")  # re's FutureWarning for brackets such as [[a]
                     patterns = list(GitIgnoreSpec.from_lines([_protected(line)]).patterns)
             except (ValueError, re.error) as error:
-                self.fault(number, str(error).partition("\n")[0][:200])
+                self._fault(number, str(error).partition("\n")[0][:200])
                 continue
             for pattern in patterns:
                 if pattern.include is not None and pattern.regex is not None:

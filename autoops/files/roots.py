@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 
+from autoops.files import opening
+
 
 def identity(root: bytes) -> str:
     """Return what the top directory of a root is: its inode and its file system's id, as JSON. Raises OSError.
@@ -16,5 +18,5 @@ def identity(root: bytes) -> str:
 
 
 def holds_any(root: bytes, paths: list[bytes]) -> bool:
-    """Tell whether at least one of these paths exists below a root."""
-    return any(os.path.lexists(os.path.join(root, path)) for path in paths)
+    """Tell whether at least one of these paths exists below a root, without a link in the way."""
+    return any(opening.file_at(root, path) for path in paths)

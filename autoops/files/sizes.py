@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -35,16 +36,14 @@ def directory(top: Path) -> Size:
     size_bytes = files = 0
     waiting = [os.fsencode(top)]
     while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    elif entry.is_file(follow_symlinks=False):
+        with contextlib.suppress(FileNotFoundError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    with contextlib.suppress(FileNotFoundError):  # of this one: the others are still there
                         size_bytes += entry.stat(follow_symlinks=False).st_size
                         files += 1
-        except FileNotFoundError:
-            continue
     return Size(size_bytes, files)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from autoops.config import HealthConfig
+from autoops.core.spoken import age
 from autoops.files.last import Last
 from autoops.health.result import Figure, Level, Result, judge
-from autoops.health.services import age
 
 DRILL, ARCHIVE_DRILL = "drill", "archive_drill"
 _CHAPTER = "RUNBOOK, 'Backup'"

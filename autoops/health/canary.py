@@ -19,10 +19,9 @@ from typing import NamedTuple
 from autoops import names
 from autoops.config import HealthConfig, RootConfig
 from autoops.core.ledger import utc
-from autoops.core.spoken import counted
+from autoops.core.spoken import age, counted
 from autoops.files import durable, roots
 from autoops.health.result import Figure, Level, Result, worst
-from autoops.health.services import age
 from autoops.model import CANARY
 from autoops.store.registry import Registry
 

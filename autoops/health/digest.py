@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops.config import HealthConfig
+from autoops.core.spoken import age
 from autoops.health.result import Figure, Level, Result, entry, judge
-from autoops.health.services import age
 
 _TAIL_BYTES = 16_384  # a line has some 350
 

@@ -19,8 +19,8 @@ from autoops.errors import CannotTell, StorageError
 from autoops.health import backup_place, catalogs, host, place, sandbox
 from autoops.health.result import Level, Result
 from autoops.health.run import Check, guarded
-from autoops.health.sources import SYSTEM_STATE, Settings, Sources, last_commit
-from autoops.state import State
+from autoops.health.sources import Settings, Sources, last_commit
+from autoops.state import SYSTEM_KEY, SYSTEM_STATE, State
 from autoops.store.filesystem import mount_kind
 from autoops.store.operations import Gaps
 from autoops.store.version import sqlite_version
@@ -151,7 +151,7 @@ def check_keys(sources: Sources) -> Result:
 
 
 def _private_key(state: State) -> bytes | None:
-    for path in (state.private_key, place.SYSTEM_KEY):
+    for path in (state.private_key, SYSTEM_KEY):
         with contextlib.suppress(FileNotFoundError, PermissionError):
             return path.read_bytes()
     return None

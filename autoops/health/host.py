@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from autoops.core.spoken import counted
+from autoops.core.spoken import age, counted
 from autoops.health.limits import WATCHES_WARNING
 from autoops.health.result import Figure, Level, Result, entry
-from autoops.health.services import age
 from autoops.store.filesystem import is_remote
 from autoops.store.version import Version, has_wal_reset_bug
 

@@ -15,9 +15,7 @@ from typing import NamedTuple
 from autoops.config import HealthConfig
 from autoops.health.result import Figure, Level, Result, judge, worst
 from autoops.runtime.maintenance import Maintenance
-from autoops.state import State
-
-SYSTEM_KEY = Path("/etc/autoops/ledger.key")
+from autoops.state import SYSTEM_KEY, State
 
 
 class Seen(NamedTuple):

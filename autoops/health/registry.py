@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops.core.ledger import Head
-from autoops.core.spoken import counted
+from autoops.core.spoken import age, counted
 from autoops.files import durable
 from autoops.health.result import Figure, Level, Result
-from autoops.health.services import age
 from autoops.store.registry import Registry
 
 Validate = Callable[[Registry, Head], Iterable[str]]  # yields what is wrong

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from autoops import names
 from autoops.config import HealthConfig
 from autoops.core.drift import GRAVE
-from autoops.core.spoken import counted
+from autoops.core.spoken import age, counted
 from autoops.health.limits import SILENT_LEAST_S
 from autoops.health.result import Figure, Level, Result, judge, worst
 from autoops.model import JobState
@@ -181,14 +181,6 @@ def _is_well(shown: Shown) -> bool:
     state, result = shown.get("ActiveState", ""), shown.get("Result", "")
     ran = shown.get("ExecMainStartTimestampMonotonic", "0") not in ("", "0")
     return state in ("active", "reloading") or (state == "inactive" and result == "success" and ran)
-
-
-def age(seconds: float) -> str:
-    """Return a span of time as people say it."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _some(values: Sequence[str]) -> str:

@@ -10,7 +10,6 @@ import datetime
 import functools
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from autoops import clock
@@ -21,7 +20,7 @@ from autoops.health.digest import Checkpoint
 from autoops.health.registry import Validate
 from autoops.runtime import maintenance
 from autoops.runtime.maintenance import Maintenance
-from autoops.state import State
+from autoops.state import SYSTEM_STATE, State
 from autoops.store.database import Database
 from autoops.store.operations import Heartbeat, Heartbeats
 from autoops.store.queue import SCHEMA as QUEUE
@@ -29,7 +28,6 @@ from autoops.store.records import committed_s
 from autoops.store.registry import Registry
 from autoops.units import systemd
 
-SYSTEM_STATE = Path("/var/lib/autoops")
 BUSY_S = 2.0  # a check must answer, not wait
 _PROPERTIES = (
     "ActiveState", "SubState", "Result", "ExecMainStartTimestampMonotonic", "NextElapseUSecRealtime", "LastTriggerUSec",

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops.core.coverage import overdue_before
-from autoops.core.spoken import counted
+from autoops.core.spoken import age, counted
 from autoops.files import durable
 from autoops.health.limits import COUNT_LONGEST_S, COUNT_REST
 from autoops.health.result import Figure, Level, Result
-from autoops.health.services import age
 from autoops.store.verified import Verified
 
 

@@ -39,11 +39,12 @@ class Asker:
 
     def ask(self, playbook: str, order: Order) -> str:
         """Have root carry out a playbook; return what went wrong, "" when nothing did."""
-        self._connection.settimeout(order.timeout_s * len(order.commands) + _GRACE_S)
         try:
+            self._connection.settimeout(order.timeout_s * len(order.commands) + _GRACE_S)
             self._connection.send(playbook.encode())
             answer = self._connection.recv(_MOST_BYTES)
         except OSError as error:  # a timeout is one, too
+            self._connection.close()  # what it says later would be taken for what became of another playbook
             return f"root does not answer: {error}"
         return answer[1:].decode(errors="replace") if answer else "root does not answer"
 

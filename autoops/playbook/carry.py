@@ -58,5 +58,4 @@ def _told(command: Command, why: str) -> str:
 
 
 def _cut(said: str, characters: int) -> str:
-    told = names.show(redact(said))
-    return told if len(told) <= characters else f"{told[:characters]}…"
+    return names.cut(names.show(redact(said)), characters)

@@ -1,7 +1,7 @@
 """Which playbook is carried out now, and why the others are not. Pure: configuration, what is wrong, what was tried, and the time.
 
-Guarantees, whatever the history: no run after two in a row that failed (one that was killed half way has failed), none within the
-cool-down, none beyond what is allowed in a day; after either of the first two bounds is reached a person has to release it.
+Guarantees, whatever the history: no run after two in a row that failed (one that was killed half way has failed), and none beyond
+its own number for a day, before a person releases it; none within the cool-down, none beyond what all together may run in a day.
 """
 
 from __future__ import annotations

@@ -40,6 +40,7 @@ from autoops.core.catalog import (
 )
 from autoops.core.digest import leaf_of
 from autoops.core.spoken import counted
+from autoops.files.opening import plain
 from autoops.model import JSON
 from autoops.state import State
 from autoops.store.records import UNFIT, digest_after, id_of, patches_of, said_by, unreadable
@@ -122,18 +123,7 @@ def read(fd: int) -> Metadata:
 
 def open_file(fd: int, name: str) -> io.BufferedReader:
     """Open a file in an opened directory, without following a link. Raises OSError, also when it is no plain file."""
-    file = os.open(names.to_bytes(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
-    try:
-        _require_file(os.fstat(file))
-    except OSError:
-        os.close(file)
-        raise
-    return os.fdopen(file, "rb")
-
-
-def _require_file(there: os.stat_result) -> None:
-    if not stat.S_ISREG(there.st_mode):
-        raise OSError(errno.EINVAL, "it is no file")
+    return plain(names.to_bytes(name), fd)
 
 
 def faulty_files(fd: int, made: Metadata, how: How) -> Iterator[tuple[str, JSON]]:
@@ -156,7 +146,8 @@ def faulty_files(fd: int, made: Metadata, how: How) -> Iterator[tuple[str, JSON]
 
 def _looked_at(fd: int, name: str, wanted: Made, how: How) -> Made:
     there = os.stat(names.to_bytes(name), dir_fd=fd, follow_symlinks=False)
-    _require_file(there)
+    if not stat.S_ISREG(there.st_mode):
+        raise OSError(errno.EINVAL, "it is no file")
     if how == "sizes" or there.st_size != wanted.size_bytes:
         return Made(there.st_size, wanted.sha256)
     with open_file(fd, name) as file:

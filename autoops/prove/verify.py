@@ -50,9 +50,6 @@ def entries(registry: Registry, head: Head) -> Iterator[Fault]:
     for number, members in registry.leaves():
         tree.set(number, members)
         leaves[number] = members
-    for number, pairs in registry.late_leaves().items():
-        leaves[number] = digest.with_members(leaves.get(number, b""), pairs)
-        tree.set(number, leaves[number])
     total = 0
     try:
         for entry in registry.entries():

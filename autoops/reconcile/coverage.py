@@ -27,7 +27,7 @@ def report(queue_db: Database, registry: Registry, config: Config, now_s: int, s
     """Return the report about now and the time since then, as JSON. Raises StorageError."""
     gaps = Gaps(queue_db).since(since_s)
     down = _watcher_down([beat for beat in Heartbeats(queue_db).list() if beat.process == "watcher"], now_s)
-    begun_s = registry.begun_s()
+    begun_s = registry.began_s()
     from_s = since_s if begun_s is None else max(since_s, begun_s)
     roots = [root.name for root in config.roots]
     missed = [Missed(gap.root, gap.reason, gap.since_s, gap.until_s) for gap in [*gaps, *down]]

@@ -210,7 +210,7 @@ class Obstacles:
 
     def _stands(self, kind: str, subjects: Sequence[bytes]) -> Iterator[bool]:
         about = self._findings.about((kind, subject) for subject in subjects)
-        return (finding.closed_s is None for finding in about.values())
+        return (finding.stands for finding in about.values())
 
 
 def _is_below(file: Old, root: str, path: bytes) -> bool:

@@ -13,18 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from autoops.core.canonical import entry_text
-from autoops.core.digest import (
-    FAN,
-    HASH_BYTES,
-    Buckets,
-    Tree,
-    bucket_hash,
-    bucket_of,
-    leaf_of,
-    mid_hash,
-    root_of,
-    with_members,
-)
+from autoops.core.digest import FAN, Buckets, Tree, bucket_hash, bucket_of, leaf_of, root_of
 from autoops.core.ledger import Head
 from autoops.errors import CannotTell
 from autoops.prove.descent import Side
@@ -112,13 +101,13 @@ class _OfRegistry:
     moved_bytes = (0, 0)
 
     def __init__(self, registry: Registry) -> None:
-        self._registry, self._late = registry, registry.late_leaves()
+        self._registry = registry
         self.ledger: Ledger | None = RegistryLedger(registry)
 
     def members(self, buckets: Sequence[int]) -> list[bytes]:
-        """Return members, those that lag behind too."""
+        """Return members."""
         stored = self._registry.members(buckets)
-        return [with_members(stored.get(number, b""), self._late.get(number, b"")) for number in buckets]
+        return [stored.get(number, b"") for number in buckets]
 
     def entries(self, ids: Sequence[str]) -> list[str]:
         """Return canonical texts; "" for an entry that is not there, though its leaf is."""
@@ -132,10 +121,7 @@ class Stored(_OfRegistry):
     def __init__(self, registry: Registry) -> None:
         """Read the mids. Raises CannotTell."""
         super().__init__(registry)
-        mids = bytearray(registry.mids())
-        for mid in {number // FAN for number in self._late}:
-            mids[mid * HASH_BYTES : (mid + 1) * HASH_BYTES] = mid_hash(*self.buckets([mid]))
-        self._mids = bytes(mids)
+        self._mids = registry.mids()
         if self.root() != registry.head().digest:
             remedy = "autoops verify says what is wrong with a registry, replica verify --rows compares what is there"
             raise CannotTell(

@@ -24,12 +24,8 @@ def drawn(picture: Bars | Curve) -> str:
     """Return a picture as an SVG element."""
     body = list(_bars(picture) if isinstance(picture, Bars) else _curve(picture))
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img">'
-    return "\n".join([head, f"<title>{escaped(picture.title)}</title>", text(0, 14, _cut(picture.title), "head"), *body, "</svg>"])
-
-
-def _cut(title: str) -> str:
-    shown = names.show(title)
-    return shown if len(shown) <= _TITLE_CHARACTERS else shown[: _TITLE_CHARACTERS - 1] + "…"
+    title = names.cut(names.show(picture.title), _TITLE_CHARACTERS)
+    return "\n".join([head, f"<title>{escaped(picture.title)}</title>", text(0, 14, title, "head"), *body, "</svg>"])
 
 
 def _bars(picture: Bars) -> Iterator[str]:

@@ -57,5 +57,4 @@ def _cell(said: str) -> str:
 
 
 def _shown(said: str) -> str:
-    shown = names.show(said)
-    return shown if len(shown) <= _LINE_CHARACTERS else shown[: _LINE_CHARACTERS - 1] + "…"
+    return names.cut(names.show(said), _LINE_CHARACTERS)

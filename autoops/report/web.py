@@ -60,7 +60,8 @@ def _table(table: Table) -> Iterator[str]:
     yield "<table>\n<tr>" + "".join(f"<th>{escaped(head)}</th>" for head in table.heads) + "</tr>"
     styles = [_style(column) for column in zip(*table.rows, strict=True)]
     for row in table.rows:
-        yield "<tr>" + "".join(f"<td{style}>{escaped(_cut(cell))}</td>" for cell, style in zip(row, styles, strict=True)) + "</tr>"
+        cells = ((escaped(names.cut(cell, _CELL_CHARACTERS)), style) for cell, style in zip(row, styles, strict=True))
+        yield "<tr>" + "".join(f"<td{style}>{cell}</td>" for cell, style in cells) + "</tr>"
     yield "</table>"
     if table.more:
         yield f"<p>... and {table.more} more</p>"
@@ -71,7 +72,3 @@ def _style(column: Sequence[str]) -> str:
     if all(len(cell) <= _SHORT_CHARACTERS for cell in shown):
         return ' class="short"'
     return ' class="long"' if any(len(word) > _WORD_CHARACTERS for cell in shown for word in cell.split()) else ""
-
-
-def _cut(cell: str) -> str:
-    return cell if len(cell) <= _CELL_CHARACTERS else cell[: _CELL_CHARACTERS - 1] + "…"

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from autoops import names
 from autoops.core.ledger import utc
-from autoops.core.picture import spoken
-from autoops.core.spoken import counted
+from autoops.core.spoken import age, counted
 from autoops.errors import AutoopsError
 from autoops.files.last import Last
 from autoops.model import JSON
@@ -53,7 +52,7 @@ class Sources(NamedTuple):
 
 def gathered(sources: Sources, asked: Asked) -> JSON:
     """Return everything that the page tells, as JSON. A part that cannot be told is {"cannot": why}."""
-    begun = _part(lambda: {"begun_s": sources.registry().begun_s()})
+    begun = _part(lambda: {"begun_s": sources.registry().began_s()})
     begun_s = begun.get("begun_s", begun.get(MISSING))
     return {
         "report": "weekly",
@@ -195,7 +194,7 @@ def _coverage_sections(told: JSON) -> Iterator[Section]:
     ]
     longest = sorted(told["unwatched"], key=lambda part: -part["seconds"])
     rows = [
-        (part["root"], part["reason"], spoken(part["seconds"]), f"{part['times']:,}", "goes on" if part["still"] else "over")
+        (part["root"], part["reason"], age(part["seconds"]), f"{part['times']:,}", "goes on" if part["still"] else "over")
         for part in longest
     ]
     yield Section("Coverage", said, table(("not watched", "why", "for", "times", "now"), rows, _UNWATCHED))

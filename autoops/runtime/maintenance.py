@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops import clock, names
-from autoops.errors import CannotTell
 
 MAX_BYTES = 65536
 KEYS = ("who", "since", "why", "until", "what", "snapshot", "holder", "failed")
@@ -63,8 +62,6 @@ def _lives(holder: str, is_alive: Callable[[str, int, int], bool]) -> bool:
         return is_alive(boot, int(pid), int(start))
     except ValueError:
         return False
-    except CannotTell:  # /proc does not show us the processes of others
-        return True
 
 
 def this_process() -> str:
@@ -73,10 +70,11 @@ def this_process() -> str:
     return f"{clock.boot_id()}:{pid}:{clock.process_start(pid)}"
 
 
-def time_of(moment: str) -> float | None:
-    """Return an RFC 3339 time as seconds since 1970, None when it is none; without a zone it is local time."""
+def time_of(moment: str, zone: datetime.tzinfo | None = None) -> float | None:
+    """Return an RFC 3339 time as seconds since 1970, None when it is none; without a zone it is in this one (None: local time)."""
     try:
-        return datetime.datetime.fromisoformat(moment).timestamp()
+        found = datetime.datetime.fromisoformat(moment)
+        return (found if found.tzinfo else found.replace(tzinfo=zone)).timestamp()
     except (ValueError, OverflowError, OSError):  # the year 1 has no local time
         return None
 
@@ -106,7 +104,7 @@ def parse(content: str) -> Maintenance:
     """Return what a flag with this content says: nothing at all, or TOML with any of KEYS."""
     try:
         facts = tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError; a number of more than 4,300 digits; nested too deeply
         return Maintenance(fault=f"not TOML: {error}")
     faults = [f"unknown key {key}; known: {', '.join(KEYS)}" for key in facts if key not in KEYS]
     until = facts.get("until", "")
@@ -129,5 +127,7 @@ def text(said: Maintenance) -> str:
 
 def _content(flag: Path) -> bytes:
     descriptor = os.open(flag, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO must not hold us up
-    with open(descriptor, "rb") as file:  # noqa: PTH123
-        return file.read(MAX_BYTES)
+    try:
+        return os.read(descriptor, MAX_BYTES)
+    finally:
+        os.close(descriptor)

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 
 from autoops.errors import LedgerKeyChanged
 from autoops.store.database import Database, Transaction
-from autoops.store.directories import directory_key
 from autoops.store.registry import Registry
 
 
@@ -48,11 +47,6 @@ class Bookkeeping(Registry):
                 (root,),
             )
 
-    def describe_again(self) -> int:
-        """Give stage two every active file again, say after its extractors changed; return how many."""
-        with self._db.transaction() as tx:
-            return tx.execute("UPDATE entry SET pending = 1 WHERE status = 'active' AND kind = 'file' AND sha256 IS NOT NULL")
-
     def place_roots(self, places: Mapping[str, bytes]) -> None:
         """Keep where the configured roots are."""
         with self._db.transaction() as tx:
@@ -86,16 +80,6 @@ class Bookkeeping(Registry):
         """Remove renames that were done or given up."""
         with self._db.transaction() as tx:
             tx.execute_many("DELETE FROM intent WHERE entry = ?", [(int(entry_id),) for entry_id in entry_ids])
-
-    def forget_directories(self, root: str, paths: Iterable[bytes]) -> None:
-        """Remove rows of directories that hold no entries any more."""
-        with self._db.transaction() as tx:
-            root_id = root_row(tx, root)
-            tx.execute_many(
-                "DELETE FROM directory WHERE root = ? AND key = ?"
-                " AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.directory = directory.id)",
-                [(root_id, directory_key(path)) for path in paths],
-            )
 
 
 def root_row(tx: Transaction, root: str) -> int:

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from autoops.acting import as_owner_of
 from autoops.errors import (
     StorageBusy,
     StorageCorrupt,
@@ -56,7 +57,8 @@ def translate(error: sqlite3.Error | UnicodeDecodeError, path: Path, busy_s: flo
         return StorageFull(database=path)
     # Python's own errors have no code; the second is about a message of SQLite's that quotes what is damaged
     undecodable = isinstance(error, UnicodeDecodeError) or (not name and "Could not decode to UTF-8" in str(error))
-    if undecodable or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+    unparsable = name == "SQLITE_ERROR" and str(error) == "malformed JSON"  # what we write never is
+    if undecodable or unparsable or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return StorageCorrupt(database=path, detail=error)
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return unopened(path, str(error))
@@ -99,12 +101,12 @@ def mark_suspect(path: Path, what: str) -> StorageSuspect:
     flag = flag_of(path)
     line = json.dumps({"what": what, "when_s": int(time.time()), "process": os.getpid()}) + "\n"
     try:
-        fd = os.open(flag, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(fd, line.encode())
+        with as_owner_of(path.parent):  # who has to be able to read it, and to remove it
+            fd = os.open(flag, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as out:
+            out.write(line.encode())
+            out.flush()
             os.fsync(fd)
-        finally:
-            os.close(fd)
     except OSError as error:  # the same disk fails here too; the caller stops in any case
         what += f"; the flag may not be on the disk: {error.strerror}"
     return StorageSuspect(database=path, detail=what, flag=flag)

@@ -6,7 +6,7 @@ compare-and-swap: every changed entry must still be at the revision the change w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -24,7 +24,6 @@ from autoops.trace import trace
 _CACHE_KIB = 4 * 1024
 WAL_BYTES = 64 * 1024 * 1024
 _READERS_S = 0.02  # nobody is committed for meanwhile
-MOST_LATE = 16_000  # leaves that lag behind: some 3 MiB
 
 INSERT_RECORD = "INSERT INTO ledger VALUES (?, ?, ?, ?, ?)"
 SET_LAST_ID = "INSERT OR REPLACE INTO meta VALUES ('last_id', ?)"
@@ -106,7 +105,7 @@ class RegistryWriter(Bookkeeping):
                     tx.execute(SET_LAST_ID, (new[-1],))
                 trace("commit:inside")
         except EditedPastLedger:
-            self._entries.forget_directories()  # leaves and tree are as they were; late ones, read again, would be of edited rows
+            self._entries.forget_directories()  # leaves and tree are as they were
             raise
         except BaseException:
             self._load()  # the tree and the caches may be ahead of what was rolled back
@@ -114,7 +113,6 @@ class RegistryWriter(Bookkeeping):
         trace("commit:after")
         self._head, self._last_id = head, new[-1] if new else self._last_id
         self.total += len(new)
-        self.store_leaves(least=MOST_LATE)
         return Committed(head, changes, entry_ids)
 
     def _write(self, tx: Transaction, changes: Sequence[Change], entry_ids: Sequence[str], why: Why, now_s: float) -> Head:
@@ -131,15 +129,6 @@ class RegistryWriter(Bookkeeping):
         """Put rows back to what the ledger says."""
         with self._db.transaction() as tx:
             self._entries.restore(tx, restored)
-
-    def store_leaves(self, *, least: int = 1) -> None:
-        """Store the leaves that lag behind, if there are so many."""
-        self._entries.store_leaves(self._db, least=least)
-
-    def forget_directories(self, root: str, paths: Iterable[bytes]) -> None:
-        """Remove rows of directories that hold no entries any more."""
-        super().forget_directories(root, paths)
-        self._entries.forget_directories()
 
     def checkpoint(self, *, least_bytes: int = WAL_BYTES, truncate: bool = False) -> Checkpoint | None:
         """Carry the WAL over into the database when it has grown; None when it has not."""

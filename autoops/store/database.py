@@ -209,10 +209,11 @@ class Database(Reader):
             # Not 0: with no wait at all it becomes PASSIVE, the kind that loses data beside an unguarded writer.
             self._con.execute(f"PRAGMA busy_timeout={max(1, int(readers_s * 1000))}").fetchall()
             row: Row = self._con.execute(f"PRAGMA wal_checkpoint({kind})").fetchone()
-            self._con.execute(f"PRAGMA busy_timeout={int(self._busy_s * 1000)}").fetchall()
             return row
         except sqlite3.Error as error:
             reraise(error, self.path, self._busy_s)
+        finally:
+            self._con.execute(f"PRAGMA busy_timeout={int(self._busy_s * 1000)}").fetchall()
 
     def check(self, *, quick: bool = False) -> list[str]:
         """Return what SQLite's own check finds wrong, [] when nothing; quick leaves the indexes unread."""

@@ -14,7 +14,7 @@ _IN_DIRECTORY = (  # "status <> 'retired'": the index entry_path asks for it fir
     "FROM root r JOIN directory d ON d.root = r.id JOIN entry e ON e.directory = d.id"
     " WHERE r.name = ? AND d.key = ? AND e.status <> 'retired' AND e.status = 'active'"
 )
-_FROM = "FROM entry e JOIN directory d ON d.id = e.directory JOIN root r ON r.id = d.root"
+FROM = "FROM entry e JOIN directory d ON d.id = e.directory JOIN root r ON r.id = d.root"
 _SIGN = 1 << 63
 
 
@@ -28,12 +28,12 @@ class Directories(Records):
 
     def missing_counts(self, before_s: int) -> dict[str, int]:
         """Return how many entries have been missing since before a time, by root."""
-        sql = f"SELECT r.name, count(*) {_FROM} WHERE e.status = 'missing' AND e.since_s < ? GROUP BY r.name"
+        sql = f"SELECT r.name, count(*) {FROM} WHERE e.status = 'missing' AND e.since_s < ? GROUP BY r.name"
         return dict(self._reader.query(sql, (before_s,)))
 
     def living_count(self, root: str) -> int:
         """Return how many entries of a root are not retired. Reads all of them."""
-        return int(self._reader.query(f"SELECT count(*) {_FROM} WHERE e.status <> 'retired' AND r.name = ?", (root,))[0][0])
+        return int(self._reader.query(f"SELECT count(*) {FROM} WHERE e.status <> 'retired' AND r.name = ?", (root,))[0][0])
 
     def directory_id(self, root: str, path: bytes) -> int | None:
         """Return the row of a directory that holds, or held, entries."""

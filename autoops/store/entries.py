@@ -1,6 +1,6 @@
 """Writing entries: rows, history and Merkle leaves, changed together as one commit has it. Who decided on it is not asked here.
 
-Reads and writes tables `entry`, `history`, `directory`, `root`, `bucket` and `meta` of registry.db, in its caller's transaction.
+Reads and writes tables `entry`, `history`, `directory`, `root`, `bucket` and `mid` of registry.db, in its caller's transaction.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from autoops.core.ledger import Head
 from autoops.errors import PreconditionFailed
 from autoops.model import UNDESCRIBED, Change, Entry
 from autoops.store.bookkeeping import root_row
-from autoops.store.database import Database, Row, Transaction
+from autoops.store.database import Row, Transaction
 from autoops.store.directories import directory_key
 from autoops.store.leaves import Leaves
 from autoops.store.registry import Registry, to_signed
@@ -57,7 +57,7 @@ class Entries:
     needs a new one of this."""
 
     def __init__(self, registry: Registry) -> None:
-        self._leaves = Leaves(registry.reader, registry.late_leaves())
+        self._leaves = Leaves(registry.reader)
         self._directories: OrderedDict[tuple[str, bytes], int] = OrderedDict()
 
     def apply(
@@ -74,7 +74,7 @@ class Entries:
         self._create(tx, changes, entry_ids, sequence, seen_s or 0)
         texts = [entry_text(change.after, entry_id) for change, entry_id in zip(changes, entry_ids, strict=True)]
         replaced = {change.before.id: leaf_of(entry_text(change.before)) for change in changes if change.before}
-        self._leaves.set(tx, leaves_by_bucket(zip(entry_ids, texts, strict=True)), replaced, before.sequence)
+        self._leaves.set(tx, leaves_by_bucket(zip(entry_ids, texts, strict=True)), replaced)
         return Applied(texts, self._leaves.digest())
 
     def digest(self) -> bytes:
@@ -86,11 +86,6 @@ class Entries:
         tx.execute_many("UPDATE entry SET name = ? WHERE id = ?", [(_parked(one.entry), int(one.entry.id)) for one in restored])
         rows = [(one.entry.rev, one.sequence, *self._columns(tx, one.entry), int(one.entry.id)) for one in restored]
         tx.execute_many(_RESTORE, rows)
-
-    def store_leaves(self, db: Database, *, least: int = 1) -> None:
-        """Store the leaves that lag behind, if there are so many, in a transaction of its own."""
-        if self._leaves.late_count >= max(1, least):
-            self._leaves.store(db)
 
     def forget_directories(self) -> None:
         """Ask the database again which row a directory has."""

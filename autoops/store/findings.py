@@ -14,7 +14,7 @@ from autoops.model import JSON
 from autoops.store.database import Database, Row
 
 KEPT = 10_000  # closed ones; open ones are as many as there is trouble
-EVENTS_KEPT = 100  # of one finding
+_STEPS_TOLD = 100
 REPAIRS_COUNT_S = 86400  # what was not seen for so long and comes back, comes back for another reason
 
 _COLUMNS = (
@@ -41,6 +41,21 @@ class Finding(NamedTuple):
     released_by: str | None = None
     repair: str | None = None  # what was enqueued last to mend it
     repairs: int = 0  # how often that very repair was
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is true still."""
+        return self.closed_s is None
+
+    @property
+    def is_released(self) -> bool:
+        """Whether it stands, and a person has said that it is to hold nothing back."""
+        return self.closed_s is None and self.released_s is not None
+
+    @property
+    def holds(self) -> bool:
+        """Whether it stands, and nobody has released it."""
+        return self.closed_s is None and self.released_s is None
 
 
 class Step(NamedTuple):
@@ -149,7 +164,7 @@ class Findings:
         """Return what became of a finding, the newest hundred steps, in order."""
         rows = self._db.query(
             "SELECT at_s, what, who FROM (SELECT * FROM finding_event WHERE finding = ? ORDER BY id DESC LIMIT ?) ORDER BY id",
-            (number, EVENTS_KEPT),
+            (number, _STEPS_TOLD),
         )
         return [Step(*row) for row in rows]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 
 from autoops.core.digest import Tree, bucket_of
-from autoops.errors import StorageFull
+from autoops.store.scratch import full, unnamed
 
 Leaf = tuple[str, bytes, int]  # ID, leaf, and where the caller finds the entry again
 
@@ -24,9 +24,7 @@ class Members:
     """The leaves of one set of entries. Use as a context manager: `fill` once, then ask."""
 
     def __init__(self) -> None:
-        self._con = sqlite3.connect("", isolation_level=None)  # "": a temporary database on disk, sqlite.org/inmemorydb.html
-        self._con.execute("PRAGMA journal_mode=OFF")
-        self._con.execute("PRAGMA synchronous=OFF")
+        self._con = unnamed()
         self._con.execute("PRAGMA cache_size=-8192")
         self._con.execute("CREATE TABLE leaf (bucket INTEGER, id TEXT, leaf BLOB, place INTEGER)")
 
@@ -44,7 +42,7 @@ class Members:
         try:
             return self._filled(leaves)
         except sqlite3.Error as error:
-            raise StorageFull(database="a temporary file (see TMPDIR)") from error
+            raise full(error) from error
 
     def _filled(self, leaves: Iterable[Leaf]) -> Tree:
         self._con.execute("BEGIN")

@@ -73,6 +73,10 @@ class Heartbeats:
         with self._db.transaction() as tx:
             tx.execute("INSERT OR REPLACE INTO heartbeat VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, _dump(facts or {})))
 
+    def of(self, process: str) -> Heartbeat | None:
+        """Return that of one process, None when it never gave one."""
+        return next((beat for beat in self.list() if beat.process == process), None)
+
     def list(self) -> list[Heartbeat]:
         """Return all, by name."""
         rows = self._db.query("SELECT * FROM heartbeat ORDER BY process")
@@ -145,9 +149,9 @@ class Cookies:
         with self._db.transaction() as tx:
             tx.execute("INSERT OR REPLACE INTO cookie VALUES (?, ?, ?)", (source, name, at_s))
             tx.execute(
-                "DELETE FROM cookie WHERE source = ?1 AND name NOT IN"
-                " (SELECT name FROM cookie WHERE source = ?1 ORDER BY at_s DESC, name DESC LIMIT ?2)",
-                (source, COOKIES_KEPT),
+                "DELETE FROM cookie WHERE source = ?1 AND name NOT IN (SELECT name FROM cookie WHERE source = ?1"
+                " ORDER BY at_s <= ?3 DESC, at_s DESC, name DESC LIMIT ?2)",  # of the future: the clock was put back since
+                (source, COOKIES_KEPT, at_s),
             )
 
     def seen(self, source: str, name: str) -> bool:

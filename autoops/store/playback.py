@@ -18,7 +18,7 @@ from autoops.core.ledger import Head
 from autoops.errors import AutoopsError, CommitMisfit, EditedPastLedger, PreconditionFailed
 from autoops.model import JSON, Change, Entry
 from autoops.store.bookkeeping import Bookkeeping
-from autoops.store.commit import INSERT_RECORD, MOST_LATE, SET_LAST_ID, WAL_BYTES
+from autoops.store.commit import INSERT_RECORD, SET_LAST_ID, WAL_BYTES
 from autoops.store.database import Database, Transaction
 from autoops.store.entries import Entries
 from autoops.store.records import UNFIT, Record, digest_after, id_of, patches_of
@@ -62,7 +62,6 @@ class Playback(Bookkeeping):
             with _without_collections(), self._db.transaction() as tx:
                 for record in part:
                     self._play(tx, record)
-            self._entries.store_leaves(self._db, least=MOST_LATE)
             if self._db.wal_bytes >= WAL_BYTES:
                 self._db.checkpoint()
         return self._head
@@ -95,9 +94,8 @@ class Playback(Bookkeeping):
                 tx.execute("INSERT OR REPLACE INTO meta VALUES ('given_id', ?)", (given_id,))
 
     def settle(self) -> None:
-        """Store what lags behind, forget the renames that were under way when the copy was made (the disk says what came of them),
-        and carry the WAL over into the file."""
-        self._entries.store_leaves(self._db)
+        """Forget the renames that were under way when the copy was made (the disk says what came of them), and carry the WAL over
+        into the file."""
         self.forget_intents(entry_id for entry_id, _ in self.intents())
         self._db.checkpoint(truncate=True)
 

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from autoops import clock
-from autoops.errors import CannotTell
 from autoops.model import JSON, Job, JobState, Work
 from autoops.store.backlog import NS, READY, Backlog, Group, find_offset, load
 from autoops.store.database import Database, Row, Schema, Transaction
@@ -298,15 +297,9 @@ class Queue(Backlog):
     def _lost(self, older_than_s: float | None) -> list[tuple[str, Row]]:
         longest_ns = None if older_than_s is None else int(older_than_s * NS)
         rows, now_ns = self._reader.query(_RUNNING), self._now_ns()
-        alive = {owner: self._lives(*owner) for owner in {row[4:6] for row in rows}}
+        alive = {owner: clock.is_alive(clock.boot_id(), *owner) for owner in {row[4:6] for row in rows}}
         found = [(why_lost(Holder(*row[4:]), now_ns, longest_ns, lambda *owner: alive[owner]), row[:4]) for row in rows]
         return [(why, row) for why, row in found if why]
-
-    def _lives(self, pid: int, start: int) -> bool:
-        try:
-            return clock.is_alive(clock.boot_id(), pid, start)
-        except CannotTell:  # /proc hides it: then only its lease tells
-            return True
 
     def count(self, name: str, more: int) -> None:
         """Add to a counter."""

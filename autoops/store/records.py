@@ -68,10 +68,10 @@ class Records:
         row = self._reader.one("SELECT sequence, record, hash, signature, submission FROM ledger WHERE sequence = ?", (sequence,))
         return Record(*row) if row else None
 
-    def began_s(self) -> float | None:
-        """Return when the first commit was made, None before it. Raises StorageCorrupt."""
+    def began_s(self) -> int | None:
+        """Return when the first commit was made, in seconds since 1970; None before it. Raises StorageCorrupt."""
         record = self.record(1)
-        return committed_s(record) if record else None
+        return int(committed_s(record)) if record else None
 
     def hash_of(self, sequence: int) -> bytes | None:
         """Return the hash of one ledger record."""
@@ -122,6 +122,11 @@ class Records:
         return int(self._reader.query("SELECT (SELECT count(*) FROM history) + (SELECT count(*) FROM entry)")[0][0])
 
 
+def unreadable(sequence: int) -> StorageCorrupt:
+    """Return the error for a record that no commit wrote."""
+    return StorageCorrupt(database=_DATABASE, detail=f"the record of commit {sequence} cannot be read")
+
+
 def digest_after(record: str) -> bytes:
     """Return the registry digest after a commit from its record's text, without parsing megabytes of patches.
 
@@ -141,27 +146,22 @@ class Said(NamedTuple):
 
 
 def said_by(record: Record) -> Said:
-    """Return who made a commit, when and why, without parsing megabytes of patches between the two. Raises UNFIT."""
+    """Return who made a commit, when and why, without parsing megabytes of patches between the two. Raises what UNFIT has."""
     head = parse(record.text[: record.text.index('"patches":[')].rstrip(",") + "}")
     tail = parse("{" + record.text[record.text.rindex('"reason":') :])
     return Said(str(head["at"]), str(head["actor"]), str(tail["reason"]))
 
 
 def committed_s(record: Record) -> float:
-    """Return when a commit was made, in seconds since 1970. Raises StorageCorrupt when the record does not say it."""
+    """Return when a commit was made, in seconds since 1970. Raises StorageCorrupt."""
     try:
         return datetime.fromisoformat(said_by(record).at).timestamp()
     except UNFIT:
         raise unreadable(record.sequence) from None
 
 
-def unreadable(sequence: int) -> StorageCorrupt:
-    """Return the error for a record that no commit wrote."""
-    return StorageCorrupt(database=_DATABASE, detail=f"the record of commit {sequence} cannot be read")
-
-
 def patches_of(record: Record) -> Sequence[JSON]:
-    """Return the patches of a record. Raises UNFIT."""
+    """Return the patches of a record. Raises what UNFIT has."""
     patches: Sequence[JSON] = parse(record.text)["patches"]
     return patches
 

@@ -8,14 +8,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from autoops.core.canonical import described_from_json, entry_text, parse
-from autoops.core.digest import EMPTY_MID, FAN, Tree, bucket_of, leaves_by_bucket, members_of
+from autoops.core.canonical import described_from_json, parse
+from autoops.core.digest import EMPTY_MID, FAN, Tree, bucket_of, members_of
 from autoops.errors import StorageCorrupt
 from autoops.model import JSON, UNDESCRIBED, Described, Entry, Observation
 from autoops.store.database import Database, Row, Schema
-from autoops.store.directories import Directories
+from autoops.store.directories import FROM, Directories
 from autoops.store.leaves import tree_of
-from autoops.store.records import UNFIT, id_of, patches_of, unreadable
+from autoops.store.records import UNFIT
 from autoops.store.schema import OBJECTS, strange
 from autoops.store.verified import Verified
 
@@ -25,7 +25,6 @@ COLUMNS = (
     "e.id, e.rev, r.name, d.key, e.name, e.status, e.since_s,"
     " e.kind, e.size_bytes, e.mtime_ns, e.inode, e.birth_ns, e.sha256, e.mime, e.described"
 )
-FROM = "FROM entry e JOIN directory d ON d.id = e.directory JOIN root r ON r.id = d.root"
 _SIGN = 1 << 63
 _DATABASE = "registry.db"
 
@@ -71,7 +70,7 @@ def entry_of(row: Row) -> Entry:
 def _described(entry_id: int, text: str) -> Described:
     try:
         return described_from_json(parse(text))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:  # no commit wrote this
+    except UNFIT as error:
         raise StorageCorrupt(database=_DATABASE, detail=f"entry {entry_id:016d} cannot be read ({error!r})") from None
 
 
@@ -96,21 +95,8 @@ class Registry(Verified, Directories):
     # the whole
 
     def tree(self) -> Tree:
-        """Return the Merkle tree of the stored leaves and those that lag behind."""
-        return tree_of(self._reader, self.late_leaves())
-
-    def late_leaves(self) -> dict[int, bytes]:
-        """Return, by bucket, the (ID | leaf) pairs that the stored leaves lack, because of a burst that is not over or was cut."""
-        until = self.meta("leaves_until")
-        if until is None:
-            return {}
-        touched: set[str] = set()
-        for record in self.records(until):
-            try:
-                touched.update(map(id_of, patches_of(record)))
-            except UNFIT:
-                raise unreadable(record.sequence) from None
-        return leaves_by_bucket((entry.id, entry_text(entry)) for _, entry in sorted(self.by_id(touched).items()))
+        """Return the Merkle tree of the stored leaves."""
+        return tree_of(self._reader)
 
     def counts(self) -> dict[str, int]:
         """Return how many entries have each status."""
@@ -253,12 +239,12 @@ class Registry(Verified, Directories):
         yield from self._reader.each("SELECT number, members FROM bucket ORDER BY number")
 
     def mids(self) -> bytes:
-        """Return the stored mids, one after the other; without what lags behind."""
+        """Return the stored mids, one after the other."""
         found: dict[int, bytes] = dict(self._reader.query("SELECT number, hash FROM mid"))
         return b"".join(found.get(number, EMPTY_MID) for number in range(FAN))
 
     def members(self, buckets: Iterable[int]) -> dict[int, bytes]:
-        """Return what the stored leaves have in these buckets, by number; without those that lag behind."""
+        """Return what the stored leaves have in these buckets, by number."""
         sql = "SELECT number, members FROM bucket WHERE number IN (SELECT value FROM json_each(?))"
         return dict(self._reader.query(sql, (json.dumps(list(buckets)),)))
 

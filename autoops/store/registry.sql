@@ -2,7 +2,7 @@
 
 -- One value per key: "last_id", the greatest document ID ever given (IDs are never used again, not even after a rollback);
 -- "given_id", the greatest one that was given in a history that was left when an older state was put back; "public_key", the key
--- that signs this ledger; "leaves_until", see bucket.
+-- that signs this ledger.
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value ANY NOT NULL
@@ -81,16 +81,13 @@ CREATE TABLE ledger (
 ) STRICT;
 
 -- The leaves of the Merkle tree: for each bucket, (ID, leaf) of its entries by ID, 48 bytes each. See core/digest.py.
--- During a burst of commits they lag behind: a batch of 4,096 entries touches 4,096 buckets all over this table, and writing them
--- each time would cost ten times what the entries cost. Then meta.leaves_until is the last commit that is wholly in here; what
--- came after it is found through the ledger. Without that key, everything is.
 CREATE TABLE bucket (
     number  INTEGER PRIMARY KEY CHECK (number BETWEEN 0 AND 65535),
     members BLOB NOT NULL CHECK (length(members) % 48 = 0)
 ) STRICT;
 
 -- The level above the buckets: the hash of each mid, so that a comparison reads the leaves only below those that differ. Written
--- with the buckets, in the same transaction: what lags behind there, lags behind here. No row: its 256 buckets are empty.
+-- with the buckets. No row: its 256 buckets are empty.
 CREATE TABLE mid (
     number INTEGER PRIMARY KEY CHECK (number BETWEEN 0 AND 255),
     hash   BLOB NOT NULL CHECK (length(hash) = 32)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from autoops.acting import as_owner_of
 from autoops.errors import (
     StorageBusy,
     StorageCorrupt,
@@ -70,25 +71,27 @@ def verify(con: sqlite3.Connection, path: Path, spec: Schema) -> None:
 def migrate(path: Path, spec: Schema, *, busy_s: float = BUSY_S) -> int:
     """Make the database, or upgrade it, in one transaction; return the version it had (0: there was none).
 
-    The directory is made with mode 0700, the file with 0600 (-wal and -shm inherit it). Raises what `Database.open` raises but
-    StorageOutdated and StorageMissing.
+    The directory is made with mode 0700, the file with 0600 (-wal and -shm inherit it), both for the owner of the directory that
+    is there. Raises what `Database.open` raises but StorageOutdated and StorageMissing.
     """
     path = path.absolute()
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        refuse_remote(path, mount_kind(path.parent))
-        refuse_suspect(path, str(flag_of(path)))
-        with contextlib.suppress(FileExistsError):  # never opened when it exists: closing would drop this process's locks on it
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        guard = Guard(path)
-    except OSError as error:
-        raise unwritten(path, error) from error
-    with contextlib.closing(guard):
+    script = spec.sql_file.read_text(encoding="utf-8")  # as who we are: others may have no way to the program's own files
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(as_owner_of(next(one for one in path.parents if one.exists())))
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            refuse_remote(path, mount_kind(path.parent))
+            refuse_suspect(path, str(flag_of(path)))
+            with contextlib.suppress(FileExistsError):  # never opened when it exists: closing would drop this process's locks on it
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            guard = stack.enter_context(contextlib.closing(Guard(path)))
+        except OSError as error:
+            raise unwritten(path, error) from error
         if not guard.take(busy_s):
             raise StorageBusy(database=path, seconds=busy_s)
         try:
             with contextlib.closing(connect(path, "rw", busy_s)) as con:
-                before = _upgrade(con, path, spec, busy_s)
+                before = _upgrade(con, path, spec, script, busy_s)
                 con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # the one in close() would hide its errors
                 return before
         except FAILURES as error:
@@ -116,7 +119,7 @@ def use_wal(con: sqlite3.Connection, path: Path) -> None:
     con.execute("PRAGMA wal_autocheckpoint=0").fetchall()
 
 
-def _upgrade(con: sqlite3.Connection, path: Path, spec: Schema, busy_s: float) -> int:
+def _upgrade(con: sqlite3.Connection, path: Path, spec: Schema, script: str, busy_s: float) -> int:
     _refuse_strange(con, path, spec)  # before the first change to it
     use_wal(con, path)
     con.execute("PRAGMA synchronous=FULL")
@@ -128,7 +131,7 @@ def _upgrade(con: sqlite3.Connection, path: Path, spec: Schema, busy_s: float) -
         return before
     tx = Transaction(con, path, busy_s)
     if before == 0:
-        for statement in statements(spec.sql_file.read_text(encoding="utf-8")):
+        for statement in statements(script):
             con.execute(statement)
     else:
         for step in spec.migrations[before - 1 :]:

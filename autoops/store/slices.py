@@ -12,7 +12,8 @@ from autoops.core.catalog import LOWEST, Range, Slice
 from autoops.errors import StorageCorrupt
 from autoops.model import Entry
 from autoops.store.database import Reader, Row
-from autoops.store.registry import COLUMNS, FROM, entry_of, unsigned
+from autoops.store.directories import FROM
+from autoops.store.registry import COLUMNS, entry_of, unsigned
 
 EVERYTHING = Range(LOWEST, "")
 _TAGS = ',"tags":['

@@ -7,7 +7,6 @@ was set back since, counts as none, or that file would not be read until then. R
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -108,8 +107,3 @@ class Verified(Records):
             " AND e.status <> 'retired' AND e.status = 'active' WHERE r.path IS NULL GROUP BY r.id ORDER BY r.name"
         )
         return [{"root": root, "files": files} for root, files in self._reader.query(sql)]
-
-    def begun_s(self) -> int | None:
-        """Return when the first commit was made, in seconds since 1970; None before it."""
-        row = self._reader.one("SELECT json_extract(record, '$.at') FROM ledger ORDER BY sequence LIMIT 1")
-        return int(datetime.datetime.fromisoformat(row[0]).timestamp()) if row else None

@@ -7,9 +7,9 @@ from pathlib import Path
 from autoops import names
 from autoops.errors import RootRefused, UsageError
 from autoops.units import quoting
-from autoops.units.dropins import DIRECTORY, Lines, drop_in, place_of
+from autoops.units.dropins import DIRECTORY, Lines, drop_in, homes_hidden, place_of
 
-UNITS = ("autoops-shipper.service", "autoops-backup.service", "autoops-drill.service", "autoops-playbooks.service")
+UNITS = tuple(f"autoops-{name}.service" for name in ("shipper", "backup", "drill", "archive-drill", "playbooks"))
 READER = "autoops-archive.service"  # writes none, and sees all but homes and /tmp as it is
 _BY = "Written by `autoops backup place`."
 
@@ -31,9 +31,8 @@ def file_of(unit: str) -> Path:
 
 
 def _lines(directory: bytes) -> Lines:
+    yield from homes_hidden(directory)
     place = place_of(directory)
-    if place == "home":
-        yield "Home directories are hidden. With tmpfs they still are, but for what is bound into them.", "ProtectHome=tmpfs"
     setting = "BindPaths" if place else "ReadWritePaths"
     reason = "All else is read-only. When it is not there, a disk that is not mounted say, the unit starts all the same."
     yield reason, f"{setting}={quoting.path(directory, bind=bool(place), optional=True)}"
@@ -41,9 +40,7 @@ def _lines(directory: bytes) -> Lines:
 
 
 def _lines_of_the_reader(directory: bytes) -> Lines:
-    place = place_of(directory)
-    if place == "home":
-        yield "Home directories are hidden. With tmpfs they still are, but for what is bound into them.", "ProtectHome=tmpfs"
-    if place:
+    yield from homes_hidden(directory)
+    if place_of(directory):
         setting = f"BindReadOnlyPaths={quoting.path(directory, bind=True, optional=True)}"
         yield "It lies where the service sees nothing; it is archived, never changed.", setting

@@ -79,10 +79,15 @@ def drop_in(what: str, about: str, by: str, lines: Iterable[tuple[str, str]]) ->
     return f"# {what}\n# {about}\n# {by}\n\n[Service]{said}"
 
 
-def _lines(opening: Opening, *, writes: bool) -> Lines:
-    place = place_of(opening.path)
-    if place == "home":
+def homes_hidden(path: bytes) -> Lines:
+    """Yield what the unit needs before a path below a home can be bound into it."""
+    if place_of(path) == "home":
         yield _HIDDEN, "ProtectHome=tmpfs"
+
+
+def _lines(opening: Opening, *, writes: bool) -> Lines:
+    yield from homes_hidden(opening.path)
+    place = place_of(opening.path)
     if place:
         kind = "BindPaths" if writes else "BindReadOnlyPaths"
         what = "the worker renames or marks files in it" if writes else "read-only: files in it are looked at, never changed"
@@ -94,9 +99,8 @@ def _lines(opening: Opening, *, writes: bool) -> Lines:
 
 
 def _canary_lines(opening: Opening) -> Lines:
+    yield from homes_hidden(opening.path)
     place, file = place_of(opening.path), opening.path + b"/" + CANARY.encode()
-    if place == "home":
-        yield _HIDDEN, "ProtectHome=tmpfs"
     said = "The check rewrites this one file to see that a change in the root is noticed; nothing else in it is writable."
     kind = "BindPaths" if place else "ReadWritePaths"
     yield said, f"{kind}={quoting.path(file, bind=bool(place), optional=True)}"
@@ -111,10 +115,10 @@ def _reading_lines(opening: Opening) -> Lines:
     if opening.read_all:
         yield (
             "Asked for with --read-all: read every file, whatever its permissions. It cannot write by this.",
-            ("CapabilityBoundingSet=CAP_DAC_READ_SEARCH"),
+            "CapabilityBoundingSet=CAP_DAC_READ_SEARCH",
         )
         yield (
             "The service is not root, so it is given the capability rather than keeping it.",
-            ("AmbientCapabilities=CAP_DAC_READ_SEARCH"),
+            "AmbientCapabilities=CAP_DAC_READ_SEARCH",
         )
         yield "In a user namespace of its own the capability would count for nothing.", "PrivateUsers=no"

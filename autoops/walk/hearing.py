@@ -41,7 +41,7 @@ class Hearing:
 
     def listener(self) -> Listener | None:
         """Return the watcher, None when none runs."""
-        beat = next((beat for beat in self._beats.list() if beat.process == "watcher"), None)
+        beat = self._beats.of("watcher")
         if beat is None or not clock.is_alive(beat.boot_id, beat.pid, beat.start):
             return None
         polled = frozenset(beat.facts.get("polled", ()))

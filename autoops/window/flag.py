@@ -20,6 +20,12 @@ class WindowOpen(Refused):
     hint = "autoops maintenance status tells more; autoops resume ends it"
 
 
+def open_already(flag: Path) -> WindowOpen:
+    """Return the error for a second window."""
+    other = maintenance.read(flag)
+    return WindowOpen(said=f" ({other})" if other and str(other) else "")
+
+
 def set_flag(flag: Path, said: Maintenance) -> None:
     """Open a window. Raises WindowOpen when there is one, whoever opened it; StorageFull, StorageReadOnly."""
     with _written(flag):
@@ -28,8 +34,7 @@ def set_flag(flag: Path, said: Maintenance) -> None:
         try:
             os.link(temporary, flag)
         except FileExistsError:
-            other = maintenance.read(flag)
-            raise WindowOpen(said=f" ({other})" if other and str(other) else "") from None
+            raise open_already(flag) from None
         finally:
             temporary.unlink()
         durable.sync_directory(flag.parent)

@@ -87,7 +87,7 @@ def _entries(registry: Registry) -> Iterator[str | Edit]:
         return
     total = 0
     edited: list[Entry] = []
-    for part in _leaves(registry):
+    for part in registry.leaves_in_parts(_BUCKETS):
         wanted = dict(member for _, members in part for member in digest.members_of(members))
         present = registry.by_id(wanted)
         total += len(present)
@@ -103,15 +103,6 @@ def _entries(registry: Registry) -> Iterator[str | Edit]:
     edits = list(_edits(registry, edited, head.sequence))
     yield from edits
     yield from _history(registry, [one for one in edits if isinstance(one, Edit)])
-
-
-def _leaves(registry: Registry) -> Iterator[list[tuple[int, bytes]]]:
-    """Yield (bucket, members) in parts, with those that lag behind after a burst that was cut."""
-    late = registry.late_leaves()
-    for part in registry.leaves_in_parts(_BUCKETS):
-        yield [(number, digest.with_members(members, late.pop(number, b""))) for number, members in part]
-    for number, pairs in late.items():
-        yield [(number, digest.with_members(b"", pairs))]
 
 
 def _edits(registry: Registry, edited: Sequence[Entry], until: int) -> Iterator[str | Edit]:

@@ -21,7 +21,7 @@ from autoops.state import State
 from autoops.store.database import migrate
 from autoops.store.guard import SUFFIX as GUARD_SUFFIX
 from autoops.store.registry import SCHEMA, Registry
-from autoops.window.swap import publish, swap
+from autoops.window.swap import BESIDE, beside, publish, swap
 
 PREFIX, SUFFIX = "window-", ".db"
 KEPT = 10  # of windows; what is older goes when a new one is taken
@@ -70,7 +70,6 @@ def tidy(state: State) -> None:
 
 
 def _copy(snapshot: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
     source = os.open(snapshot, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     copy = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(source, "rb") as reader, os.fdopen(copy, "wb") as writer:
@@ -103,16 +102,27 @@ def restore(state: State, snapshot: Path, verifier: Verifier, stamp: str) -> Pat
 
 def _restore(state: State, snapshot: Path, verifier: Verifier, stamp: str) -> Path:
     fresh = state.registry_db.with_name(".registry.db.restored")
-    _copy(snapshot, fresh)
-    migrate(fresh, SCHEMA)  # it may be from before an upgrade
-    fresh.with_name(fresh.name + GUARD_SUFFIX).unlink()
+    _remove(fresh)  # of one that was killed: its WAL would be played into this one
+    try:
+        _copy(snapshot, fresh)
+        migrate(fresh, SCHEMA)  # it may be from before an upgrade
+        _require_whole(state, snapshot, fresh, verifier)
+        aside = state.registry_db.with_name(f"registry.db.edited-{stamp}")
+        swap(fresh, state.registry_db, aside, SCHEMA)
+        return aside
+    finally:
+        _remove(fresh)
+
+
+def _require_whole(state: State, snapshot: Path, fresh: Path, verifier: Verifier) -> None:
     with contextlib.closing(Registry.open(fresh)) as copy:
         faults = [*copy.check(), *copy.strange_schema()]
         faults += [fault.detail for fault in verify.checkpoints(state.checkpoints, copy, verifier)]
         faults += [] if faults else [fault.detail for fault in verify.entries(copy, copy.head())]
     if faults:
-        fresh.unlink()
         raise CheckFailed(detail=f"{snapshot} cannot take the registry's place: {faults[0]}")
-    aside = state.registry_db.with_name(f"registry.db.edited-{stamp}")
-    swap(fresh, state.registry_db, aside, SCHEMA)
-    return aside
+
+
+def _remove(database: Path) -> None:
+    for suffix in ("", *BESIDE, GUARD_SUFFIX):
+        beside(database, suffix).unlink(missing_ok=True)

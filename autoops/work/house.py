@@ -60,8 +60,6 @@ class House:
             self._register.notes.reload()
         if self._sweep.rings(now_s):
             self._retire()
-        if not scanning:
-            self._registry.store_leaves()
         if self._wal.rings(now_s):
             self._checkpoint_wals(now_s)
         if self._measures.rings(now_s):

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from failing import build
 from judge import living_on
+from running import Suite
 from scene import Scene
-from suites import make_shared, make_suite, suite
+from suites import make_shared, make_suite
 from telling import sink, told
 
-__all__ = ["make_shared", "make_suite", "sink", "suite", "told"]
+__all__ = ["make_shared", "make_suite", "sink", "told"]
 
 
 @pytest.fixture(scope="session")
@@ -22,10 +23,16 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    """A suite that has a snapshot, and a commit behind it."""
+def suite(tmp_path: Path) -> Iterator[Suite]:
+    """A suite with a few files registered, and nothing running."""
     with living_on(tmp_path, tmp_path / "suite") as suite:
-        suite.run("backup", "snapshot", config=True)
-        (suite.root / "0.txt").write_text("again\n")
-        suite.once()
-        yield Scene(suite)
+        yield suite
+
+
+@pytest.fixture
+def scene(suite: Suite) -> Scene:
+    """The same with a snapshot, and a commit behind it."""
+    suite.run("backup", "snapshot", config=True)
+    (suite.root / "0.txt").write_text("again\n")
+    suite.once()
+    return Scene(suite)

@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from judge import Acknowledged
 from running import Suite, program
-from writer import Promises, source_of
+from writer import Promised, Promises, source_of
 
+from autoops.core.canonical import entry_text
 from autoops.state import State
+from autoops.store.registry import Registry
 
+SEED = int(os.environ.get("AUTOOPS_SEED", "1"))
+FEW = int(os.environ.get("AUTOOPS_TRIES", "1"))
 UNTIL = 32  # jobs: as many as bring a writer to its checkpoints
 WRITER = Path(__file__).with_name("writer.py")
+
+
+def acknowledged(promised: Promised) -> Acknowledged:
+    """Return what a writer that came so far was told is done."""
+    return Acknowledged(frozenset(map(source_of, range(1, promised.jobs + 1))), promised.checkpoint)
+
+
+class Now(NamedTuple):
+    """What a registry is."""
+
+    sequence: int
+    export: str
+
+
+def now(state: Path) -> Now:
+    """Return what the registry of a state directory is."""
+    return now_of(Registry.open(State(state).registry_db))
+
+
+def now_of(registry: Registry) -> Now:
+    """Return what a registry is, and close it."""
+    with contextlib.closing(registry):
+        return Now(registry.head().sequence, "".join(entry_text(entry) + "\n" for entry in registry.entries()))
 
 
 class Scene:
@@ -46,5 +76,4 @@ class Scene:
 
     def promised(self) -> Acknowledged:
         """Return what a writer has promised."""
-        jobs, _, checkpoint = Promises(self.promises).read()
-        return Acknowledged(frozenset(map(source_of, range(1, jobs + 1))), checkpoint)
+        return acknowledged(Promises(self.promises).read())

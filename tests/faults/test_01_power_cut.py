@@ -21,15 +21,14 @@ from typing import NamedTuple
 
 import pytest
 from disks import Disk, mounted, need_root
-from judge import Acknowledged, living_on, require_there, require_whole
+from judge import living_on, require_there, require_whole
 from running import Suite, environment
+from scene import SEED, WRITER, acknowledged
 from volatile import VolatileDisk, need_fuse
-from writer import Promised, Promises, source_of
+from writer import Promised, Promises
 
-SEED = int(os.environ.get("AUTOOPS_SEED", "1"))
 LONG = pytest.mark.long
 ENOUGH_JOBS = 400
-WRITER = Path(__file__).with_name("writer.py")
 
 
 class Cut(NamedTuple):
@@ -72,10 +71,6 @@ def cuts_of(suite: Suite, disk: Disk, outer: Disk, count: int, *arguments: objec
     writer.communicate()
     disk.unmount()
     return cuts
-
-
-def acknowledged(promised: Promised) -> Acknowledged:
-    return Acknowledged(frozenset(map(source_of, range(1, promised.jobs + 1))), promised.checkpoint)
 
 
 @pytest.mark.parametrize(

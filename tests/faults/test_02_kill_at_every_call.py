@@ -6,7 +6,6 @@ random. The kills at named points (test_kill.py and others) come to the same pla
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import subprocess
@@ -18,14 +17,11 @@ import pytest
 from calls import Call, changes, killed_at, need_strace
 from judge import require_there, require_whole
 from running import Suite, environment
-from scene import Scene
+from scene import FEW, SEED, Scene
 
 from autoops.state import State
 from autoops.store.database import Database
 from autoops.store.queue import SCHEMA
-
-SEED = int(os.environ.get("AUTOOPS_SEED", "1"))
-FEW = int(os.environ.get("AUTOOPS_TRIES", "1"))
 
 pytestmark = pytest.mark.usefixtures("strace")
 

@@ -7,7 +7,6 @@ suspect first, and what RUNBOOK says of that makes it good.
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 from collections.abc import Sequence
@@ -16,12 +15,10 @@ from pathlib import Path
 import pytest
 from failing import Call, Ended, FailingDisk
 from judge import require_acknowledged, require_whole
-from scene import Scene
+from scene import FEW, SEED, Scene
 
 from autoops.store.border import flag_of
 
-SEED = int(os.environ.get("AUTOOPS_SEED", "1"))
-FEW = int(os.environ.get("AUTOOPS_TRIES", "1"))
 JUDGED = 8  # of all calls each 8th, and the first, is judged by everything: else it takes hours more
 OPERATIONS: dict[str, Sequence[object]] = {
     "work": (),  # of a writer

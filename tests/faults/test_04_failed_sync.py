@@ -12,7 +12,6 @@ import os
 import shutil
 import struct
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,12 +26,6 @@ from autoops.state import State
 from autoops.store.border import flag_of
 
 _FIBMAP = 1  # linux/fs.h: the number of a file's block on its device
-
-
-@pytest.fixture
-def suite(tmp_path: Path) -> Iterator[Suite]:
-    with living_on(tmp_path, tmp_path / "suite") as suite:
-        yield suite
 
 
 def recover(suite: Suite) -> None:
@@ -68,14 +61,9 @@ def test_services_stop_when_a_sync_of_the_queue_fails_and_none_writes_it_again(l
     assert suite.run("scan", config=True, code=6).err.startswith("autoops: ")
     assert queue.with_name("queue.db-wal").read_bytes() == before
     suite.run("status")  # reading goes on
-    assert any(check["name"] == "suspect" and check["level"] == "CRITICAL" for check in health(suite))
+    assert suite.check("suspect")["level"] == "CRITICAL"
     recover(suite)
     require_whole(suite)
-
-
-def health(suite: Suite) -> list[dict[str, str]]:
-    checks: list[dict[str, str]] = suite.run("health", "--json", config=True, code=None).json["checks"]
-    return checks
 
 
 @pytest.mark.parametrize("which", ["queue", "registry"])

@@ -10,19 +10,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from judge import Acknowledged, living_on, require_there, require_whole
+from judge import living_on, require_there, require_whole
 from running import Answer, Suite, environment, program
-from scene import WRITER
-from writer import Promises, source_of
-
-from autoops.core.canonical import entry_text
-from autoops.state import State
-from autoops.store.registry import Registry
+from scene import WRITER, acknowledged, now
+from suites import tmpfs
+from writer import Promises
 
 Make = Callable[..., Suite]
 STEP_BYTES = 160 << 10
@@ -30,13 +25,6 @@ ENOUGH = 4  # tries that failed: else the end of the disk was met nowhere
 PLENTY_BYTES = 64 << 20
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
-
-
-class Now(NamedTuple):
-    """What a registry is."""
-
-    sequence: int
-    export: str
 
 
 class Disk:
@@ -78,12 +66,10 @@ def lived(make_shared: Make) -> Suite:
 
 @pytest.fixture
 def disk(tmp_path: Path, lived: Suite) -> Iterator[Disk]:
-    small = Disk(tmp_path / "small")
-    small.path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={PLENTY_BYTES}", "tmpfs", small.path], check=True)
-    small.renew(lived.base / "kept")
-    yield small
-    subprocess.run(["umount", "-l", small.path], check=True)
+    with tmpfs(tmp_path / "small", str(PLENTY_BYTES)) as path:
+        small = Disk(path)
+        small.renew(lived.base / "kept")
+        yield small
 
 
 def call(disk: Disk, lived: Suite, *arguments: object, temporary: Path | None = None, stdin: Path | None = None) -> Answer:
@@ -101,11 +87,6 @@ def with_room(disk: Disk, lived: Suite, room_bytes: int, *arguments: object) -> 
     answer = call(disk, lived, *arguments)
     disk.give(PLENTY_BYTES)
     return answer
-
-
-def now(state: Path) -> Now:
-    with closing(Registry.open(State(state).registry_db)) as registry:
-        return Now(registry.head().sequence, "".join(entry_text(entry) + "\n" for entry in registry.entries()))
 
 
 def rooms() -> Iterator[int]:
@@ -205,12 +186,11 @@ def test_services_on_a_full_disk_end_and_what_was_acknowledged_is_done_when_ther
         assert there >= {entry["id"] for entry in before}  # reading goes on
         suite.run("verify")
         suite.run("status")
-        jobs = Promises(promises).read().jobs
+        promised = Promises(promises).read()
         disk.give(PLENTY_BYTES)
-        acknowledged = Acknowledged(frozenset(map(source_of, range(1, jobs + 1))))
-        assert jobs
-        require_there(suite, acknowledged)
-        require_whole(suite, acknowledged)
+        assert promised.jobs
+        require_there(suite, acknowledged(promised))
+        require_whole(suite, acknowledged(promised))
 
 
 @pytest.mark.parametrize("what", ["export", "time"])

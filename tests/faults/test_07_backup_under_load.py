@@ -6,7 +6,6 @@ The controls: a copy of the file alone is an older state or none, and a plain co
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import sqlite3
 import subprocess
@@ -18,7 +17,7 @@ import pytest
 from changing import change
 from judge import Acknowledged, living_on, records, require_acknowledged, require_whole
 from running import Suite, environment
-from scene import Scene
+from scene import SEED, Scene
 from writer import Promises, source_of
 
 from autoops.backup import check, place
@@ -27,7 +26,6 @@ from autoops.core.signing import Verifier
 from autoops.errors import AutoopsError
 from autoops.state import State
 
-SEED = int(os.environ.get("AUTOOPS_SEED", "1"))
 LONG = pytest.mark.long
 FOREVER = 1_000_000  # jobs
 
@@ -38,12 +36,6 @@ class Taken(NamedTuple):
     name: str
     sequence: int
     commits: int
-
-
-@pytest.fixture
-def suite(tmp_path: Path) -> Iterator[Suite]:
-    with living_on(tmp_path, tmp_path / "suite") as suite:
-        yield suite
 
 
 def taken_under_load(suite: Suite, count: int) -> list[Taken]:
@@ -141,8 +133,10 @@ class Kept:
     def damaged(self, path: Path, data: bytes) -> Iterator[None]:
         good = path.read_bytes()
         path.write_bytes(data)
-        yield
-        path.write_bytes(good)
+        try:
+            yield
+        finally:
+            path.write_bytes(good)
 
     def fault(self) -> str:
         """Return what is wrong with these backups, as reading all of them tells."""

@@ -12,25 +12,18 @@ import json
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from changing import change
-from judge import Acknowledged, living_on, require_acknowledged, require_whole
+from judge import Acknowledged, require_acknowledged, require_whole
 from running import Suite, environment, program
 from scene import Scene
 from writer import EACH
 
 LONG = pytest.mark.long
 STEPS = ("pause", "snapshot", "edit", "resume")
-
-
-@pytest.fixture
-def suite(tmp_path: Path) -> Iterator[Suite]:
-    with living_on(tmp_path, tmp_path / "suite") as suite:
-        yield suite
 
 
 def edit(suite: Suite, name: str, value: str) -> str:
@@ -212,8 +205,7 @@ def leave_a_window(suite: Suite) -> None:
 def test_a_window_whose_holder_was_killed_stays_and_is_told_of(suite: Suite) -> None:
     leave_a_window(suite)
     assert "ALARM: the command that held the window has died" in suite.run("maintenance", "status", code=1).out
-    checks = suite.run("health", "--json", config=True, code=None).json["checks"]
-    assert [one["level"] for one in checks if one["name"] == "maintenance"] == ["CRITICAL"], checks
+    assert suite.check("maintenance")["level"] == "CRITICAL"
     suite.run("maintenance", "snapshot")  # removes what the holder may have left of its own
     suite.run("resume")
     require_whole(suite)

@@ -10,14 +10,12 @@ import fcntl
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import watching as harness
 from changing import changed
-from judge import living_on, require_whole
+from judge import require_whole
 from running import Suite
 
 from autoops.files.inotify import Inotify
@@ -32,13 +30,12 @@ Coverage.overflowed = lambda self, on_their_way: None
 
 
 @pytest.fixture
-def suite(tmp_path: Path) -> Iterator[Suite]:
-    with living_on(tmp_path, tmp_path / "suite") as suite:
-        for number in range(DIRECTORIES):
-            (suite.root / f"d{number}").mkdir()
-            for name in ("edited", "deleted", "renamed"):
-                (suite.root / f"d{number}" / name).write_text(f"{name} {number}\n")
-        yield suite
+def suite(suite: Suite) -> Suite:
+    for number in range(DIRECTORIES):
+        (suite.root / f"d{number}").mkdir()
+        for name in ("edited", "deleted", "renamed"):
+            (suite.root / f"d{number}" / name).write_text(f"{name} {number}\n")
+    return suite
 
 
 def enough() -> int:
@@ -71,22 +68,16 @@ def flood(suite: Suite, files: int) -> None:
     suite.idle()
 
 
-def health(suite: Suite) -> dict[str, Any]:
-    """Return what health says of the coverage."""
-    checks = suite.run("health", "--json", config=True, code=None).json["checks"]
-    return dict(next(check for check in checks if check["name"] == "coverage"))
-
-
 @pytest.mark.parametrize("files", [0, pytest.param(100_000, marks=pytest.mark.long)], ids=["as many as are needed", "100,000"])
 def test_after_an_overflow_the_registry_equals_the_tree_and_health_tells_of_it(suite: Suite, files: int) -> None:
     suite.start()
     suite.idle()
-    assert health(suite)["text"] == "everything is watched"
+    assert suite.check("coverage")["text"] == "everything is watched"
     renamed = suite.entry("d3/renamed")["id"]
     flood(suite, files or enough())
     suite.require_disk_registered()
     assert suite.entry("d3/by another name")["id"] == renamed
-    told = health(suite)
+    told = suite.check("coverage")
     assert told["level"] == "OK" and "events were lost within a day" in told["text"], told
     assert {figure["label"]: figure["value"] for figure in told["figures"]}["overflows"] >= 1
     (over,) = suite.run("coverage", "--json", config=True).json["unwatched"]
@@ -104,7 +95,7 @@ def test_control_whoever_does_not_heed_that_events_were_lost_registers_less(suit
     flood(suite, enough())
     with pytest.raises(AssertionError, match="only on the disk"):
         suite.require_disk_registered()
-    assert health(suite)["text"] == "everything is watched"
+    assert suite.check("coverage")["text"] == "everything is watched"
 
 
 class ShortQueue(Inotify):

@@ -10,13 +10,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from changing import changed
-from judge import living_on, require_whole
+from judge import require_whole
 from running import Suite, environment
 
 WATCHES, DIRECTORIES = 8, 20
@@ -30,24 +28,16 @@ Coverage.open_gap = lambda *_: None
 
 
 @pytest.fixture
-def suite(tmp_path: Path) -> Iterator[Suite]:
-    with living_on(tmp_path, tmp_path / "suite") as suite:
-        for number in range(DIRECTORIES):
-            (suite.root / f"d{number:02}").mkdir()
-            (suite.root / f"d{number:02}" / "before").write_text(f"{number}\n")
-        yield suite
+def suite(suite: Suite) -> Suite:
+    for number in range(DIRECTORIES):
+        (suite.root / f"d{number:02}").mkdir()
+        (suite.root / f"d{number:02}" / "before").write_text(f"{number}\n")
+    return suite
 
 
 def need(*command: str) -> None:
     if not shutil.which(command[0]) or subprocess.run([*command, "true"], capture_output=True).returncode:
         pytest.skip(f"{command[0]} cannot do that here")
-
-
-def health(suite: Suite) -> dict[str, Any]:
-    """Return what health says of the coverage."""
-    checks = suite.run("health", "--json", config=True, code=None).json["checks"]
-    (found,) = [check for check in checks if check["name"] == "coverage"]
-    return dict(found)
 
 
 def unheard(suite: Suite) -> set[str]:
@@ -62,7 +52,7 @@ def unheard(suite: Suite) -> set[str]:
 
 def require_told(suite: Suite, unwatched: set[str], reason: str) -> None:
     """Health says that it is a part only, and names it; `coverage` names all of it."""
-    told = health(suite)
+    told = suite.check("coverage")
     assert told["level"] == "WARNING" and f"{len(unwatched)} place" in told["text"] and reason in told["text"], told["text"]
     named = [word.rstrip(",") for word in told["text"].split() if word.startswith("tree/")]
     assert len(named) == min(3, len(unwatched)) and {name.removeprefix("tree/") for name in named} <= unwatched, told
@@ -88,7 +78,7 @@ def test_directories_over_the_watch_limit_are_named_and_what_is_in_them_is_found
     suite.require_disk_registered()
     suite.stop("watcher")
     suite.start("watcher")
-    suite.until(lambda: health(suite)["level"] == "OK", "with watches, everything is watched")
+    suite.until(lambda: suite.check("coverage")["level"] == "OK", "with watches, everything is watched")
     for number in range(DIRECTORIES):
         (suite.root / f"d{number:02}" / "probe").unlink()
     suite.idle()
@@ -120,7 +110,7 @@ def test_a_directory_that_may_not_be_read_is_named_until_it_may_and_nothing_in_i
     assert "unreadable: Permission denied" in suite.run("coverage", config=True).out
     assert ("tree", b"d00/before") in suite.active()
     (suite.root / "d00").chmod(0o755)
-    suite.until(lambda: health(suite)["level"] == "OK", "it is watched at once")
+    suite.until(lambda: suite.check("coverage")["level"] == "OK", "it is watched at once")
     assert unheard(suite) == set()
     (over,) = suite.run("coverage", "--json", config=True).json["unwatched"]
     assert over["reason"] == "unreadable" and not over["still"]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from changing import changed
 from disks import Disk, mounted
-from judge import living_on, require_whole
+from judge import require_whole
 from running import Suite
 
 TREES = 100
@@ -34,8 +34,8 @@ from autoops.watch.coverage import Coverage
 Coverage.left = lambda self, path: None
 """
 TRUSTING_ITS_ROOT = """
-from autoops.watch import watcher
-watcher._Root._trouble = lambda self: ""
+from autoops.watch.root import Root
+Root._trouble = lambda self: ""
 """
 BELIEVING = """
 from autoops.walk.absence import Absences
@@ -43,12 +43,6 @@ from autoops.work import scans
 Absences.believable = lambda self, found: list(found)
 scans.why_not_there = lambda *_: ""
 """
-
-
-@pytest.fixture
-def suite(tmp_path: Path) -> Iterator[Suite]:
-    with living_on(tmp_path, tmp_path / "suite") as suite:
-        yield suite
 
 
 @pytest.fixture

@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from changing import changed
-from judge import living_on, records, require_whole
+from judge import records, require_whole
 from running import Suite
 
 SIZE_BYTES = 1 << 20
@@ -38,10 +37,9 @@ observe._regular = taken
 
 
 @pytest.fixture
-def suite(tmp_path: Path) -> Iterator[Suite]:
-    with living_on(tmp_path, tmp_path / "suite") as suite:
-        suite.configure([{"name": "tree"}], {"watch": {"settle_s": SETTLE_S}})
-        yield suite
+def suite(suite: Suite) -> Suite:
+    suite.configure([{"name": "tree"}], {"watch": {"settle_s": SETTLE_S}})
+    return suite
 
 
 class Writer:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from changing import changed
-from judge import living_on, require_whole
+from judge import require_whole
 from running import Suite
 
 from autoops.files.inotify import Inotify, parse
@@ -42,12 +42,6 @@ opening.stat = lambda fd, name=b"": _stat(fd, name) if not name else _stat(fd, n
 WAITING = "opening._FILE &= ~os.O_NONBLOCK\n"
 
 
-@pytest.fixture
-def suite(tmp_path: Path) -> Iterator[Suite]:
-    with living_on(tmp_path, tmp_path / "suite") as suite:
-        yield suite
-
-
 class Untouchable:
     """Things that nobody may open, outside and inside of the tree."""
 
@@ -69,9 +63,19 @@ class Untouchable:
         assert not touched, f"touched: {touched}"
         assert hashlib.sha256(SECRET).hexdigest() not in suite.run("export", "--format", "ledger").out
 
+    def close(self) -> None:
+        self._door.close()
+
     def _events(self) -> Iterator[tuple[int, int, int, bytes]]:
         while data := self._door.read():
             yield from parse(data)
+
+
+@pytest.fixture
+def untouchable(suite: Suite) -> Iterator[Untouchable]:
+    made = Untouchable(suite)
+    yield made
+    made.close()
 
 
 def fill(suite: Suite, untouchable: Untouchable) -> None:
@@ -95,8 +99,7 @@ def fill(suite: Suite, untouchable: Untouchable) -> None:
         untouchable.watch(root / "device")
 
 
-def test_what_is_no_file_is_registered_and_neither_opened_nor_followed(suite: Suite) -> None:
-    untouchable = Untouchable(suite)
+def test_what_is_no_file_is_registered_and_neither_opened_nor_followed(suite: Suite, untouchable: Untouchable) -> None:
     suite.start()
     fill(suite, untouchable)
     suite.idle()
@@ -122,8 +125,7 @@ def test_what_is_no_file_is_registered_and_neither_opened_nor_followed(suite: Su
     assert (after.st_ino, after.st_mtime_ns, after.st_mode) == (before.st_ino, before.st_mtime_ns, before.st_mode)
 
 
-def test_control_whoever_opens_before_looking_opens_a_fifo(suite: Suite) -> None:
-    untouchable = Untouchable(suite)
+def test_control_whoever_opens_before_looking_opens_a_fifo(suite: Suite, untouchable: Untouchable) -> None:
     with changed(suite, OPENING):
         suite.start()
     fill(suite, untouchable)
@@ -132,8 +134,7 @@ def test_control_whoever_opens_before_looking_opens_a_fifo(suite: Suite) -> None
         untouchable.require_untouched(suite)
 
 
-def test_control_and_whoever_waits_for_its_writer_hangs(suite: Suite) -> None:
-    untouchable = Untouchable(suite)
+def test_control_and_whoever_waits_for_its_writer_hangs(suite: Suite, untouchable: Untouchable) -> None:
     with changed(suite, OPENING + WAITING):
         suite.start()
     fill(suite, untouchable)
@@ -189,8 +190,9 @@ def race(suite: Suite, untouchable: Untouchable, span_s: float) -> None:
 
 
 @pytest.mark.parametrize("span_s", [4, pytest.param(60, marks=pytest.mark.long)])
-def test_what_is_swapped_for_a_link_while_it_is_looked_at_leads_nowhere(suite: Suite, span_s: float) -> None:
-    untouchable = Untouchable(suite)
+def test_what_is_swapped_for_a_link_while_it_is_looked_at_leads_nowhere(
+    suite: Suite, untouchable: Untouchable, span_s: float
+) -> None:
     suite.start()
     race(suite, untouchable, span_s)
     untouchable.require_untouched(suite)
@@ -198,8 +200,7 @@ def test_what_is_swapped_for_a_link_while_it_is_looked_at_leads_nowhere(suite: S
     untouchable.require_untouched(suite)
 
 
-def test_control_whoever_follows_links_is_led_outside(suite: Suite) -> None:
-    untouchable = Untouchable(suite)
+def test_control_whoever_follows_links_is_led_outside(suite: Suite, untouchable: Untouchable) -> None:
     with changed(suite, FOLLOWING):
         suite.start()
     race(suite, untouchable, 4)

@@ -13,26 +13,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from changing import change
 from disks import need, need_root
-from judge import Acknowledged, living_on, records, require_whole
-from running import Suite, environment, program
+from judge import Acknowledged, records, require_whole
+from running import Suite, environment, is_frozen, program
 from scene import Scene
 from writer import EACH
 
 LONG = pytest.mark.long
 FOREVER = {"queue": {"lease_s": 3600.0}}
 SHORT = {"queue": {"lease_s": 0.3}}
-
-
-@pytest.fixture
-def suite(tmp_path: Path) -> Iterator[Suite]:
-    with living_on(tmp_path, tmp_path / "suite") as suite:
-        yield suite
 
 
 def enqueue(suite: Suite) -> Acknowledged:
@@ -43,10 +35,6 @@ def enqueue(suite: Suite) -> Acknowledged:
 
 def enqueue_until(suite: Suite, until: int) -> list[str]:
     return [str(one) for one in (*Scene(suite).write(until), "--jobs-only")]
-
-
-def is_frozen(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 # a worker that is frozen, on its way between claim and completion

@@ -12,14 +12,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from changing import change
 from failing import build
-from judge import living_on, require_whole
+from judge import require_whole
 from running import Suite, environment, program
 
 from autoops.backup import retention
@@ -53,12 +53,6 @@ class Clock:
         new = self._file.with_suffix(".new")
         new.write_text(f"{ahead_s}\n")
         new.rename(self._file)
-
-
-@pytest.fixture
-def suite(tmp_path: Path) -> Iterator[Suite]:
-    with living_on(tmp_path, tmp_path / "suite") as suite:
-        yield suite
 
 
 @pytest.fixture
@@ -216,8 +210,7 @@ def test_services_go_on_and_health_says_when_the_clock_is_set_back(suite: Suite,
         suite.idle()
         suite.require_disk_registered()
     clock.set(0)
-    checks = {one["name"]: one for one in suite.run("health", "--json", config=True, code=None).json["checks"]}
-    assert checks["clock"]["level"] == "CRITICAL", checks["clock"]
+    assert suite.check("clock")["level"] == "CRITICAL"
     require_whole(suite)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from changing import changed
 from disks import need_root
-from judge import living_on, require_whole
+from judge import require_whole
 from running import Suite
 
 BURST = 600  # files
@@ -43,15 +43,9 @@ BUGS = {
 }
 # Nobody looks at what ended it.
 UNSEEN = """
-from autoops.watch import watcher
-watcher._died = lambda emitter: ""
+from autoops.watch import root
+root._died = lambda emitter: ""
 """
-
-
-@pytest.fixture
-def suite(tmp_path: Path) -> Iterator[Suite]:
-    with living_on(tmp_path, tmp_path / "suite") as suite:
-        yield suite
 
 
 def bug(which: str, left: int) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -22,12 +21,6 @@ def names(suite: Suite) -> list[str]:
     return [one["name"] for one in json.loads(suite.run("backup", "list", "--json").out)]
 
 
-def die(suite: Suite, point: str, *arguments: str) -> None:
-    command = [*program(), "backup", *arguments, "--state", str(suite.state), "--config", str(suite.config)]
-    done = subprocess.run(command, env=environment(AUTOOPS_TRACE=point), capture_output=True)
-    assert done.returncode == -signal.SIGKILL, (point, done)
-
-
 def require_tidy(suite: Suite) -> None:
     assert not [path for path in (suite.state / "backups").rglob("*") if path.name.startswith(".") or ".tmp" in path.name]
 
@@ -42,7 +35,7 @@ def test_a_snapshot_that_is_killed_is_there_whole_or_not_at_all(make_suite: Make
     (suite.root / "b.txt").write_text("b\n")
     suite.once()
     before = names(suite)
-    die(suite, point, "snapshot", kind)
+    suite.dies(point, "backup", "snapshot", kind)
     left = names(suite)  # 0: each of them can be used
     assert left[:1] == before and len(left) == (2 if point == "snapshot:published" else 1)
     suite.run("backup", "snapshot")
@@ -56,7 +49,7 @@ def test_a_prune_that_is_killed_goes_on_with_the_next(make_suite: Make) -> None:
     suite.once()
     for _ in range(3):
         suite.run("backup", "snapshot", "--full", "--no-prune")
-    die(suite, "prune:renamed", "prune")
+    suite.dies("prune:renamed", "backup", "prune")
     assert len(names(suite)) == 2
     suite.run("backup", "prune", config=True)
     assert len(names(suite)) == 1

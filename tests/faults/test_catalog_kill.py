@@ -10,10 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from running import DEADLINE_S, Suite, environment
+from running import DEADLINE_S, Suite, children_of, environment
 
 Make = Callable[..., Suite]
 
@@ -91,7 +90,3 @@ def test_when_a_process_of_several_dies_the_build_fails_with_the_reason_and_the_
     assert build.returncode == 1 and "ended with status -9" in said
     assert metadata.read_bytes() == before
     require_recovered(built)
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

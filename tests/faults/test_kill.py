@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from judge import require_whole
-from running import DEADLINE_S, PROJECT, Suite, environment, program
+from running import DEADLINE_S, PROJECT, Suite, children_of, environment, is_frozen, program
 
 from autoops.trace import POINTS
 
@@ -141,10 +141,6 @@ def test_ten_kills_at_random_moments_lose_nothing(make_suite: Make) -> None:
     require_whole(suite)
 
 
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def test_killed_children_of_the_pool_cost_nothing(make_suite: Make) -> None:
     suite = make_suite(tables=SMALL_COMMITS)
     fill(suite.root, 2000)
@@ -160,10 +156,6 @@ def test_killed_children_of_the_pool_cost_nothing(make_suite: Make) -> None:
         time.sleep(0.02)
     require_whole(suite)
     assert suite.findings() == []
-
-
-def is_frozen(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def half_scanned(suite: Suite) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playing import Played
+from suites import tmpfs
 
 from autoops.store.database import Database
 from autoops.store.queue import SCHEMA
@@ -18,13 +18,9 @@ from autoops.store.queue import SCHEMA
 @pytest.fixture
 def full(tmp_path: Path) -> Iterator[Played]:
     """A state on a small disk, with a reader (as there is where services run), and a playbook that makes room on it."""
-    disk, run = tmp_path / "disk", tmp_path / "run"
-    disk.mkdir()
+    run = tmp_path / "run"
     run.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(disk)], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
-    try:
+    with tmpfs(tmp_path / "disk", "4m") as disk:
         played = Played(disk)
         played.base, played.config = tmp_path, tmp_path / "autoops.toml"
         played.environment["RUNTIME_DIRECTORY"] = str(run)
@@ -34,8 +30,6 @@ def full(tmp_path: Path) -> Iterator[Played]:
             reader.query("SELECT 1 FROM job")
             fill(disk)
             yield played
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], capture_output=True)
 
 
 def fill(disk: Path) -> None:

@@ -5,30 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from running import Suite, environment, program
+from running import Suite
+from scene import Now, now, now_of
 
-from autoops.core.canonical import entry_text
-from autoops.state import State
 from autoops.store.registry import Registry
 from autoops.trace import POINTS
 
 Make = Callable[..., Suite]
 IN_PLACE = [point for point in POINTS if point.startswith(("restore:", "swap:", "abandon:"))]
-
-
-class Now(NamedTuple):
-    """What a registry is."""
-
-    sequence: int
-    export: str
 
 
 class Past(NamedTuple):
@@ -37,11 +25,6 @@ class Past(NamedTuple):
     suite: Suite
     then: Now
     now: Now
-
-
-def now(state: Path) -> Now:
-    with closing(Registry.open(State(state).registry_db)) as registry:
-        return Now(registry.head().sequence, "".join(entry_text(entry) + "\n" for entry in registry.entries()))
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +54,6 @@ def past(lived_once: Past) -> Iterator[Past]:
     shutil.copytree(suite.base / "kept", suite.state)
 
 
-def die(suite: Suite, point: str, *arguments: object) -> None:
-    command = [*program(), "backup", *map(str, arguments), "--state", str(suite.state), "--config", str(suite.config)]
-    done = subprocess.run(command, env=environment(AUTOOPS_TRACE=point), capture_output=True)
-    assert done.returncode == -signal.SIGKILL, (point, done)
-
-
 def damage_queue(suite: Suite) -> None:
     for path in (suite.state / "queue").glob("queue.db*"):
         path.unlink()
@@ -88,17 +65,22 @@ def require_tidy(suite: Suite) -> None:
     assert left == [] and list(suite.base.glob(".*")) == []
 
 
-@pytest.mark.parametrize("queue", ["whole", "damaged"])
-@pytest.mark.parametrize("point", IN_PLACE)
+@pytest.mark.parametrize(
+    ("point", "queue"),
+    [
+        (point, queue)
+        for point in IN_PLACE
+        for queue in ("whole", "damaged")
+        if (point, queue) != ("restore:queue", "whole")  # it is not put back
+    ],
+)
 def test_a_restore_that_is_killed_leaves_one_registry_or_the_other_and_the_next_one_does_the_rest(
     past: Past, point: str, queue: str
 ) -> None:
     suite = past.suite
     if queue == "damaged":
         damage_queue(suite)
-    elif point == "restore:queue":
-        return  # it is not put back
-    die(suite, point, "restore", "--seq", past.then.sequence)
+    suite.dies(point, "backup", "restore", "--seq", past.then.sequence)
     assert now(suite.state) in (past.then, past.now)
     suite.run("verify")  # checkpoints and all
     done = suite.run("backup", "restore", "--seq", past.then.sequence, "--json").json
@@ -106,8 +88,10 @@ def test_a_restore_that_is_killed_leaves_one_registry_or_the_other_and_the_next_
     suite.run("verify")
     require_tidy(suite)
     kept = list((suite.state / "registry").glob("registry.db.before-*"))
-    assert past.now in [now_of(path) for path in kept]
-    for abandoned in (suite.state / "backups" / "abandoned").iterdir():
+    assert past.now in [now_of(Registry.open_still(path)) for path in kept]
+    left = list((suite.state / "backups" / "abandoned").iterdir())
+    assert left
+    for abandoned in left:
         target = suite.base / f"from-{abandoned.name}"
         suite.run("backup", "restore", "--latest", "--from", abandoned, "--to", target)
         assert now(target) == past.now  # nothing of it is lost
@@ -118,15 +102,10 @@ def test_a_restore_that_is_killed_leaves_one_registry_or_the_other_and_the_next_
     assert [record["sequence"] for record in records if record["source"] == "restore"] != []
 
 
-def now_of(database: Path) -> Now:
-    with closing(Registry.open_still(database)) as registry:
-        return Now(registry.head().sequence, "".join(entry_text(entry) + "\n" for entry in registry.entries()))
-
-
 def test_after_a_kill_the_services_go_on_with_whatever_there_is(past: Past) -> None:
     suite = past.suite
     for point in ("swap:bare", "swap:done"):
-        die(suite, point, "restore", "--seq", past.then.sequence)
+        suite.dies(point, "backup", "restore", "--seq", past.then.sequence)
         suite.start()
         suite.idle()
         suite.require_disk_registered()
@@ -136,7 +115,7 @@ def test_after_a_kill_the_services_go_on_with_whatever_there_is(past: Past) -> N
 
 def test_a_restore_elsewhere_that_is_killed_leaves_nothing_there_and_can_be_made_again(past: Past) -> None:
     suite, target = past.suite, past.suite.base / "there"
-    die(suite, "restore:made", "restore", "--latest", "--to", target)
+    suite.dies("restore:made", "backup", "restore", "--latest", "--to", target)
     assert not target.exists()
     suite.run("backup", "restore", "--latest", "--to", target)
     assert now(target) == now(suite.state) == past.now
@@ -156,7 +135,7 @@ def test_a_recovery_that_is_killed_is_done_by_the_next_one(past: Past, point: st
     with registry.open("r+b") as file:
         file.seek(size // 2)
         file.write(bytes(size // 2))  # zeros, as a disk leaves them
-    die(suite, point, "recover")
+    suite.dies(point, "backup", "recover")
     answer = suite.run("backup", "recover", code=None)
     assert answer.code in (0, 1), answer
     suite.run("verify")

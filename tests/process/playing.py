@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
@@ -10,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from running import DEADLINE_S, Answer, environment, program
+from running import DEADLINE_S, Answer, environment, program, toml
 
 from autoops.store.database import Database
 from autoops.store.findings import Findings
@@ -22,11 +21,8 @@ TROUBLE = "finding:unit_failed:trouble"
 
 def tables(*playbooks: Mapping[str, object], **settings: object) -> str:
     """Return the configuration of playbooks; each is for TROUBLE, unless it says for what."""
-    parts = [("[playbooks]", {"enabled": True, **settings})]
-    parts += [("[[playbook]]", {"when": TROUBLE, "within_s": 0, **each}) for each in playbooks]
-    return "\n".join(
-        f"{head}\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items()) for head, table in parts
-    )
+    tables = (("[[playbook]]", {"when": TROUBLE, "within_s": 0, **each}) for each in playbooks)
+    return toml(("[playbooks]", {"enabled": True, **settings}), *tables)
 
 
 class Played:

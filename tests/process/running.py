@@ -93,6 +93,14 @@ class Suite:
         assert code is None or run.returncode == code, (run.returncode, arguments, run.stdout[-2000:], run.stderr[-2000:])
         return Answer(run.returncode, run.stdout, run.stderr)
 
+    def dies(self, point: str, *arguments: object) -> None:
+        """Run one command, which is killed when it comes to a point (autoops.trace)."""
+        self.environment["AUTOOPS_TRACE"] = point
+        try:
+            self.run(*arguments, code=-signal.SIGKILL, config=True)
+        finally:
+            del self.environment["AUTOOPS_TRACE"]
+
     def _env(self, **more: str) -> dict[str, str]:
         return environment(**self.environment, **more)
 
@@ -205,6 +213,11 @@ class Suite:
         """Return the open findings, or those of one kind."""
         return [found for found in self.run("findings", "--json").json if kind in ("", found["kind"])]
 
+    def check(self, name: str) -> dict[str, Any]:
+        """Return what the health check says of one thing."""
+        (found,) = [one for one in self.run("health", "--json", config=True, code=None).json["checks"] if one["name"] == name]
+        return dict(found)
+
     def queue(self) -> dict[str, int]:
         """Return how many jobs there are in each state."""
         return dict(self.run("queue-status", "--json").json)
@@ -253,6 +266,16 @@ class Suite:
                 process.wait()
 
 
+def children_of(pid: int) -> list[int]:
+    """Return the processes that a process has started, and that have not been waited for."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_frozen(pid: int) -> bool:
+    """Say whether a process is stopped (SIGSTOP)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 def program() -> list[str]:
     """Return the command that is `autoops`."""
     return [sys.executable, "-m", "autoops"]
@@ -266,10 +289,15 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def write_config(path: Path, roots: Sequence[Mapping[str, object]], tables: Tables) -> None:
-    """Write a configuration file. JSON's strings, numbers, booleans and lists are TOML's too."""
-    parts = [("[[root]]", root) for root in roots] + [(f"[{name}]", table) for name, table in tables.items()]
-    lines = (f"{head}\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items()) for head, table in parts)
-    path.write_text("\n".join(lines))
+    """Write a configuration file."""
+    path.write_text(toml(*(("[[root]]", root) for root in roots), *((f"[{name}]", table) for name, table in tables.items())))
+
+
+def toml(*tables: tuple[str, Mapping[str, object]]) -> str:
+    """Return TOML of these (header, table). JSON's strings, numbers, booleans and lists are TOML's too."""
+    return "\n".join(
+        f"{head}\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items()) for head, table in tables
+    )
 
 
 def is_temporary(path: Path) -> bool:

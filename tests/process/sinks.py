@@ -122,9 +122,13 @@ class MailSink:
         listen, handler = f"127.0.0.1:{self.port}", "aiosmtpd.handlers.Mailbox"
         self.process = subprocess.Popen([sys.executable, "-m", "aiosmtpd", "-n", "-l", listen, "-c", handler, self._maildir])
         end_s = time.monotonic() + _DEADLINE_S
-        while socket.socket().connect_ex(("127.0.0.1", self.port)):
+        while not self._listens():
             assert time.monotonic() < end_s and self.process.poll() is None
             time.sleep(0.05)
+
+    def _listens(self) -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == 0
 
     def mails(self) -> list[email.message.EmailMessage]:
         files = sorted((self._maildir / "new").iterdir()) if (self._maildir / "new").is_dir() else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from running import Answer, environment, program
+from running import Answer, environment, program, toml
 from sinks import WebSink
 
 from autoops.store.database import Database
@@ -32,12 +31,7 @@ class Told:
 
     def channels(self, *tables: Mapping[str, object], **alerts: object) -> None:
         """Write the configuration."""
-        parts = [("[alerts]", alerts), *(("[[channel]]", table) for table in tables)]
-        self.config.write_text(
-            "\n".join(
-                f"{head}\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items()) for head, table in parts
-            )
-        )
+        self.config.write_text(toml(("[alerts]", alerts), *(("[[channel]]", table) for table in tables)))
 
     def run(self, *arguments: object, code: int = 0) -> Answer:
         """Run a command of `autoops`."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from archiving import NOBODY, PASSWORD, Make, SshServer, Vault, listening, processes
 from running import DEADLINE_S, environment
+from suites import tmpfs
 
 NO_RETENTION_YET = ["snapshots"]
 
@@ -257,13 +258,8 @@ def test_killed_in_the_middle_the_next_run_is_good(vault: Vault, verb: str) -> N
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 3 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m,mode=0700", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("needs to be allowed to mount")
-    yield disk
-    subprocess.run(["umount", "-l", disk], check=True)
+    with tmpfs(tmp_path / "disk", "3m") as disk:
+        yield disk
 
 
 def test_no_room_at_the_repository_and_what_is_there_stays_good(vault: Vault, small_disk: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from running import Suite, environment, program
+from suites import tmpfs
 
 from autoops.backup import manifest
 from autoops.backup.manifest import Manifest
@@ -158,14 +159,8 @@ def test_two_at_once_wait_for_each_other(suite: Suite) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of its own, with little room."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting needs root")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k,mode=0700", "tmpfs", disk], check=True)
-    yield disk
-    subprocess.run(["umount", "-l", disk], check=True)
+    with tmpfs(tmp_path / "disk", "700k") as disk:
+        yield disk
 
 
 def test_a_full_disk_leaves_the_last_good_snapshot_and_nothing_of_the_new_one(make_suite: Make, small_disk: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -51,6 +53,31 @@ def test_a_place_where_backups_would_be_lost_is_refused(still: Suite, where: str
     before, there = still.config.read_text(), sorted(os.listdir(still.base))
     assert why in still.run("backup", "place", still.base / where, config=True, code=2).err
     assert (still.config.read_text(), sorted(os.listdir(still.base))) == (before, there)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs an /etc of its own")
+def test_who_moves_to_where_the_units_see_more_closes_their_sandbox_again(still: Suite, tmp_path: Path) -> None:
+    etc = tmp_path / "etc"
+    shutil.copytree("/etc", etc, symlinks=True)
+    units, config = etc / "systemd" / "system", etc / "autoops" / "autoops.toml"
+    for made in (units, config.parent):
+        made.mkdir(parents=True, exist_ok=True)
+    shutil.copy(still.config, config)
+    inside = ["unshare", "--mount", "sh", "-c", f'mount --bind "{etc}" /etc && mount -t tmpfs none /srv && exec "$@"', "sh"]
+    if subprocess.run([*inside, "true"], capture_output=True).returncode != 0:
+        pytest.skip("needs to be allowed to mount")
+    still.before = inside
+    still.run("backup", "place", tmp_path / "disk")
+    assert "BindReadOnlyPaths=" in (units / "autoops-archive.service.d" / "backups.conf").read_text()
+    still.run("backup", "place", "/srv/backups")
+    assert "ReadWritePaths=" in (units / "autoops-backup.service.d" / "backups.conf").read_text()
+    assert not (units / "autoops-archive.service.d").exists(), "it sees /srv as it is"
+    still.before = []
+
+
+def test_a_place_where_nothing_can_be_made_is_refused_with_a_remedy(still: Suite) -> None:
+    answer = still.run("backup", "place", "/sys/backups", config=True, code=4)
+    assert "/sys/backups cannot be written" in answer.err and "hint:" in answer.err
 
 
 def test_what_is_wrong_with_the_place_is_told(still: Suite, tmp_path: Path) -> None:

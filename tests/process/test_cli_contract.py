@@ -18,6 +18,9 @@ import typer
 from running import DEADLINE_S, PROJECT, Suite, environment, program
 
 from autoops.cli import main
+from autoops.model import Work
+from autoops.store.database import Database
+from autoops.store.queue import SCHEMA, Queue
 
 Make = Callable[..., Suite]
 
@@ -136,6 +139,35 @@ def test_explain_tells_who_when_why_and_that_the_signature_is_good(shared: Suite
     assert all(step["signature_good"] for step in steps)
 
 
+@pytest.mark.parametrize(
+    ("command", "known"),
+    [
+        ("list --status activ", "active, missing, retired"),
+        ("queue list --in-state completed", "queued, running, failed, dead_letter"),
+        ("queue list --kind paths", "path, scan, "),
+        ("wait-idle --stage registr", "register, all"),
+        ("report weekly --format pdf", "text, json, html"),
+    ],
+)
+def test_a_word_that_there_is_not_is_a_fault_of_usage_and_those_there_are_are_named(
+    shared: Suite, command: str, known: str
+) -> None:
+    answer = shared.run(*command.split(), code=2)
+    assert answer.out == "" and f"must be one of {known}" in answer.err
+
+
+def test_jobs_are_named_by_number_or_by_state_and_a_dry_run_counts_those_that_would_be_changed(make_suite: Make) -> None:
+    suite = make_suite()
+    suite.once()
+    suite.run("scan", config=True)
+    (job,) = suite.run("queue", "list", "--json").json
+    for verb, told in (("retry", "would retry 0 jobs"), ("purge", "would purge 1 job")):
+        assert "one of both" in suite.run("queue", verb, job["id"], "--in-state", "queued", code=2).err
+        assert told in suite.run("queue", verb, job["id"], "--dry-run").out
+    assert len(suite.run("queue", "list", "--json").json) == 1
+    suite.once()
+
+
 def test_an_unknown_command_or_option_is_a_usage_error(shared: Suite) -> None:
     assert shared.run("frobnicate", code=2).err
     assert shared.run("list", "--frobnicate", code=2).err
@@ -193,6 +225,45 @@ def test_a_patch_is_applied_and_rolled_back_by_sequence_and_by_id(shared: Suite)
     assert {**shared.entry("b.py"), "rev": entry["rev"]} == entry
     assert shared.run("rollback", sequence, "--wait", code=4).err.startswith("autoops: Refused")
     assert shared.run("rollback", "999999", code=1).err and shared.run("rollback", "yesterday", code=2).err
+
+
+def test_the_ledger_names_the_person_behind_sudo(make_suite: Make) -> None:
+    suite = make_suite()
+    (suite.root / "f").write_text("f\n")
+    suite.once()
+    entry = suite.entry("f")
+    suite.environment["SUDO_USER"] = "ann"
+    suite.run("submit", "-", stdin=json.dumps({"changes": {entry["id"]: {"class": "x"}}, "revs": {entry["id"]: entry["rev"]}}))
+    suite.once()
+    assert suite.run("explain", "f", "--json").json[-1]["actor"] == suite.entry("f")["class_rule"] == "operator:ann"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody whom nobody knows")
+def test_somebody_without_a_name_is_a_number() -> None:
+    env = {key: value for key, value in environment().items() if key not in ("LOGNAME", "USER", "LNAME", "USERNAME", "SUDO_USER")}
+    code = "import os; from autoops.cli.caller import caller; os.setuid(54321); print(caller())"
+    assert subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True).stdout == "user 54321\n"
+
+
+def test_a_submission_is_waited_for_however_many_come_after_it(make_suite: Make) -> None:
+    suite = make_suite()
+    (suite.root / "f").write_text("f\n")
+    suite.once()
+    entry = suite.entry("f")
+    text = json.dumps({"changes": {entry["id"]: {"tags": ["x"]}}, "revs": {entry["id"]: entry["rev"]}})
+    command = [*program(), "submit", "-", "--wait", "--timeout", "5", "--state", str(suite.state)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment(), text=True, **pipes) as waiting:  # type: ignore[call-overload]
+        waiting.stdin.write(text)
+        waiting.stdin.close()
+        suite.until(lambda: suite.queue()["queued"] == 1, "it is enqueued")
+        with Database.open(suite.state / "queue" / "queue.db", SCHEMA, guard=True) as database:
+            Queue(database).enqueue(
+                [Work("patch", b"%d" % number, facts={"patch": "{}", "actor": "x"}) for number in range(10_001)]
+            )
+        out, err = waiting.stdout.read(), waiting.stderr.read()
+    assert (waiting.returncode, out) == (3, "") and "was not answered" in err
+    suite.run("queue", "purge", "--in-state", "queued")
 
 
 def test_a_patch_is_read_from_standard_input_too(shared: Suite) -> None:
@@ -364,6 +435,24 @@ def test_up_ends_with_an_error_when_one_of_its_programs_dies(tmp_path: Path, sta
     os.kill(int(children[0]), signal.SIGKILL)
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1 and "autoops-worker ended with status -9" in err
+
+
+def test_up_ends_what_it_started_when_it_cannot_start_the_rest(tmp_path: Path, start: Start) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "s" / "log" / "watcher.log").mkdir(parents=True)
+    process = start("up", "--root", "docs", "--state", "s", cwd=tmp_path)
+    _, err = process.communicate(timeout=DEADLINE_S)
+    left = [path.parent for path in Path("/proc").glob("[0-9]*/cmdline") if os.fsencode(tmp_path / "s") in content(path)]
+    for one in left:
+        os.kill(int(one.name), signal.SIGKILL)
+    assert left == [] and process.returncode == 4 and "watcher.log cannot be written" in err and "Traceback" not in err
+
+
+def content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has ended
+        return b""
 
 
 def test_start_watcher_takes_paths_and_ends_with_ctrl_c(tmp_path: Path, start: Start) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from running import Suite, environment, program
+
+from autoops.cli.collect import Part, write
 
 Make = Callable[..., Suite]
 
@@ -52,9 +55,13 @@ def test_everything_is_in_it_and_only_its_owner_may_read_it(suite: Suite) -> Non
 
 
 def test_what_cannot_be_read_is_said_in_words(suite: Suite) -> None:
-    (suite.state / "log" / "odd.log").mkdir(parents=True)
+    log = suite.state / "log"
+    (log / "odd.log").mkdir(parents=True)
+    os.mkfifo(log / "pipe.log")
+    (log / "link.log").symlink_to("/etc/passwd")
     said = suite.run("collect", "--out", suite.base / "odd.tar.gz", config=True).out
-    assert "Errno" not in said and "log/odd.log: " in said
+    assert "Errno" not in said and all(f"log/{name}.log: " in said for name in ("odd", "pipe", "link"))
+    assert "root:" not in unpacked(suite.base / "odd.tar.gz")["log/link.log"]
 
 
 def test_how_catalogs_stand_is_in_it_and_no_link_is_followed(suite: Suite) -> None:
@@ -81,7 +88,8 @@ def test_no_secret_is_in_it(suite: Suite) -> None:
     (suite.state / "log" / "worker.log").write_text("smtp://ann:hunter2@mail.example refused\npassword=hunter2\n\xff\n")
     out = suite.base / "report.tar.gz"
     good = suite.config.read_text()
-    suite.config.write_text(good + '\n# smtp_password = "hunter2"\n')
+    channel = '[[channel]]\nname = "a"\nkind = "alertmanager"\nurl = """\nhttps://mail.example/hunter2"""\n'
+    suite.config.write_text(f'{good}\n# smtp_password = "hunter2"\n{channel}')
     suite.run("collect", "--out", out, config=True)
     suite.config.write_text(good)
     found = unpacked(out)
@@ -102,6 +110,16 @@ def test_nothing_is_overwritten(suite: Suite, tmp_path: Path) -> None:
     assert suite.run("collect", "--out", tmp_path / "no" / "directory", code=4).err.startswith("autoops: Refused")
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "suite-0") == ["link", "there"]
     suite.run("queue", "purge", "--in-state", "dead_letter")
+
+
+def test_what_was_interrupted_leaves_no_half_of_it(tmp_path: Path) -> None:
+    def interrupted() -> Iterator[Part]:
+        yield "about.txt", lambda: "text"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "report.tar.gz", interrupted(), 0)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("broken", ["nothing", "queue", "registry"])

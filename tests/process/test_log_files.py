@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -54,6 +55,21 @@ def test_one_service_the_last_lines_and_a_beginning_can_be_chosen(state: Path) -
 def test_what_is_not_there_or_not_understood_is_said(state: Path, arguments: list[str], code: int) -> None:
     run = logs(state, *arguments)
     assert run.returncode == code and run.stderr.startswith("autoops: ") and "Traceback" not in run.stderr
+
+
+def test_what_is_no_file_or_is_elsewhere_is_neither_read_nor_cut(state: Path, tmp_path: Path) -> None:
+    (state / "log" / "odd.log").mkdir()
+    run = logs(state)
+    assert run.returncode == 3 and "odd.log" in run.stderr and "Traceback" not in run.stderr
+    assert logs(state, "--vacuum", "0").returncode == 4
+    (state / "log" / "odd.log").rmdir()
+    if os.geteuid() == 0:  # whoever owns the state leads us no further than he goes
+        elsewhere = tmp_path / "elsewhere"
+        (state / "log").rename(elsewhere)
+        (state / "log").symlink_to(elsewhere)
+        os.chown(state / "log", 54321, 54321, follow_symlinks=False)
+        assert logs(state, "--vacuum", "0").returncode == 4
+        assert all(path.stat().st_size for path in elsewhere.iterdir())
 
 
 def test_a_state_without_logs_cannot_tell(tmp_path: Path) -> None:

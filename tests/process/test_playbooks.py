@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -17,6 +19,7 @@ from running import environment
 from autoops import config
 from autoops.cli import live
 from autoops.clock import exists
+from autoops.playbook import broker
 from autoops.store.database import Database
 from autoops.store.queue import SCHEMA
 
@@ -466,6 +469,17 @@ def test_root_ends_as_its_other_half_does(theirs: Played) -> None:
     theirs.by_itself(code=128 + 9, trace="playbook:begun")
     (theirs.state / "queue/queue.db").write_bytes(b"garbage" * 1000)
     assert "Traceback" not in theirs.by_itself(code=6).err
+
+
+def test_what_root_answers_too_late_is_not_taken_for_another_playbooks_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker, "_GRACE_S", 0.01)
+    ours, root = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, root:
+        asker = broker.Asker(ours)
+        assert "root does not answer" in asker.ask("slow", broker.Order((), 1.0))
+        with contextlib.suppress(OSError):
+            root.send(b".")
+        assert "root does not answer" in asker.ask("another", broker.Order((), 1.0))
 
 
 def test_root_takes_no_orders_from_a_configuration_that_others_may_write(theirs: Played) -> None:

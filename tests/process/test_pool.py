@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from running import Suite
+import pytest
+from running import Suite, children_of
 
 from autoops import config as configuration
 from autoops.pool import asking
@@ -22,13 +23,32 @@ from autoops.walk.way import Node, Way
 
 Make = Callable[..., Suite]
 
+# Somebody opens the file for writing between the two questions to the kernel; how that ends, the exit code says.
+LOOKS_WHILE_SOMEBODY_OPENS = """
+import fcntl, os, subprocess, sys, time
+from autoops.files.observe import has_writer
+ask = fcntl.fcntl
+def ask_late(fd, command, argument=0):
+    if (command, argument) == (fcntl.F_SETLEASE, fcntl.F_UNLCK):
+        subprocess.Popen(["sh", "-c", 'exec 3>> "$1"', "sh", sys.argv[1]])
+        until_s = time.monotonic() + 10
+        while ask(fd, fcntl.F_GETLEASE) == fcntl.F_RDLCK and time.monotonic() < until_s:
+            time.sleep(0.01)
+    return ask(fd, command, argument)
+fcntl.fcntl = ask_late
+print(has_writer(os.open(sys.argv[1], os.O_RDONLY)))
+"""
+
+
+def test_who_opens_a_file_while_it_is_asked_about_kills_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"f")
+    looked = subprocess.run([sys.executable, "-c", LOOKS_WHILE_SOMEBODY_OPENS, str(path)], stdout=subprocess.PIPE)
+    assert (looked.returncode, looked.stdout) == (0, b"False\n")
+
 
 def children(suite: Suite) -> list[int]:
     return children_of(suite.processes["worker"].pid)
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_a_child_that_is_killed_during_a_scan_loses_nothing(make_suite: Make) -> None:
@@ -122,6 +142,43 @@ def test_the_pool_ends_when_there_is_nothing_to_do_and_comes_back_with_the_work(
         suite.idle()
         suite.until(lambda: children(suite) == [], "the pool has ended")
     suite.require_disk_registered()
+
+
+# Its user has as much room in pipes as an unprivileged one may have (pipe-user-pages-soft, pipe(7)).
+CROWDED = """
+import errno, fcntl, os, sys
+from autoops.pool.pool import Done, Pool
+from autoops.pool.tasks import Look, RootSpec, Setup
+
+taken = []
+try:
+    while True:
+        taken.append(os.pipe())
+        fcntl.fcntl(taken[-1][0], fcntl.F_SETPIPE_SZ, 1 << 20)
+except OSError as error:
+    if error.errno != errno.EPERM:
+        sys.exit("no limit")
+setup = Setup({"r": RootSpec(os.fsencode(sys.argv[1]), (), (), None)}, 0.0, 0.0, False, 0, "none", ())
+pool = Pool(setup, size=2, idle_s=60, limit_s=60)
+answers = []
+for number in range(500):
+    pool.submit(Look("r", b"", [(b"f", True, None), (b"%01000d" % number, True, None)] * 20, 1), answers.append)
+while len(answers) < 500:
+    pool.pump(1)
+pool.close()
+assert all(isinstance(one, Done) and len(one.result[0]) == 20 for one in answers), answers
+"""
+
+
+def test_a_pool_works_when_its_user_has_no_room_left_in_pipes(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("f\n")
+    unprivileged = [] if os.geteuid() else ["unshare", "--user", "--map-root-user"]
+    if unprivileged and subprocess.run([*unprivileged, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("unshare cannot do that here")
+    done = subprocess.run([*unprivileged, sys.executable, "-c", CROWDED, tmp_path], capture_output=True, text=True, check=False)
+    if done.stderr.strip() == "no limit":
+        pytest.skip("pipes have no limit here")
+    assert done.returncode == 0, done.stderr
 
 
 FORKING = """

@@ -12,8 +12,9 @@ from pathlib import Path
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 
-from autoops.cli.context import Context, make_ready
+from autoops.cli.context import Context
 from autoops.cli.once import bring_up_to_date
+from autoops.cli.ready import make_ready
 from autoops.cli.reconciling import act, find_out
 from autoops.model import Observation
 from autoops.state import State

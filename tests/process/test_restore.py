@@ -166,6 +166,9 @@ def test_the_latest_and_a_snapshot_and_a_time_name_a_commit(past: tuple[Suite, l
     for then in seen:
         assert restored("--at", then.at) == then.sequence
         assert restored("--at", then.at.replace("Z", "+00:00")) == then.sequence
+    suite.environment["TZ"] = "Asia/Tokyo"  # a time without a zone is one of the ledger, wherever one is
+    assert restored("--at", seen[1].at.removesuffix("Z")) == seen[1].sequence
+    del suite.environment["TZ"]
 
 
 def test_what_is_restored_while_paused_is_what_the_services_go_on_with(make_suite: Make) -> None:

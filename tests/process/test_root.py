@@ -165,6 +165,16 @@ def test_files_are_written_for_all_to_read_whatever_the_umask_and_go_with_their_
     assert not path.parent.exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes files of others")
+def test_the_configuration_stays_with_its_owner_and_its_group(tmp_path: Path) -> None:
+    path = tmp_path / "autoops.toml"
+    path.touch(0o640)
+    os.chown(path, 0, 54321)
+    write({path: "[log]\n"})
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (0, 54321, 0o640)
+
+
 @pytest.fixture
 def grown(make_suite: Callable[..., Suite]) -> Suite:
     """A running suite whose configuration has got a second root."""

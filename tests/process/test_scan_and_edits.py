@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from autoops.cli.context import Context, make_ready
+from autoops.cli.context import Context
+from autoops.cli.ready import make_ready
 from autoops.model import PRIORITY_LIVE, PRIORITY_SCAN, Work, path_key
 from autoops.state import State
 from autoops.work.worker import Worker
@@ -77,8 +78,10 @@ def test_a_file_that_was_looked_at_during_a_scan_does_not_fall_back_to_what_the_
         (context.roots[0] / "d000" / "f00").unlink()
         os.utime(context.roots[0] / "d001" / "big")
     enqueue(context, root, ("scan", b"", PRIORITY_SCAN))
-    work_until(worker, lambda: (scan := worker._scans.running) is not None and scan.totals.directories >= 2)
-    assert (scan := worker._scans.running) is not None and scan.cursor is None, "the first directory is not to be registered yet"
+    assert worker._crew
+    scans = worker._crew._scans
+    work_until(worker, lambda: (scan := scans.running) is not None and scan.totals.directories >= 2)
+    assert (scan := scans.running) is not None and scan.cursor is None, "the first directory is not to be registered yet"
     (context.roots[0] / "d000" / "f00").write_text("newer")
     enqueue(context, root, ("path", b"d000/f00", PRIORITY_LIVE))
     newest = hashlib.sha256(b"newer").digest()

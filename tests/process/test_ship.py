@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from running import Suite
+from suites import tmpfs
 
 from autoops.store.registry import SCHEMA
 
@@ -281,16 +282,8 @@ def test_a_backup_directory_that_is_gone_is_told_and_everything_else_goes_on(liv
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 KiB."""
-    mount = tmp_path / "small"
-    mount.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "tmpfs", mount], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("only root may mount a small file system")
-    try:
-        yield mount
-    finally:
-        subprocess.run(["umount", "--lazy", mount], check=True)
+    with tmpfs(tmp_path / "small", "256k") as disk:
+        yield disk
 
 
 def test_a_full_and_then_a_read_only_backup_disk_is_told_and_shipped_to_when_there_is_room(live: Suite, small_disk: Path) -> None:

@@ -372,10 +372,39 @@ def test_pause_names_the_service_that_does_not_let_go(suite: Suite) -> None:
     try:
         late = suite.run("pause", "--timeout", 0.5, code=1)
         assert "autoops-worker has not let go" in late.err and "watcher" not in late.err
+        assert "the window is open, but do not edit yet; autoops resume closes it" in late.err
     finally:
         os.kill(frozen, signal.SIGCONT)
     suite.until(lambda: worker_state(suite) == "paused", "it lets go after all")
     suite.run("resume")
+
+
+def test_a_pause_without_its_copy_says_that_the_window_is_open(suite: Suite) -> None:
+    (suite.state / "backups").write_text("in the way")
+    failed = suite.run("pause", code=6)
+    assert "the window is open" in failed.err and flag_of(suite).exists()
+    suite.run("resume")
+    (suite.state / "backups").unlink()
+    again = suite.run("pause", "--dry-run")
+    flag_of(suite).touch()
+    assert "hint: autoops maintenance status" in suite.run("pause", "--dry-run", code=4).err and "would write" in again.out
+    suite.run("resume")
+
+
+def test_what_a_killed_way_back_left_is_not_played_into_the_next(suite: Suite) -> None:
+    suite.run("pause")
+    (taken,) = (suite.state / "backups").iterdir()
+    copy, left = suite.base / "copy.db", suite.state / "registry" / ".registry.db.restored"
+    shutil.copy(taken, copy)
+    with contextlib.closing(sqlite3.connect(copy)) as con:
+        con.execute("PRAGMA journal_mode = WAL")
+        con.execute(CLASS, (b"a.txt",))
+        con.commit()
+        shutil.copy(f"{copy}-wal", f"{left}-wal")
+    suite.run("resume", "--restore-snapshot")
+    suite.idle()
+    assert list(left.parent.glob(f"{left.name}*")) == []
+    suite.require_proven()
 
 
 def test_the_worker_lets_go_quickly_even_while_it_scans(make_suite: Make) -> None:

@@ -40,7 +40,7 @@ def digest_of(texts: Iterable[str]) -> bytes:
     buckets: dict[int, bytes] = {}
     for text in texts:
         entry_id = text.split('"id":"')[1][:16].encode()
-        number = int.from_bytes(sha256(entry_id).digest()[:2])
+        number = int.from_bytes(sha256(entry_id[:-1]).digest()[:2])
         buckets[number] = buckets.get(number, b"") + entry_id + sha256(b"\0" + text.encode()).digest()
     hashes = {number: sha256(b"\1" + members).digest() for number, members in buckets.items()}
     empty = sha256(b"\2" + bytes(256 * 32)).digest()

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -458,3 +459,57 @@ def test_a_full_disk_is_said_and_work_goes_on_when_there_is_room_again(small_dis
         assert len(names(db)) == kept + 1
         assert db.checkpoint().done
         assert db.check() == []
+
+
+def test_a_checkpoint_that_finds_the_disk_full_leaves_the_patience_of_the_others_as_it_was(small_disk: Path, spec: Schema) -> None:
+    path = small_disk / "test.db"
+    with Database.open(path, spec, mode="create", busy_s=7) as db:
+        for number in range(4):
+            add(db, *(f"{number}.{index}" + "x" * 1000 for index in range(20)))
+        free = os.statvfs(small_disk)
+        (small_disk / "ballast").write_bytes(b"x" * free.f_bavail * free.f_frsize)
+        with pytest.raises(errors.StorageError):
+            db.checkpoint(readers_s=0.1)
+        assert db.one("PRAGMA busy_timeout") == (7000,)
+
+
+FILLS = """
+from autoops.errors import StorageFull
+from autoops.store.scratch import Scratch
+with Scratch() as scratch:
+    try:
+        for number in range(10_000):
+            scratch.put(str(number), bytes(4096))
+    except StorageFull as error:
+        print(error)
+"""
+
+
+def test_a_temporary_table_that_finds_the_disk_full_says_where(small_disk: Path) -> None:
+    env = os.environ | {"SQLITE_TMPDIR": str(small_disk)}
+    filled = subprocess.run([sys.executable, "-c", FILLS], env=env, stdout=subprocess.PIPE)
+    assert b"TMPDIR" in filled.stdout and b"no room left" in filled.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_what_root_makes_in_the_directory_of_a_service_is_for_the_service(spec: Schema) -> None:
+    with tempfile.TemporaryDirectory() as state:
+        os.chown(state, 65534, 65534)
+        path = Path(state) / "queue" / "test.db"
+        migrate(path, spec)
+        made = [path.parent, *path.parent.iterdir()]
+        assert {one.name for one in made} >= {"queue", "test.db", "test.db.guard"}
+        border.mark_suspect(path, "SQLITE_IOERR_WRITE")
+        assert {one.stat().st_uid for one in (*made, border.flag_of(path))} == {65534}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_root_does_not_write_where_a_link_in_place_of_the_suspect_flag_leads(spec: Schema) -> None:
+    with tempfile.TemporaryDirectory() as state:
+        ours = Path(state) / "ours"
+        theirs = Path(state) / "theirs"
+        ours.write_bytes(b"")
+        theirs.mkdir()
+        border.flag_of(theirs / "test.db").symlink_to(ours)
+        assert "may not be on the disk" in str(border.mark_suspect(theirs / "test.db", "SQLITE_IOERR_WRITE"))
+        assert ours.read_bytes() == b""

@@ -9,7 +9,8 @@ import pytest
 from registry_files import opened
 
 from autoops.cli import keys
-from autoops.cli.context import default_state, make_ready, pending_migrations
+from autoops.cli.context import default_state
+from autoops.cli.ready import make_ready, pending_migrations
 from autoops.core import signing
 from autoops.errors import CannotTell, LedgerKeyChanged, LedgerKeyMissing
 from autoops.state import State

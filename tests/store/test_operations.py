@@ -80,6 +80,17 @@ def test_a_cookie_is_seen_once_it_came_back_and_old_ones_are_forgotten(db: Datab
     assert not cookies.seen("docs", "m1")
 
 
+def test_a_cookie_is_seen_though_the_clock_was_put_back_since_the_others(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "COOKIES_KEPT", 2)
+    cookies = Cookies(db)
+    for name in ("c1", "c2", "c3"):
+        cookies.record("docs", name, 1000)
+    cookies.record("docs", "c4", 10)
+    assert cookies.seen("docs", "c4")
+    cookies.record("docs", "c5", 11)
+    assert cookies.seen("docs", "c4") and cookies.seen("docs", "c5") and not cookies.seen("docs", "c3")
+
+
 def test_a_dry_run_says_what_would_be_done_and_how_often_it_was_found(db: Database) -> None:
     dry = DryRun(db)
     dry.record([WouldDo("docs", b"a\xff", "rename", {"to": "1_a"}), WouldDo("docs", b"b", "register", {})], 100)

@@ -158,7 +158,6 @@ def test_a_large_record_and_many_small_ones_are_played(tmp_path: Path) -> None:
     playback = Playback.open_alone(tmp_path / "fresh.db")
     playback.play(chain.sound(writer.records(), playback.ledger_head, VERIFIER))
     playback.finish()
-    writer.store_leaves()
     writer.close()
     assert tables(tmp_path / "fresh.db") == tables(path) and faults(tmp_path / "fresh.db") == []
 

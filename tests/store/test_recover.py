@@ -63,7 +63,6 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     line = ledger.checkpoint(ledger.utc(history.now_s), writer.ledger_head, writer.total)
     line["signature"] = SIGNER.sign(ledger.checkpoint_bytes(line)).hex()
     kept.state.checkpoints.write_text(canonical(line) + "\n")
-    writer.store_leaves()
     writer.checkpoint(least_bytes=0, truncate=True)
     writer.close()
     return kept

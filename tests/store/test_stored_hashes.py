@@ -1,4 +1,4 @@
-"""The stored upper hashes of the Merkle tree: of a burst, of a registry from before they were kept, and wrong ones."""
+"""The stored upper hashes of the Merkle tree: of a burst, of a copy, and wrong ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from autoops.store.commit import RegistryWriter
 from autoops.store.registry import Registry
 
 SIGNER = Signer(new_key())
-BURST = 300  # more than are stored with their commit
+BURST = 300
 
 
 @pytest.fixture
@@ -60,28 +60,20 @@ def differing(one: Registry, other: Registry) -> set[str]:
     return found[0]
 
 
-def test_what_lags_behind_in_a_burst_is_made_of_the_entries(writer: RegistryWriter, path: Path) -> None:
-    stored = writer.mids()
+def test_the_leaves_of_a_burst_are_stored_with_it(writer: RegistryWriter, path: Path) -> None:
     entries = burst(writer)
-    assert writer.mids() == stored and faults(writer) == []
+    assert faults(writer) == []
     with of_registry(writer, rows=False) as side:
         assert side.root() == writer.head().digest
-    writer.close()  # as after a kill: nobody stored what lags behind
+    writer.close()  # as after a kill
     again = opened(path, SIGNER)
     again.commit([updated(entries[0], observation=seen(size_bytes=1))], WHY, NOW_S)
     assert faults(again) == []
-    again.store_leaves()
-    assert again.mids() != stored and faults(again) == []
     again.close()
 
 
-@pytest.mark.parametrize("is_stored", [False, True], ids=["late", "stored"])
-def test_a_copy_is_compared_with_what_came_after_it_whether_its_hashes_are_stored_or_late(
-    writer: RegistryWriter, tmp_path: Path, is_stored: bool
-) -> None:
+def test_a_copy_is_compared_with_what_came_after_it(writer: RegistryWriter, tmp_path: Path) -> None:
     entries = burst(writer)
-    if is_stored:
-        writer.store_leaves()
     writer.copy_to(tmp_path / "copy.db")
     copy = Registry.open_still(tmp_path / "copy.db")
     assert differing(writer, copy) == set()

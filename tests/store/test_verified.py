@@ -88,7 +88,7 @@ def test_that_a_file_was_seen_again_is_in_no_commit(writer: RegistryWriter) -> N
 
 
 def test_when_all_began_is_the_time_of_the_first_commit(writer: RegistryWriter) -> None:
-    assert writer.begun_s() is None
+    assert writer.began_s() is None
     commit(writer, NOW_S, file(b"a"))
     commit(writer, NOW_S + 60, file(b"b"))
-    assert writer.begun_s() == NOW_S
+    assert writer.began_s() == NOW_S

@@ -10,9 +10,9 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from running import disk, fact_of, path_of
+from running import Answer, disk, fact_of, path_of
 
 DEADLINE_S = 90.0
 DAEMONS = ("autoops-watcher", "autoops-worker")
@@ -26,14 +26,6 @@ Type=oneshot
 ExecStart=/usr/bin/false
 NoExecPaths=
 """
-
-
-class Answer(NamedTuple):
-    """What a command in the machine said."""
-
-    code: int
-    out: str
-    err: str
 
 
 class Machine:

@@ -52,7 +52,8 @@ def test_a_faulty_address_is_not_repeated(tmp_path: Path, url: str) -> None:
 
 
 def test_shown_it_has_no_address_and_loads_and_told_to_it_is_the_same() -> None:
-    text = f'[[channel]]\nname = "a"\nurl = "json://h/{SECRET}"\n[[channel]]\nname = "b"\nkind = "alertmanager"\nurl = "http://h/{SECRET}"\n'
+    text = f'[health]\nheartbeat_url = "https://h/{SECRET}"\n[[channel]]\nname = "a"\nurl = "json://h/{SECRET}"\n'
+    text += f'[[channel]]\nname = "b"\nkind = "alertmanager"\nurl = "http://h/{SECRET}"\n'
     config: Config = parse_file(text.encode(), Path("x"))
     assert SECRET not in as_toml(config)
     shown = parse_file(as_toml(config).encode(), Path("x"))

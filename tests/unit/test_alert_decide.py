@@ -12,6 +12,7 @@ from autoops.alert.decide import Receiver, Rules
 from autoops.alert.inhibit import KNOWN, Inhibition
 from autoops.alert.signal import CHANNEL_DEAD, Signal
 from autoops.store.alerts import Severity
+from autoops.store.outbox import Item
 
 HOUR_S, DAY_S = 3600, 86400
 
@@ -21,9 +22,12 @@ HOUR_S, DAY_S = 3600, 86400
 
 def test_a_critical_finding_is_told_at_once_to_all_who_take_it_and_then_no_more() -> None:
     world, one = World(), found()
-    assert told(world.look(one)) == [("a", "firing"), ("b", "firing")]
+    assert world.look(one) == [Item(name, "critical", one.fingerprint, "firing") for name in "ab"]
+    began_s = world.now_s
     assert world.look(one) == []
-    assert world.alert(one).reason == "told: it fires"
+    alert = world.alert(one)
+    assert (alert.since_s, alert.fired_s, alert.first_told_s, alert.due_s) == (*[began_s] * 3, began_s + RULES.repeat_s)
+    assert (alert.reason, alert.told) == ("told: it fires", ("a", "b"))
 
 
 def test_a_warning_of_a_check_fires_when_it_was_seen_in_two_of_three_evaluations() -> None:
@@ -44,12 +48,32 @@ def test_seen_once_in_three_it_never_fires() -> None:
         assert world.alert(one).state == "pending"
 
 
+@pytest.mark.parametrize("of", [2, 3])
+@pytest.mark.parametrize(("after_s", "state"), [(0, "pending"), (29, "pending"), (30, "firing"), (-1, "firing")])
+def test_what_is_seen_again_within_30_seconds_is_the_same_evaluation(of: int, after_s: int, state: str) -> None:
+    world, one = World(RULES._replace(warning_of=of)), check()
+    world.look(one)
+    world.look(one, after_s=after_s)
+    assert world.alert(one).state == state
+
+
+def test_a_finding_that_is_settled_is_over_at_once() -> None:
+    world, one = World(), found()
+    world.look(one)
+    assert world.look(after_s=2) == [Item(name, "critical", one.fingerprint, "resolved") for name in "ab"]
+    alert = world.alert(one)
+    assert (alert.reason, alert.seen, alert.resolved_s, alert.due_s) == ("told: it is over", 0, world.now_s, None)
+
+
 def test_two_looks_within_seconds_are_one_evaluation() -> None:
     world, one = World(), check()
     world.look(one)
     for _ in range(5):
         world.look(one, after_s=2)
         assert world.alert(one).state == "pending"
+    world.look(check(severity="critical"))
+    assert world.look(after_s=2) == []
+    assert world.alert(one).state == "firing"
 
 
 def test_a_critical_check_fires_at_once_and_is_over_when_three_looks_saw_nothing() -> None:
@@ -58,6 +82,27 @@ def test_a_critical_check_fires_at_once_and_is_over_when_three_looks_saw_nothing
     assert [world.look() for _ in range(2)] == [[], []]
     assert told(world.look()) == [("a", "resolved"), ("b", "resolved")]
     assert [world.look() for _ in range(3)] == [[], [], []]
+
+
+def test_what_was_over_before_it_fired_is_never_told() -> None:
+    world, one = World(), check()
+    world.look(one)
+    assert [world.look() for _ in range(3)] == [[], [], []]
+    alert = world.alert(one)
+    assert (alert.state, alert.reason, alert.due_s) == ("resolved", "it was over before it fired", None)
+
+
+def test_a_warning_that_came_back_before_its_end_was_told_takes_as_long_to_end_as_the_first_time() -> None:
+    world, one = World(), check()
+    for after_s in (60, 60, 21 * HOUR_S):
+        world.look(one, after_s=after_s)
+    for _ in range(2):
+        states = []
+        for _ in range(3):
+            world.look()
+            states.append(world.alert(one).state)
+        assert states == ["firing", "firing", "resolved"]
+        world.look(one)
 
 
 def test_what_comes_and_goes_each_minute_is_one_alert() -> None:
@@ -113,9 +158,41 @@ def test_the_end_of_a_warning_waits_too_and_when_it_is_back_by_then_nothing_is_t
     world.look(one)
     world.look(one, after_s=21 * HOUR_S)
     assert world.look() == []
+    assert world.alert(one).reason == "it is over; those who were told will hear of it"
     assert world.look(one) == []
-    assert world.alert(one).state == "firing"
+    assert (world.alert(one).state, world.alert(one).resolved_s) == ("firing", None)
+    assert world.alert(one).reason == "told before; it will be again, if nobody acknowledges it"
     assert world.look() == []
+    assert told(world.look(after_s=DAY_S)) == [("a", "resolved")]
+
+
+def test_a_warning_that_comes_back_just_before_its_end_is_told_is_told_another_day() -> None:
+    world, one = World(), found("modified", severity="warning")
+    world.look(one)
+    world.look(one, after_s=21 * HOUR_S)  # Tuesday, 09:02
+    assert world.look() == []
+    assert [world.look(one, after_s=after_s) for after_s in (DAY_S - 300, 300)] == [[], []]
+    assert told(world.look(one, after_s=DAY_S)) == [("a", "firing")]
+
+
+def test_a_warning_that_was_told_and_turns_critical_is_told_at_once_though_it_was_over_between() -> None:
+    for between in ([], [60]):
+        world = World()
+        for after_s in (60, 21 * HOUR_S):
+            world.look(found("modified", severity="warning"), after_s=after_s)
+        assert [world.look(after_s=after_s) for after_s in between] == [[]] * len(between)
+        assert told(world.look(found("modified", severity="critical"))) == [("a", "firing"), ("b", "firing")]
+
+
+def test_an_info_its_end_and_its_return_wait_for_the_weekly_digest() -> None:
+    world, one = World(), found("modified", severity="info")
+    assert [world.look(one, after_s=DAY_S) for _ in range(6)] == [[]] * 6
+    assert world.alert(one).reason == "told in the weekly digest"
+    assert told(world.look(one, after_s=DAY_S)) == [("a", "firing")]
+    assert world.look(after_s=DAY_S) == []
+    assert [world.look(one, after_s=DAY_S) for _ in range(5)] == [[]] * 5
+    assert told(world.look(one, after_s=DAY_S)) == [("a", "firing")]
+    assert [world.look(after_s=DAY_S) for _ in range(6)] == [[]] * 6
     assert told(world.look(after_s=DAY_S)) == [("a", "resolved")]
 
 
@@ -125,6 +202,21 @@ def test_a_clock_that_was_put_back_delays_nothing() -> None:
     world.now_s -= 400 * DAY_S
     world.look(one)
     assert told(world.look(one, after_s=RULES.repeat_s)) == [("a", "firing"), ("b", "firing")]
+
+
+def test_a_clock_that_was_put_back_while_an_alert_was_silenced_delays_nothing() -> None:
+    world, one = World(), found()
+    world.silence("*:*:*", HOUR_S)
+    world.look(one)
+    assert told(world.look(one, after_s=-400 * DAY_S)) == [("a", "firing"), ("b", "firing")]
+
+
+def test_a_clock_that_was_put_back_does_not_put_off_that_a_warning_is_over() -> None:
+    world, one = World(), found("modified", severity="warning")
+    world.look(one)
+    world.look(one, after_s=21 * HOUR_S)
+    assert [world.look(after_s=after_s) for after_s in (60, -400 * DAY_S)] == [[], []]
+    assert told(world.look(after_s=4 * DAY_S)) == [("a", "resolved")]
 
 
 # repeats, escalation, acknowledgement
@@ -137,7 +229,10 @@ def escalating() -> Rules:
 def test_it_is_repeated_until_somebody_acknowledges_it() -> None:
     world, one = World(), found()
     world.look(one)
+    began_s = world.now_s
     assert told(world.look(one, after_s=4 * HOUR_S)) == [("a", "firing"), ("b", "firing")]
+    alert = world.alert(one)
+    assert (alert.reason, alert.first_told_s, alert.escalated_s) == ("told again: nobody acknowledged it", began_s, None)
     world.acknowledge(one)
     assert [world.look(one, after_s=4 * HOUR_S) for _ in range(5)] == [[]] * 5
     assert world.alert(one).reason == "acknowledged by ann"
@@ -149,9 +244,18 @@ def test_nobody_acknowledged_it_so_it_is_told_to_the_next_in_line_once_and_its_e
     assert told(world.look(one)) == [("a", "firing")]
     assert world.look(one, after_s=HOUR_S - 1) == []
     assert told(world.look(one, after_s=1)) == [("boss", "firing")]
+    assert world.alert(one).reason == "told to the escalation channels: nobody acknowledged it"
     assert world.look(one) == []
-    assert told(world.look(one, after_s=4 * HOUR_S)) == [("a", "firing"), ("boss", "firing")]
+    assert told(world.look(one, after_s=3 * HOUR_S - 60)) == [("a", "firing"), ("boss", "firing")]  # as if nothing had been between
     assert told(world.look()) == [("a", "resolved"), ("boss", "resolved")]
+
+
+def test_a_warning_is_not_escalated() -> None:
+    receivers = Receiver("a", ALL), Receiver("boss", ALL, escalation=True)
+    world, one = World(RULES._replace(receivers=receivers)), found(severity="warning")
+    world.look(one)
+    assert told(world.look(one, after_s=21 * HOUR_S)) == [("a", "firing")]
+    assert world.look(one, after_s=2 * HOUR_S) == []
 
 
 def test_acknowledged_in_time_it_is_not_escalated() -> None:
@@ -172,11 +276,13 @@ def test_acknowledged_and_then_worse_it_is_told_again() -> None:
         world.look(check(severity="warning"))
     world.acknowledge(check())
     assert told(world.look(check(severity="critical"))) == [("a", "firing"), ("b", "firing")]
+    alert = world.alert(check())
+    assert (alert.acked_s, alert.acked_by, alert.acked_severity) == (None, "", "")
 
 
 def test_a_finding_that_was_acknowledged_as_a_finding_is_acknowledged() -> None:
     world, one = World(), found()._replace(known_by="bob")
-    assert world.look(one) == []
+    assert [world.look(one) for _ in range(3)] == [[]] * 3
     assert world.alert(one).reason == "acknowledged by bob"
 
 
@@ -186,8 +292,18 @@ def test_a_finding_that_was_acknowledged_as_a_finding_is_acknowledged() -> None:
 def test_a_silence_ends_and_what_still_stands_is_told_then() -> None:
     world, one = World(), found()
     world.silence("finding:unit_failed:*", HOUR_S)
-    assert world.look(one) == []
+    assert world.look(one, after_s=0) == []
     assert world.alert(one).reason == "silence 1 by ann: upgrade"
+    assert world.look(one, after_s=HOUR_S - 1) == []
+    assert told(world.look(one, after_s=1)) == [("a", "firing"), ("b", "firing")]
+
+
+def test_after_a_silence_what_was_told_before_is_told_again_when_it_is_due() -> None:
+    world, one = World(), found()
+    world.look(one)
+    world.silence("*:*:*", 2 * HOUR_S)
+    assert [world.look(one, after_s=HOUR_S) for _ in range(3)] == [[]] * 3
+    assert world.alert(one).reason == "told before; it will be again, if nobody acknowledges it"
     assert told(world.look(one, after_s=HOUR_S)) == [("a", "firing"), ("b", "firing")]
 
 
@@ -237,6 +353,13 @@ def test_a_rule_for_everything_does_not_keep_itself_quiet() -> None:
 
 
 # channels
+
+
+def test_of_an_end_those_are_told_who_are_still_there() -> None:
+    world, one = World(), found()
+    world.look(one)
+    world.rules = RULES._replace(receivers=RULES.receivers[1:])
+    assert told(world.look()) == [("b", "resolved")]
 
 
 def test_a_dead_channel_is_told_to_the_others() -> None:

@@ -6,13 +6,14 @@ import json
 from typing import Any
 
 import pytest
-from entries import DESCRIBED, ENTRIES, ID, SEEN, VALUES, entry
+from entries import DESCRIBED, ENTRIES, ID, OTHER, SEEN, VALUES, entry
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autoops.core import canonical as form
 from autoops.core import schema
 from autoops.core.canonical import (
+    NEW,
     apply_patch,
     canonical,
     changed_fields,
@@ -22,7 +23,7 @@ from autoops.core.canonical import (
     parse,
     patch_text,
 )
-from autoops.model import UNDESCRIBED, Change, Described, Entry
+from autoops.model import JSON, UNDESCRIBED, Change, Described, Entry
 
 
 @given(ENTRIES)
@@ -88,6 +89,14 @@ def test_a_ledger_patch_that_creates_holds_the_whole_entry(one: Entry) -> None:
     text = patch_text(Change(None, one, {"kind": "new"}), entry_text(one))
     assert canonical(parse(text)) == text
     assert entry_from_json(apply_patch(None, parse(text))) == one
+
+
+@pytest.mark.parametrize("before", [None, entry()])
+@pytest.mark.parametrize("evidence", [NEW, {"confidence": 100, "kind": "copy", "of": OTHER}])
+def test_a_ledger_patch_says_why(before: Entry | None, evidence: JSON) -> None:
+    text = patch_text(Change(before, entry(rev=2), evidence), entry_text(entry(rev=2)))
+    assert canonical(parse(text)) == text
+    assert (parse(text)["evidence"], parse(text)["op"]) == (evidence, "update" if before else "create")
 
 
 def test_an_edit_sets_what_the_disk_says_and_nothing_else() -> None:

@@ -182,6 +182,11 @@ MADE = Metadata(
 )
 
 
+def test_what_is_left_out_is_said_in_order() -> None:
+    assert catalog.spoken({"no plain file": 1, "never read": 2}) == "left out: 2 (never read), 1 (no plain file)"
+    assert catalog.spoken({}) == ""
+
+
 def test_metadata_comes_back_as_it_was_written() -> None:
     for made in (MADE, MADE._replace(entries=0)):
         assert catalog.metadata_of(catalog.metadata_text(made).encode()) == made

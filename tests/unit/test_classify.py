@@ -38,6 +38,8 @@ def holds(path: bytes = b"a/b.txt", mime: str = "text/plain", head: bytes = HEAD
         ("/a/*.txt", b"a/b.txt", True),
         ("a/*.txt", b"x/a/b.txt", False),
         ("a/*", b"a/b/c.txt", False),
+        ("X/*.txt", b"X/b.txt", True),
+        ("[a/].txt", b"x/a.txt", False),
         ("a/**", b"a/b/c.txt", True),
         ("**/c.txt", b"c.txt", True),
         ("**/c.txt", b"a/b/c.txt", True),
@@ -48,6 +50,10 @@ def holds(path: bytes = b"a/b.txt", mime: str = "text/plain", head: bytes = HEAD
         ("[!ab].txt", b"b.txt", False),
         ("[!ab].txt", b"c.txt", True),
         ("[ab].txt", b"X.txt", False),
+        ("[z-a].txt", b"b.txt", False),
+        ("[z-a].txt", b"-.txt", False),
+        ("[z-ab].txt", b"b.txt", True),
+        ("[!z-a].txt", b"b.txt", True),
         ("[^a].txt", b"^.txt", True),
         ("[^a].txt", b"b.txt", False),
         ("[^a].txt", b"X.txt", False),
@@ -97,6 +103,10 @@ def test_content_is_searched_in_the_first_4096_bytes_only() -> None:
     assert holds(head=b" " * 4090 + b"needle", content="needle")
     assert not holds(head=b" " * 4091 + b"needle", content="needle")
     assert holds(head=b"\xff needle", content="needle")
+
+
+def test_without_content_a_rule_on_it_sees_an_empty_one() -> None:
+    assert Classifier([ClassRule("mine", "class", content=r"\A\Z")], builtin=()).classify(b"a", "text/plain") is not None
 
 
 def test_without_a_descriptor_a_rule_on_one_fails() -> None:
@@ -179,7 +189,13 @@ def test_files_that_invent_types_do_not_grow_the_classifier() -> None:
     classifier = Classifier()
     for number in range(3000):
         classifier.classify(b"a", f"application/x-{number}")
-    assert len(classifier._by_mime) <= 1024
+        assert len(classifier._by_mime) <= 1024
+
+
+def test_a_type_is_tried_against_the_rules_once() -> None:
+    classifier = Classifier()
+    assert classifier._candidates("text/plain") is classifier._candidates("text/plain")
+    assert classifier._candidates("text/plain") != classifier._candidates("image/png")
 
 
 @given(st.binary(max_size=40), st.text(max_size=20), st.binary(max_size=60))

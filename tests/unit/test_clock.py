@@ -47,6 +47,19 @@ def test_a_process_lives_until_it_is_dead_even_before_its_parent_noticed() -> No
     assert clock.process_start(child.pid) is None
 
 
+def test_a_process_that_proc_hides_passes_for_alive_while_there_is_one_of_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    boot = clock.boot_id()
+
+    def refuse(_path: Path) -> bytes:  # as with hidepid=1
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert clock.is_alive(boot, os.getpid(), 1)
+    assert not clock.is_alive(boot, gone.pid, 1)
+
+
 def test_a_process_with_a_hostile_name_is_read_right() -> None:
     code = 'import ctypes; ctypes.CDLL(None).prctl(15, b") R 1 2 3 ("); print(flush=True); input()'
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from autoops.health.result import Level, Result
 from autoops.health.sandbox import Process, may_write
 from autoops.state import State
 from autoops.store.version import has_wal_reset_bug
+from autoops.units import backups
 from autoops.units.systemd import parse_shown
 
 REGISTRY, BACKUPS = "/var/lib/autoops/registry", "/var/lib/autoops/backups"
@@ -165,6 +167,15 @@ def test_backups_are_for_the_backup_alone() -> None:
     backup = {"Id": "autoops-backup.service", "ProtectSystem": "strict", "ReadWritePaths": BACKUPS}
     assert sandbox.told([*services(), backup], REGISTRY, BACKUPS).level == Level.OK
     assert not may_write(backup, REGISTRY)
+
+
+def test_the_units_as_they_are_shipped_are_good_and_those_that_write_backups_are_opened_for_another_place_of_them() -> None:
+    shipped = []
+    for file in (Path(__file__).parents[2] / "systemd").glob("autoops-*.service"):
+        properties = dict(re.findall(r"^(ReadWritePaths|InaccessiblePaths)=(.*)$", file.read_text(), flags=re.MULTILINE))
+        shipped.append({"Id": file.name, "ProtectSystem": "strict", **properties})
+    assert sandbox.told(shipped, REGISTRY, BACKUPS).level == Level.OK
+    assert {one["Id"] for one in shipped if may_write(one, BACKUPS)} == {*backups.UNITS}
 
 
 # where backups go

@@ -41,6 +41,23 @@ def test_what_cannot_be_written_leaves_no_temporary_file(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["directory"]
 
 
+def test_what_somebody_put_where_the_temporary_file_goes_is_not_written(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"other")
+    os.link(other, tmp_path / ".file.tmp")
+    durable.write(tmp_path / "file", b"new")
+    assert (other.read_bytes(), (tmp_path / "file").read_bytes()) == (b"other", b"new")
+
+
+def test_the_name_of_a_new_file_is_synced_with_its_first_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = list[str]()
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    durable.append_line(tmp_path / "lines", b"one")
+    assert synced == [str(tmp_path)]
+    durable.append_line(tmp_path / "lines", b"two")
+    assert synced == [str(tmp_path)]
+
+
 def test_a_line_is_appended_after_a_torn_one(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     durable.append_line(path, b"one")

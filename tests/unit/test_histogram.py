@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from autoops.core.histogram import HIGHEST, LOWEST, Cell, Meter, bucket_of, end_of, summary
@@ -38,6 +38,7 @@ def test_two_histograms_together_are_that_of_all_values(one: list[float], other:
 
 
 @given(st.floats(allow_nan=False))
+@example(1e-10)
 def test_every_value_has_a_bucket(value: float) -> None:
     bucket = bucket_of(value)
     assert LOWEST <= bucket <= HIGHEST

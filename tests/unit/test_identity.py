@@ -131,6 +131,15 @@ def test_a_file_of_an_empty_registry_is_new(world: World) -> None:
     assert world.at(b"a")
 
 
+def test_a_new_document_is_what_was_seen_and_is_there_since_now(world: World) -> None:
+    for path, is_copy in ((b"of-a-bare-registry", False), (b"another", False), (b"copy", True)):
+        seen = world.file(path)
+        claimed = world.at(b"another") if is_copy else None
+        (verdict,) = world.look(world.sighting(path, claimed=claimed, ctime_ns=7))
+        assert verdict.change and verdict.change.before is None and bool(verdict.finding) is is_copy
+        assert (verdict.change.after, verdict.change.ctime_ns) == (Entry("", 1, "docs", path, seen, "active", NOW_S), 7)
+
+
 def test_an_unchanged_file_changes_nothing(world: World) -> None:
     world.known(b"a")
     (verdict,) = world.look(b"a")
@@ -189,6 +198,34 @@ def test_a_file_that_became_a_link_keeps_the_id_of_its_path(world: World) -> Non
     world.file(b"a", kind="link", inode=known.observation.inode, birth_ns=known.observation.birth_ns)
     assert evidence(world.look(b"a"), b"a")["kind"] == "known-path"
     assert world.at(b"a") == known.id and world.entries[known.id].observation.kind == "link"
+
+
+def test_a_document_that_moved_on_leaves_its_path_to_one_that_was_renamed_to_it_and_saved_again(world: World) -> None:
+    older, newer = world.known(b"a"), world.known(b"b")
+    world.move(b"a", b"c")
+    world.remove(b"b")
+    world.file(b"a")
+    world.look(b"c", world.sighting(b"a", moved_from=((b"b",),)), b"b")  # and nobody said that the one at "a" went away
+    assert (world.at(b"c"), world.at(b"a"), world.at(b"b")) == (older.id, newer.id, None)
+
+
+def test_a_file_renamed_over_a_known_path_and_saved_again_is_another_version_at_once(world: World) -> None:
+    known, other = world.known(b"a"), world.known(b"b")
+    world.remove(b"b")
+    world.file(b"a")
+    verdicts = world.look(world.sighting(b"a", moved_from=((b"b",),)), b"b")
+    assert evidence(verdicts, b"a") == {"confidence": 85, "kind": "known-path"}
+    assert world.at(b"a") == known.id and world.entries[other.id].status == "missing"
+
+
+def test_while_its_new_path_is_not_free_a_document_is_looked_for_at_its_old_one(world: World) -> None:
+    world.known(b"a")
+    world.known(b"b")
+    world.move(b"a", b"c")
+    world.remove(b"b")
+    world.file(b"a")
+    verdicts = world.look(world.sighting(b"a", moved_from=((b"b",),), vacated=True))
+    assert [(one.deferred, one.beside) for one in verdicts] == [(True, ("docs", b"b"))]
 
 
 # at a new path
@@ -501,7 +538,8 @@ def test_among_missing_files_of_one_content_the_name_decides(world: World) -> No
     known = lost(world, b"x/a")
     lost(world, b"x/b", sha256=known.observation.sha256)
     world.file(b"y/a", sha256=known.observation.sha256)
-    assert evidence(world.look(b"y/a"), b"y/a")["kind"] == "content-and-name"
+    wanted = {"confidence": 90, "kind": "content-and-name", "from": "x/a", "from_root": "docs"}
+    assert evidence(world.look(b"y/a"), b"y/a") == wanted
     assert world.at(b"y/a") == known.id
 
 

@@ -73,7 +73,7 @@ def test_a_checkpoint_is_signed_without_its_signature() -> None:
     assert ledger.checkpoint_bytes({**line, "entries": 13}) != message
 
 
-def test_times_are_utc_in_milliseconds() -> None:
+def test_times_are_utc_in_milliseconds_wherever_the_machine_stands(in_tokyo: None) -> None:
     assert ledger.utc(1_767_225_599.9996) == "2025-12-31T23:59:59.999Z"
 
 

@@ -31,7 +31,9 @@ def verdict(*runs: Run, trouble: Trouble | None = WORKER, limits: Limits = ROOM,
 
 
 def test_it_runs_when_its_trouble_is_there_and_not_when_all_is_well() -> None:
-    assert verdict().action == "run"
+    assert verdict() == Verdict(ONE, "run", "health:worker", WORKER)
+    assert decide([ONE], [WORKER], {}, ROOM, NOW_S) == [verdict()]
+    assert decide([ONE], [WORKER], {"one": Known((run("good", 100),))}, ROOM, NOW_S) == [verdict(run("good", 100))]
     assert verdict(trouble=None) == Verdict(ONE, "idle", "health:worker is well")
 
 
@@ -47,6 +49,9 @@ def test_it_runs_when_its_trouble_is_there_and_not_when_all_is_well() -> None:
         ([run("good", 9000), run("good", 6000), run("good", 3000)], "escalate"),
         ([run("good", DAY_S), run("good", 6000), run("good", 3000)], "run"),
         ([run("good", 599)], "wait"),
+        ([run("good", 600)], "wait"),
+        ([run("running", 599)], "wait"),  # it died
+        ([run("running", 600)], "run"),
         ([run("good", 700, took_s=200)], "wait"),  # the cool-down begins at its end
         ([run("good", 601)], "run"),
         ([run("good", -50_000)], "wait"),  # a clock that was put back
@@ -57,14 +62,19 @@ def test_what_was_tried_decides(runs: list[Run], action: str) -> None:
 
 
 def test_what_it_says_is_why() -> None:
-    assert verdict(run("failed", 2000), run("failed", 700)).reason == "it failed 2 times in a row, the last time: why it failed"
-    assert "back after 3 runs within 24 hours" in verdict(*[run("good", ago_s) for ago_s in (9000, 6000, 3000)]).reason
-    assert "it ran 100 s ago: again in 501 s" in verdict(run("good", 100)).reason
-    assert "the clock was put back" in verdict(run("good", -50_000)).reason
-    assert verdict(limits=Limits(5, 5)) == Verdict(
-        ONE, "spent", "playbooks ran 5 times within 24 hours, and at_most of [playbooks] is 5", WORKER
-    )
-    assert verdict(held_s=NOW_S - 5, why="for a reason").reason.endswith(": for a reason")
+    failed, died, good = run("failed", 700), run("running", 700)._replace(detail=""), [run("good", ago_s) for ago_s in (9, 6, 3)]
+    put_back = "50000 s from now (the clock was put back; releasing it forgets that)"
+    for found, action, reason in (
+        (verdict(failed, failed), "escalate", "it failed 2 times in a row, the last time: why it failed"),
+        (verdict(failed, died), "escalate", "it failed 2 times in a row, the last time: whoever carried it out has died"),
+        (verdict(*good), "escalate", "health:worker is back after 3 runs within 24 hours: it does not help"),
+        (verdict(run("good", 100)), "wait", "it ran 100 s ago: again in 501 s at the earliest"),
+        (verdict(run("good", 0)), "wait", "it ran 0 s ago: again in 601 s at the earliest"),
+        (verdict(run("good", -50_000)), "wait", f"it ran {put_back}: again in 50601 s at the earliest"),
+        (verdict(limits=Limits(5, 5)), "spent", "playbooks ran 5 times within 24 hours, and at_most of [playbooks] is 5"),
+        (verdict(held_s=NOW_S, why="for a reason"), "held", "held since 2027-01-15T08:00:00.000Z: for a reason"),
+    ):
+        assert found == Verdict(ONE, action, reason, WORKER)
 
 
 def test_a_held_one_stays_held_whatever_else_and_a_person_in_a_hurry_changes_nothing_but_the_cool_down() -> None:
@@ -100,6 +110,7 @@ def test_which_trouble_it_is_for(when: str, severity: str, trouble: Trouble, exp
 def test_what_a_trouble_is_called_is_one_short_line_that_prints(subject: str) -> None:
     label = Trouble("finding", "corrupt", subject, "CRITICAL").label
     assert label.isprintable() and "\0" not in label and len(label) <= 300
+    assert label.startswith("finding:corrupt:" if subject else "finding:corrupt")
 
 
 steps = st.tuples(

@@ -65,6 +65,13 @@ def test_what_stands_around_it_stays_and_keeps_its_form() -> None:
     assert found == {"token": "(removed)", "said": 'with "password": "(removed)" in it', "list": [{"secret": "(removed)"}]}
 
 
+@pytest.mark.parametrize("text", ["token=[ " * 200_000, "token={ " * 200_000])
+def test_lists_and_tables_that_nobody_closes_come_to_an_end_and_take_little_with_them(text: str) -> None:
+    """A file may be called so, and its name be in a log a hundred thousand times."""
+    assert redact(text).count("(removed)") > 300
+    assert redact(text + "x" * 5000 + " the end").endswith(" the end")
+
+
 @pytest.mark.parametrize("text", ["a" * 2_000_000, "a." * 1_000_000, "secret" * 300_000, "x://" * 400_000, "=" * 2_000_000])
 def test_a_long_text_comes_to_an_end(text: str) -> None:
     """With a step for each pair of characters these would take hours."""

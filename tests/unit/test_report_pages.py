@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from autoops import names
 from autoops.cli.report import asked_of
-from autoops.core.spoken import sized
 from autoops.errors import UsageError
 from autoops.report import capacity, text, weekly
 from autoops.report.capacity import forecast_said
@@ -193,14 +192,6 @@ def test_a_change_is_said_without_dividing_by_nothing(now: int, before: int, sai
 
 
 @pytest.mark.parametrize(
-    ("size", "said"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (-2_500_000, "-2.5 MB"), (999_960_000, "1.0 GB"), (3e15, "3.0 PB")],
-)
-def test_sizes_are_spoken(size: float, said: str) -> None:
-    assert sized(size) == said
-
-
-@pytest.mark.parametrize(
     ("seconds", "said"),
     [(None, ""), (0.0, "0 µs"), (0.0125, "12.5 ms"), (1.25, "1.2 s"), (119.0, "119.0 s"), (600, "10 min"), (9000, "2.5 h")],
 )
@@ -213,7 +204,7 @@ def test_the_time_before_is_as_long() -> None:
     assert Asked(100, 1000).before == Asked(0, 100)
 
 
-@pytest.mark.parametrize("last", ["0s", "5x", "-1d", "99999d", "", "1e9d"])
+@pytest.mark.parametrize("last", ["0s", "5x", "-1d", "99999d", "", "1e9d", "9" * 400 + "d"])
 def test_a_time_that_is_none_is_refused(last: str) -> None:
     with pytest.raises(UsageError):
         asked_of(last)

@@ -49,9 +49,9 @@ def test_hours_without_a_snapshot_do_not_count() -> None:
 
 
 def test_what_a_kept_one_is_built_on_stays() -> None:
-    full = snapshot(0, 1)
-    there = [full, *(snapshot(hour, hour + 1, full.name) for hour in range(1, 100))]
-    assert set(kept(there, Keep(1, 0, 0, 0, 0))) == {full.name, there[-1].name}
+    older, full = snapshot(0, 1), snapshot(2, 3)
+    there = [older, snapshot(1, 2, older.name), full, snapshot(3, 4, full.name), snapshot(4, 5, full.name)]
+    assert kept(there, Keep(1, 0, 0, 0, 0)) == {there[-1].name: ["last"], full.name: [f"base of {there[-1].name}"]}
 
 
 def test_a_clock_that_went_back_does_not_make_the_newest_one_old() -> None:

@@ -8,7 +8,7 @@ import pytest
 from entries import ID, entry
 
 from autoops.core import schema
-from autoops.core.canonical import entry_json
+from autoops.core.canonical import canonical, entry_json
 from autoops.errors import PatchInvalid
 
 HASH = "ab" * 32
@@ -17,7 +17,7 @@ BAD: dict[str, list[Any]] = {
     "class_rule": ["", "x" * 201, 1],
     "confidence": [-1, 101, "50", True, 50.5],
     "described": ["", HASH[:-1], HASH + "0", HASH.upper(), HASH + "\n", 1],
-    "descriptor": [[], "x", 1, {"a": 1.5}, {"a": float("inf")}],
+    "descriptor": [[], "x", 1, {"a": 1.5}, {"a": [1.5]}, {"a": float("inf")}],
     "id": ["", ID[:-1], ID + "0", ID + "\n", "x" * 16, int(ID), None],
     "path": ["", None, 1],
     "rev": [0, -1, "1", None, True],
@@ -85,15 +85,26 @@ def test_deep_nesting_is_refused_however_deep() -> None:
         assert "nested" in (schema.fault(with_field("descriptor", nested(depth))) or "")
 
 
-def test_a_huge_entry_is_refused() -> None:
-    assert schema.fault(with_field("descriptor", {"a": "ä" * 30_000})) is None
-    assert "65536 are allowed" in (schema.fault(with_field("descriptor", {"a": "ä" * 33_000})) or "")
+def test_an_entry_of_more_than_64_kib_is_refused() -> None:
+    room = 65_536 - len(canonical(with_field("descriptor", {"a": ""})).encode())
+    assert schema.fault(with_field("descriptor", {"a": "ä" * (room // 2) + "a" * (room % 2)})) is None
+    fault = schema.fault(with_field("descriptor", {"a": "ä" * (room // 2) + "a" * (room % 2 + 1)}))
+    assert fault == "the entry is 65537 bytes long, 65536 are allowed"
 
 
-@pytest.mark.parametrize("text", ["\ud800", "a\udcff"])
-def test_half_a_character_is_refused(text: str) -> None:
-    assert "surrogate" in (schema.fault(with_field("class", text)) or "")
-    assert "surrogate" in (schema.fault(with_field("descriptor", {text: 1})) or "")
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ({"a": ["ä", -1, True, None, {}]}, None),
+        ("a\udcff", "it holds half a character (a lone surrogate), which is no UTF-8"),
+        ({"\ud800": 1}, "it holds half a character (a lone surrogate), which is no UTF-8"),
+        ([{"a": [0.5]}], "it holds a number with a fraction"),
+        (nested(64), "it is nested deeper than 64 levels"),
+    ],
+)
+def test_what_has_no_canonical_form_is_refused_and_says_why(value: object, why: str | None) -> None:
+    assert schema.unfit(value) == why
+    assert schema.fault(with_field("descriptor", {"a": value})) == why
 
 
 def test_the_refusal_says_which_entry() -> None:

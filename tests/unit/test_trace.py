@@ -33,6 +33,17 @@ def test_the_list_of_points_is_the_points_there_are() -> None:
     assert len(POINTS) == len(set(POINTS))
 
 
+def test_the_design_says_of_each_point_what_a_crash_there_must_mean() -> None:
+    text = (PACKAGE.parent / "docs" / "design.md").read_text()
+    said, group = set(), ""
+    for line in text.partition("| point | a crash there must mean |")[2].partition("\n\n")[0].splitlines()[2:]:
+        for name in line.split("|")[1].strip().split(", "):
+            named, _, point = name.rpartition(":")
+            group = named or group
+            said.add(f"{group}:{point}")
+    assert said == set(POINTS)
+
+
 def hit(armed: str, *points: str) -> tuple[int, str]:
     script = (
         "import sys\nfrom autoops.trace import trace\nfor point in sys.argv[1:]:\n    trace(point)\n    print(point, flush=True)"

@@ -316,3 +316,12 @@ def test_the_own_unit_is_the_service_of_the_cgroup() -> None:
     assert systemd.own_unit("0::/system.slice/autoops-health.service\n") == "autoops-health.service"
     assert systemd.own_unit("0::/user.slice/user-0.slice/session-1.scope\n") == ""
     assert systemd.own_unit("") == ""
+
+
+# the package
+
+
+def test_every_unit_is_stopped_when_the_package_goes() -> None:
+    project = Path(__file__).parents[2]
+    units = {path.name for path in (project / "systemd").glob("autoops-*.*") if path.is_file() and "@" not in path.name}
+    assert units == {word for word in (project / "debian" / "autoops.prerm").read_text().split() if word.startswith("autoops-")}
