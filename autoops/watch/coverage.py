@@ -18,7 +18,7 @@ from typing import NamedTuple
 from autoops.files import inotify, mounts
 from autoops.files.ignore import Ignore
 from autoops.files.inotify import Inotify
-from autoops.watch.changes import within
+from autoops.files.opening import within
 from autoops.watch.directories import Directories
 from autoops.watch.pending import GapChange
 
