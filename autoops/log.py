@@ -1,8 +1,9 @@
 """What happened, as events: one catalogue, one function to report with, one form for each reader.
 
 Guarantees: an event is one record, whatever a file is called (every value goes through `names.show`); a journal that does not
-answer loses nothing, the record goes to standard error instead. Reads JOURNAL_STREAM; writes to standard error or, when that is
-the journal, to journald's own socket (journal.py), so that `journalctl AUTOOPS_PATH=...` or `AUTOOPS_DOC_ID=...` finds things.
+answer loses nothing, the record goes to standard error instead; what cannot be written there ends nothing. Reads JOURNAL_STREAM;
+writes to standard error or, when that is the journal, to journald's own socket (journal.py), so that `journalctl AUTOOPS_PATH=...`
+or `AUTOOPS_DOC_ID=...` finds things.
 """
 
 from __future__ import annotations
@@ -268,5 +269,6 @@ def _field(value: object) -> str:
 
 
 def _write(line: str) -> None:
-    sys.stderr.write(line + "\n")  # in one piece: threads share it
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # full, or nobody reads it any more: no reason to end the work, and nobody is left to tell
+        sys.stderr.write(line + "\n")  # in one piece: threads share it
+        sys.stderr.flush()

@@ -45,7 +45,11 @@ def run_after(hooks: Hooks, snapshot: str, path: Path) -> list[HookFailed]:
     """Run all that comes after a snapshot, which lies at `path`; return what failed. The snapshot stays good whatever they do."""
     failed = []
     told = {"AUTOOPS_HOOK": "post", "AUTOOPS_SNAPSHOT": snapshot, "AUTOOPS_SNAPSHOT_PATH": str(path)}
-    for hook in _found(hooks, "post"):
+    try:
+        found = _found(hooks, "post")
+    except HookFailed as error:
+        return [error]
+    for hook in found:
         try:
             _run(hook, hooks, told)
         except HookFailed as error:
@@ -57,13 +61,12 @@ def _found(hooks: Hooks, when: When) -> list[Path]:
     """Return the hooks there are, in their order. Raises HookFailed when their directory cannot be read."""
     directory = hooks.directory / f"{when}-snapshot.d"
     try:
-        there = sorted(entry.name for entry in os.scandir(directory))
+        paths = [directory / name for name in sorted(os.listdir(directory)) if _NAME.fullmatch(name)]
+        return [path for path in paths if path.is_file() and os.access(path, os.X_OK, effective_ids=True)]
     except FileNotFoundError:
         return []
     except OSError as error:
         raise HookFailed(hook=directory, reason=f"it cannot be read ({error.strerror})") from None
-    paths = [directory / name for name in there if _NAME.fullmatch(name)]
-    return [path for path in paths if path.is_file() and os.access(path, os.X_OK, effective_ids=True)]
 
 
 def _run(hook: Path, hooks: Hooks, told: Mapping[str, str]) -> None:

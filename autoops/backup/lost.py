@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops.backup.errors import NoBackup
-from autoops.backup.manifest import Manifest
 from autoops.backup.place import Place
 from autoops.backup.segments import Segments
 from autoops.backup.shelf import Shelf
 from autoops.core.ledger import signed_bytes
 from autoops.core.signing import Verifier
-from autoops.files.following import Follower, Position
+from autoops.files.following import batches
 from autoops.prove.verify import signed_checkpoint
 from autoops.store.records import UNFIT, Record, id_of, patches_of, said_by
 from autoops.store.salvage import Salvage
@@ -40,7 +39,7 @@ def traces(checkpoints: Path, place: Place, verifier: Verifier) -> Iterator[str]
     if last := _checkpointed(checkpoints, verifier):
         yield f"{checkpoints} (commit {last})"
     with contextlib.suppress(NoBackup):
-        for one in _snapshots(place, verifier):
+        for one in Shelf(place, verifier).good():
             if one.head.sequence:
                 yield f"snapshot {one.name} in {place.directory} (commit {one.head.sequence})"
     with contextlib.suppress(OSError):
@@ -50,14 +49,10 @@ def traces(checkpoints: Path, place: Place, verifier: Verifier) -> Iterator[str]
                 return
 
 
-def _snapshots(place: Place, verifier: Verifier) -> list[Manifest]:
-    return [one for one in Shelf(place, verifier).all() if isinstance(one, Manifest)]
-
-
 def lost_after(head: int, checkpoints: Path | None, place: Place | None, salvage: Salvage | None, verifier: Verifier) -> list[Lost]:
     """Return every commit after one: up to the last that is certain, each; and what rows of a damaged file name beyond that.
 
-    checkpoints, place: None, what they tell is of another history, or lost nowhere.
+    checkpoints, place: None for those that tell of another history.
 
     Certain is what our key signed, or has its checksum. A number in a damaged row may be any number.
     """
@@ -77,7 +72,7 @@ def lost_after(head: int, checkpoints: Path | None, place: Place | None, salvage
 def _kept_until(place: Place, verifier: Verifier) -> int:
     """Return the last commit that snapshots are of, or a line of the shipped ledger, be it damaged, stands for."""
     with contextlib.suppress(NoBackup):
-        return max([Segments(place.ledger).claimed(), *(one.head.sequence for one in _snapshots(place, verifier))])
+        return max([Segments(place.ledger).claimed(), *(one.head.sequence for one in Shelf(place, verifier).good())])
     return 0
 
 
@@ -95,13 +90,10 @@ def _certain(
 
 def _checkpointed(path: Path, verifier: Verifier) -> int:
     """Return the last commit of which a line of checkpoints.jsonl tells that our key signed."""
-    last, more = 0, True
-    with contextlib.closing(Follower(path, Position())) as follower:
-        while more:
-            batch = follower.read()
-            more = batch.more
-            for _, line in batch.lines:
-                value, fault = signed_checkpoint(line, verifier)
-                if not fault and isinstance(value["sequence"], int):
-                    last = max(last, value["sequence"])
+    last = 0
+    for batch in batches(path):
+        for _, line in batch.lines:
+            value, fault = signed_checkpoint(line, verifier)
+            if not fault and isinstance(value["sequence"], int):
+                last = max(last, value["sequence"])
     return last

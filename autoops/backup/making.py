@@ -21,11 +21,12 @@ from autoops.backup.rebuild import OnFault
 from autoops.backup.shelf import Shelf
 from autoops.core.signing import Verifier
 from autoops.errors import unwritten
-from autoops.files import durable
-from autoops.files.following import Follower, Position
+from autoops.files import durable, medium
+from autoops.files.following import batches
 from autoops.prove.verify import checkpoint_fault
 from autoops.state import State
 from autoops.store.registry import Registry
+from autoops.window.swap import beside
 
 
 @contextlib.contextmanager
@@ -113,14 +114,22 @@ def unpack_last(place: Place, file: str, until: int, verifier: Verifier, target:
     return ""
 
 
+def copy_damaged(database: Path, copied: Path) -> int:
+    """Copy a damaged database and its WAL, where they are; return how many bytes their disk does not give. Raises OSError."""
+    lost_bytes = 0
+    for suffix in ("", "-wal"):
+        with contextlib.suppress(FileNotFoundError):
+            lost_bytes += medium.copy_readable(beside(database, suffix), beside(copied, suffix))
+    return lost_bytes
+
+
 def write_checkpoints(source: Path, registry: Registry, verifier: Verifier, target: Path) -> bool:
     """Write the lines of a checkpoints.jsonl that hold for a registry; tell whether all do. Raises OSError."""
-    all_hold, more = True, True
+    all_hold = True
     fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as out, contextlib.closing(Follower(source, Position())) as follower:
-        while more:
-            batch = follower.read()
-            more, all_hold = batch.more, all_hold and not batch.trouble
+    with os.fdopen(fd, "wb") as out:
+        for batch in batches(source):
+            all_hold = all_hold and not batch.trouble
             for _, line in batch.lines:
                 if line.strip() and checkpoint_fault(line, registry, verifier) is None:
                     out.write(line + b"\n")

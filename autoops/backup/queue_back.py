@@ -7,12 +7,11 @@ about findings. Of these all is carried over that can still be read. Reads backu
 from __future__ import annotations
 
 import contextlib
-import shutil
 from pathlib import Path
 from typing import NamedTuple, cast
 
 from autoops.backup.errors import BackupUnsound
-from autoops.backup.making import unpack_last
+from autoops.backup.making import copy_damaged, unpack_last
 from autoops.backup.place import QUEUE, Place
 from autoops.backup.proof import queue_fault
 from autoops.backup.rebuild import OnFault, cleared
@@ -64,28 +63,27 @@ def fault_of(queue_db: Path) -> str:
         return str(error)
 
 
-def bring_back(target: Path, damaged: Path, source: Place, until: int, verifier: Verifier, on_fault: OnFault) -> Carried:
-    """Make a queue at `target`; `until`: of no later commit. Raises StorageFull, OSError."""
+def bring_back(target: Path, damaged: Path | None, source: Place, until: int, verifier: Verifier, on_fault: OnFault) -> Carried:
+    """Make a queue at `target`, of no later commit than `until`; carry over what `damaged` has. Raises StorageFull, OSError."""
     name = unpack_last(source, QUEUE, until, verifier, target, on_fault)
     if name and (fault := queue_fault(target)):
         on_fault(BackupUnsound(name=name, detail=fault))
         target.unlink()
         name = ""
     migrate(target, SCHEMA)
-    jobs, findings = _carried(target, damaged)
+    with Database.open(target, SCHEMA, guard=True) as database:
+        jobs, findings = _carried(database, damaged, target.with_name("damaged.db")) if damaged else (0, 0)
+        database.checkpoint(truncate=True)
     beside(target, GUARD_SUFFIX).unlink(missing_ok=True)
     return Carried(name, jobs, findings)
 
 
-def _carried(target: Path, damaged: Path) -> tuple[int, int]:
-    copied = target.with_name("damaged.db")
+def _carried(database: Database, damaged: Path, copied: Path) -> tuple[int, int]:
     with cleared(copied):
-        for suffix in ("", "-wal"):
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copyfile(beside(damaged, suffix), beside(copied, suffix), follow_symlinks=False)
+        copy_damaged(damaged, copied)
         with contextlib.suppress(CheckFailed):  # then what can be read of it is little, or nothing
             fold(copied)
-        with Salvage(copied) as read, Database.open(target, SCHEMA, guard=True) as database:
+        with Salvage(copied) as read:
             works = []
             for kind, key, priority, facts in read.jobs(_ACKNOWLEDGED):
                 with contextlib.suppress(*UNFIT):
@@ -93,5 +91,4 @@ def _carried(target: Path, damaged: Path) -> tuple[int, int]:
             jobs = Queue(database).enqueue(works)
             with database.transaction() as tx:
                 findings = carry_findings(tx, read.findings())
-            database.checkpoint(truncate=True)
-        return jobs, findings
+    return jobs, findings

@@ -9,7 +9,6 @@ Reads the state directory and the backups; writes through `install`, whose guara
 from __future__ import annotations
 
 import contextlib
-import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from autoops.backup import proof, queue_back
 from autoops.backup.errors import BackupUnsound
 from autoops.backup.install import Installed, Why, at_work_in, install, install_queue
 from autoops.backup.lost import Lost, lost_after, traces
-from autoops.backup.making import unpack_last
+from autoops.backup.making import copy_damaged, unpack_last
 from autoops.backup.packing import Tell
 from autoops.backup.place import CHECKPOINTS, Place
 from autoops.backup.queue_back import Carried
@@ -36,7 +35,6 @@ from autoops.store.folding import fold
 from autoops.store.registry import Registry
 from autoops.store.salvage import Salvage
 from autoops.trace import trace
-from autoops.window.swap import beside
 
 
 class Recovered(NamedTuple):
@@ -115,21 +113,19 @@ class Recovery:
             self._say("registry.db: it is not there")
             return Copy(path, "it is not there")
         self._say("registry.db: trying SQLite's own recovery, on a copy")
-        for suffix in ("", "-wal"):
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copyfile(beside(database, suffix), beside(path, suffix), follow_symlinks=False)
+        lost_bytes = copy_damaged(database, path)
         fault = _fold_fault(path)
         fault = fault or proof.registry_fault(
             path, scratch.checkpoints, self._verifier, lambda: self._tell("verifying", 0), with_history=True
         )
         fault = fault.replace(str(path), str(database)).replace(path.name, database.name)
         head = None if fault else _head_in(path)
-        if head and not head.sequence and (trace := next(traces(self._state.checkpoints, self._source, self._verifier), "")):
-            head, fault = None, f"it has no commit, and {trace} tells of some"
+        if head and not head.sequence and (told := next(traces(self._state.checkpoints, self._source, self._verifier), "")):
+            head, fault = None, f"it has no commit, and {told} tells of some"
         self._say(f"registry.db: {f'damaged: {fault}' if fault else 'whole'}")
-        unfit = _unfit(database)
+        unfit = f"its disk does not give {lost_bytes:,} bytes of it" if lost_bytes else _unfit(database)
         if unfit:
-            self._say(f"registry.db: {unfit}: its copy takes its place")
+            self._say(f"registry.db: {unfit}{'' if fault else ': its copy takes its place'}")
         return Copy(path, fault, unfit, head)
 
     def _remade(self, scratch: State, copied: Copy) -> tuple[Head, list[Lost]]:

@@ -79,7 +79,7 @@ def restore_to(directory: Path, ask: Ask, tell: Tell, on_fault: OnFault) -> Rest
         raise Refused(detail=f"there is no {directory.parent} to make {directory.name} in")
     with writing(directory), scratch_of(directory.with_name(f".{directory.name}.restoring")) as scratch:
         head, entries = _make_registry(scratch, ask, tell, on_fault)
-        queue = queue_back.bring_back(scratch.queue_db, scratch.queue_db, ask.source, head.sequence, ask.verifier, on_fault)
+        queue = queue_back.bring_back(scratch.queue_db, None, ask.source, head.sequence, ask.verifier, on_fault)
         kept = scratch.directory / "checkpoints.jsonl"
         unpack_last(ask.source, CHECKPOINTS, head.sequence, ask.verifier, kept, on_fault)
         with contextlib.closing(Registry.open_still(scratch.registry_db)) as registry:

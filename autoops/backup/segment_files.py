@@ -98,8 +98,18 @@ def content_of(segment: Segment) -> bytes:
     raise SegmentUnsound(name=segment.path.name, detail="it is gone")
 
 
-def end_of(plain: Path) -> bytes:
-    """Return the end of an open segment, with at least one complete line if it has any."""
+def end_of(segment: Segment) -> bytes:
+    """Return the end of a segment, with at least one complete line if it has any; all of one that is closed, maybe by now.
+
+    Raises SegmentUnsound.
+    """
+    try:
+        return content_of(segment) if segment.is_closed else _tail_of(segment.path)
+    except FileNotFoundError:
+        return content_of(segment)
+
+
+def _tail_of(plain: Path) -> bytes:
     with plain.open("rb", buffering=0) as source:
         size_bytes = source.seek(0, os.SEEK_END)
         wanted = _PART_BYTES

@@ -52,7 +52,7 @@ class Segments:
     def last(self) -> tuple[int, bytes]:
         """Return (sequence, hash) of the newest complete record, (0, GENESIS) when there is none. Raises SegmentUnsound."""
         for segment in reversed(self.files()):
-            lines, _ = split(content_of(segment) if segment.is_closed else end_of(segment.path))
+            lines, _ = split(end_of(segment))
             if lines:
                 newest = _record_in(lines[-1], segment, "the last line")
                 return newest.sequence, newest.hash
@@ -198,7 +198,7 @@ class Segments:
         self._is_synced = True
 
     def _mend_end(self, newest: Segment) -> None:
-        size_bytes, tail = newest.path.stat().st_size, end_of(newest.path)
+        size_bytes, tail = newest.path.stat().st_size, end_of(newest)
         end = split(tail)[1]
         if size_bytes - len(tail) + end == 0:
             return self._drop(newest.path)

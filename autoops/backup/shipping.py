@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from autoops.backup.errors import BackupUnwritable, LedgerForked
 from autoops.backup.place import Place
+from autoops.backup.segment_files import Segment
 from autoops.backup.segments import Segments
 from autoops.model import JSON
 from autoops.state import State
@@ -93,8 +94,12 @@ def parting(registry: Records, segments: Segments) -> int:
     def differs(record: Record) -> bool:
         return registry.hash_of(record.sequence) != record.hash
 
+    def begins_differently(segment: Segment) -> bool:
+        records = segments.within(segment)
+        return not records or differs(records[0])  # none: a power cut came between its name and its first record
+
     files = segments.files()
-    same = bisect_left(files, True, key=lambda segment: differs(segments.within(segment)[0]))
+    same = bisect_left(files, True, key=begins_differently)
     if same == 0:
         return 0
     records = segments.within(files[same - 1])

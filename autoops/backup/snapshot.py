@@ -32,6 +32,8 @@ from autoops.store.queue import SCHEMA as QUEUE_SCHEMA
 from autoops.store.registry import Registry
 from autoops.trace import trace
 
+_TAKING, _GONE = ".taking", ".gone"
+
 
 class Wish(NamedTuple):
     """What is asked for. `config`: the configuration that runs, to be kept too."""
@@ -66,8 +68,8 @@ def take(state: State, shelf: Shelf, signer: Signer, begun_s: float, wish: Wish,
 
 def tidy(place: Place) -> None:
     """Remove what processes left that were killed while they took or removed a snapshot. For who holds the lock."""
-    if place.snapshots.is_dir():
-        for left in place.snapshots.glob(".*"):
+    for left in (place.snapshots / _TAKING, *place.snapshots.glob(f".*{_GONE}")):
+        with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(left)
 
 
@@ -78,7 +80,7 @@ def name_of(begun_s: float) -> str:
 
 def _take(state: State, shelf: Shelf, signer: Signer, begun_s: float, wish: Wish, tell: Tell) -> Manifest:
     place, verifier, name = shelf.place, Verifier(signer.public), name_of(begun_s)
-    scratch = place.snapshots / ".taking"
+    scratch = place.snapshots / _TAKING
     scratch.mkdir(mode=0o700)
     try:
         copies = _copy(state, scratch, tell)
@@ -205,7 +207,7 @@ def _publish(made: Manifest, signer: Signer, scratch: Path, place: Place) -> Non
 
 def remove(place: Place, name: str) -> None:
     """Remove a snapshot, for who holds the lock: it is whole, or it has no name any more. Raises OSError."""
-    gone = place.snapshots / f".{name}.gone"
+    gone = place.snapshots / f".{name}{_GONE}"
     place.snapshot(name).rename(gone)
     durable.sync_directory(place.snapshots)
     trace("prune:renamed")

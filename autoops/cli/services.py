@@ -46,8 +46,9 @@ def _live(context: Context, service: Service, heartbeat_s: float) -> int:
 
 def run_watcher(context: Context) -> int:
     """Watch until a signal ends it. Raises ConfigError, RootRefused, StorageError."""
+    from autoops.watch.root import Settings, WatchedRoot
     from autoops.watch.sink import QueueSink
-    from autoops.watch.watcher import Plan, Settings, WatchedRoot, Watcher
+    from autoops.watch.watcher import Plan, Watcher
 
     config = context.config()
     configure_log(config, "autoops-watcher")

@@ -113,14 +113,14 @@ def slice_digest(parts: Iterable[Part]) -> str:
 # what a commit touches
 
 
-def touches(patches: Iterable[JSON], known: dict[str, Touch]) -> dict[str, Touch]:
-    """Add the patches of one record to what is known of the touched entries, and return that."""
-    for patch in patches:
+def touches(patches: Iterable[tuple[str, JSON]], known: dict[str, Touch]) -> dict[str, Touch]:
+    """Add the patches of one record, each with its entry's ID, to what is known of the touched entries, and return that."""
+    for entry_id, patch in patches:
         if patch["op"] == "create":
-            known[patch["entry"]["id"]] = Touch(True, frozenset())
+            known[entry_id] = Touch(True, frozenset())
         else:
-            before = known.get(patch["id"], Touch(False, frozenset()))
-            known[patch["id"]] = before._replace(fields=before.fields | frozenset(patch["set"]))
+            before = known.get(entry_id, Touch(False, frozenset()))
+            known[entry_id] = before._replace(fields=before.fields | frozenset(patch["set"]))
     return known
 
 

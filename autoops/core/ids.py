@@ -29,9 +29,14 @@ def allocate(last: str | None, now_s: float, count: int) -> list[str]:
     return out
 
 
+def has_form(text: str) -> bool:
+    """Tell whether a text has the form of an ID, 16 digits: enough for what is looked up, in a tenth of the time."""
+    return len(text) == 16 and text.isascii() and text.isdigit()
+
+
 def is_id(text: str) -> bool:
     """Tell whether a text is a well-formed ID of an existing minute."""
-    if len(text) != 16 or not (text.isascii() and text.isdigit()) or text.endswith("0000"):
+    if not has_form(text) or text.endswith("0000"):
         return False
     try:
         datetime.strptime(text[:12], _MINUTE)

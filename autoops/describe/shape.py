@@ -74,11 +74,18 @@ def finished(descriptor: Mapping[str, Any]) -> JSON:
     while _size_bytes(cut) > MAX_DESCRIPTOR_BYTES:
         lists = [(_size_bytes(value), name) for name, value in cut.items() if isinstance(value, list) and value]
         if not lists:
-            return {name: value for name, value in cut.items() if name in ("kind", "extractor", "type", "error")}
+            return _least(cut)
         name = max(lists)[1]
         cut.setdefault(f"{name}_total", len(cut[name]))
         del cut[name][len(cut[name]) // 2 :]
     return cut
+
+
+def _least(cut: JSON) -> JSON:
+    """Return what is kept of a descriptor that has no list to cut."""
+    marks = {name: cut[name] for name in ("kind", "extractor", "type") if isinstance(cut.get(name), str)}
+    told = {"error": cut["error"]} if "error" in cut else {}
+    return marks | (told if _size_bytes(marks | told) <= MAX_DESCRIPTOR_BYTES else fault("the fault itself is too large"))
 
 
 def _cleaned(value: Any, depth: int) -> Any:

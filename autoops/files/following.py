@@ -8,10 +8,12 @@ again. Reads the file.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -163,6 +165,14 @@ class Follower:
             self.position = _passed(self.position, rest, inside=True)
             return len(part)
         return start
+
+
+def batches(path: Path) -> Iterator[Batch]:
+    """Yield what is in a file now, from its first line on. Raises OSError when the disk fails."""
+    with contextlib.closing(Follower(path, Position())) as follower:
+        while (batch := follower.read()).more:
+            yield batch
+        yield batch
 
 
 def _passed(at: Position, data: bytes, *, inside: bool) -> Position:

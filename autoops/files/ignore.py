@@ -7,7 +7,8 @@ git does, so a name need not be UTF-8. A pattern that cannot be used is skipped 
 Most directories hold nothing that is ignored. So the NUL-joined names of a directory are searched for the needles of all patterns
 (`files/patterns.py`), and only the names found are put to pathspec (3 µs a name; the search costs about 0.1 µs).
 
-Reads ignore files below the root: regular files only, never through a link, at most 64 KiB and 1,000 lines. Writes nothing.
+Reads ignore files below the root: regular files only, never through a link, at most 64 KiB and 1,000 lines of each, and 5,000 lines
+of all that a directory lies under. Writes nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from autoops.files.patterns import Fault, Rules, note
 
 MAX_FILE_BYTES = 64 * 1024
 MAX_CACHED_DIRECTORIES = 4096
+MAX_CACHED_LINES = 20_000  # of all ignore files that are held; compiled, each takes more than a kilobyte
+MAX_LINES_ABOVE = 5_000  # of all ignore files that one directory lies under
 
 
 class Ignore:
@@ -34,6 +37,7 @@ class Ignore:
         lines = [pattern.encode("utf-8", "surrogateescape") for pattern in patterns]
         self._configured = (Rules(b"", b"", lines, self.faults),)
         self._stacks: dict[bytes, tuple[Rules, ...]] = {}
+        self._lines = 0  # that have come into the stacks since there were none
 
     def ignored(self, directory: bytes, names: Collection[bytes], directories: Collection[bytes]) -> set[bytes]:
         """Return those names in a kept directory, b"" being the root, that are ignored; `directories`: which are directories."""
@@ -62,7 +66,7 @@ class Ignore:
     def forget(self, directory: bytes) -> None:
         """Read the ignore files of this directory, and of all below it, again when next asked."""
         if not directory:
-            self._stacks.clear()
+            self._clear()
             return
         if directory not in self._stacks:
             return
@@ -75,16 +79,27 @@ class Ignore:
         stack = self._stacks.get(directory)
         if stack is not None:
             return stack
-        if len(self._stacks) >= MAX_CACHED_DIRECTORIES:
-            self._stacks.clear()  # before the upper ones are asked: what is known below a directory implies the directory
+        if len(self._stacks) >= MAX_CACHED_DIRECTORIES or self._lines >= MAX_CACHED_LINES:
+            self._clear()  # before the upper ones are asked: what is known below a directory implies the directory
         unknown = [directory]  # by a loop: a directory may be deeper than Python's stack
         while unknown[-1] and (upper := unknown[-1].rpartition(b"/")[0]) not in self._stacks:
             unknown.append(upper)
         for one in reversed(unknown):
             above = self._stacks[one.rpartition(b"/")[0]] if one else self._configured
             own = [rules for name in reversed(self._file_names) if (rules := self._read(one, name))]
-            self._stacks[one] = (*own, *above) if own else above
+            self._stacks[one] = self._stacked(own, above) if own else above
         return self._stacks[directory]
+
+    def _stacked(self, own: list[Rules], above: tuple[Rules, ...]) -> tuple[Rules, ...]:
+        if sum(rules.lines for rules in (*own, *above)) > MAX_LINES_ABOVE:
+            note(self.faults, Fault(own[0].source, 0, f"with those above it there are more than {MAX_LINES_ABOVE} lines"))
+            return above
+        self._lines += sum(rules.lines for rules in own)
+        return (*own, *above)
+
+    def _clear(self) -> None:
+        self._stacks.clear()
+        self._lines = 0
 
     def _read(self, directory: bytes, name: bytes) -> Rules | None:
         source = _join(directory, name)
@@ -99,7 +114,7 @@ class Ignore:
         if len(content) > MAX_FILE_BYTES:
             content = content[:MAX_FILE_BYTES].rpartition(b"\n")[0]
             note(self.faults, Fault(source, 0, f"only the first {MAX_FILE_BYTES} bytes are read"))
-        return Rules(source, directory, content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), self.faults)
+        return Rules(source, directory, content.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\n").split(b"\n"), self.faults)
 
 
 def _verdict(stack: tuple[Rules, ...], path: bytes, is_dir: bool) -> bool:

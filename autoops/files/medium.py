@@ -1,7 +1,7 @@
-"""Does the disk hold what the page cache shows?
+"""What a bad disk still gives, and whether it holds what the page cache shows. For files that nobody writes, which are read.
 
 After a write-back that failed Linux keeps the right bytes in memory and calls them clean: every ordinary read, an integrity check
-too, sees those, and a later fsync reports success. O_DIRECT reads the disk (open(2)). For a file that nobody writes, which is read.
+too, sees those, and a later fsync reports success. O_DIRECT reads the disk (open(2)).
 """
 
 from __future__ import annotations
@@ -15,6 +15,36 @@ from pathlib import Path
 from autoops.errors import CannotTell
 
 _BLOCK_BYTES = 1 << 20
+_PAGE_BYTES = 4096  # of the cache: what one bad sector takes with it
+
+
+def copy_readable(source: Path, target: Path) -> int:
+    """Copy a file to a new one, with zeros for what its disk does not give; return how many bytes these are. Raises OSError."""
+    lost_bytes = at = 0
+    reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        size_bytes = os.fstat(reader).st_size
+        with target.open("xb") as writer:
+            while at < size_bytes:
+                data = _given(reader, at, _BLOCK_BYTES) or _given(reader, at, _PAGE_BYTES)
+                if not data:
+                    data = bytes(min(_PAGE_BYTES, size_bytes - at))
+                    lost_bytes += len(data)
+                writer.write(data)
+                at += len(data)
+    finally:
+        os.close(reader)
+    return lost_bytes
+
+
+def _given(fd: int, at: int, size_bytes: int) -> bytes:
+    """Return what the disk gives, b"" where it gives nothing."""
+    try:
+        return os.pread(fd, size_bytes, at)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return b""
 
 
 def differing(path: Path) -> int | None:

@@ -84,6 +84,11 @@ class Rules:
         if len(lines) > MAX_LINES:
             self._fault(MAX_LINES + 1, f"only the first {MAX_LINES} lines are read")
 
+    @property
+    def lines(self) -> int:
+        """How many lines of it are used."""
+        return len(self._lines)
+
     def _fault(self, number: int, reason: str) -> None:
         note(self._faults, Fault(self.source, number, reason))
 

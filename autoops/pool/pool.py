@@ -17,14 +17,13 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from autoops.log import emit
 from autoops.pool import tasks
 from autoops.pool.child import LENGTH, Slot, packed, serve_forked, write_message
 
 _PIPE_BYTES = 1 << 20  # the most an unprivileged process may ask for; room for what a child finds during one commit
-_SENT_BYTES = _PIPE_BYTES // 2  # tasks on their way to one child stay below this, so that sending never blocks
 _SENT_TASKS = 64
 _READ_BYTES = 1 << 18
 _END_S = 5.0
@@ -85,8 +84,7 @@ class _Running:
         os.close(page)
         assert self.process.stdin and self.process.stdout
         self.into, self.out = self.process.stdin, self.process.stdout
-        for pipe in (self.into, self.out):
-            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self._room_bytes = min(_widened(self.into), _widened(self.out)) // 2  # what is sent stays below it, so that it never blocks
         os.set_blocking(self.out.fileno(), False)
         with contextlib.suppress(BrokenPipeError):  # killed already; reading its end tells
             write_message(self.into, setup)
@@ -98,7 +96,7 @@ class _Running:
 
     def has_room(self, size_bytes: int) -> bool:
         """Whether sending so much cannot block: it fits into the pipe, or the child has nothing to do but to read it."""
-        return not self.sent or (len(self.sent) < _SENT_TASKS and self.sent_bytes + size_bytes <= _SENT_BYTES)
+        return not self.sent or (len(self.sent) < _SENT_TASKS and self.sent_bytes + size_bytes <= self._room_bytes)
 
     def give(self, asked: Asked) -> None:
         if not self.sent:
@@ -106,22 +104,19 @@ class _Running:
         self.sent.append(asked)
         self.sent_bytes += len(asked.data)
         try:
-            for at in range(0, len(asked.data), _SENT_BYTES):
-                self.into.write(asked.data[at : at + _SENT_BYTES])
+            for at in range(0, len(asked.data), self._room_bytes):
+                self.into.write(asked.data[at : at + self._room_bytes])
         except BrokenPipeError:
             pass  # it died; reading its end tells
 
     def answers(self) -> Iterator[tuple[tasks.Task, Then, tuple[str, Any]]]:
-        """Yield what it answered; raises EOFError when it died."""
-        try:
+        """Yield what it answered; raises EOFError, after all that it did answer, when it died."""
+        chunk = None
+        with contextlib.suppress(BlockingIOError):  # that was all
             while chunk := os.read(self.out.fileno(), _READ_BYTES):
                 self._buffer += chunk
                 if len(chunk) < _READ_BYTES:
                     break
-            else:
-                raise EOFError
-        except BlockingIOError:
-            pass
         while len(self._buffer) >= LENGTH.size:
             (length,) = LENGTH.unpack_from(self._buffer)
             end = LENGTH.size + length
@@ -134,6 +129,8 @@ class _Running:
             self.sent_bytes -= len(asked.data)
             self._since_s = time.monotonic()
             yield asked.task, asked.then, answer
+        if chunk == b"":
+            raise EOFError
 
     def stuck_s(self) -> float:
         """Return for how long it has been touching the same file."""
@@ -166,11 +163,6 @@ class Pool:
         self._children: list[_Running] = []
         self._waiting: deque[Asked] = deque()
         self._used_s = time.monotonic()
-
-    @property
-    def load(self) -> int:
-        """How many tasks are waiting or running."""
-        return len(self._waiting) + sum(len(child.sent) for child in self._children)
 
     def submit(self, task: tasks.Task, then: Then) -> None:
         """Give a task to the child with the least to do; `then` is called with its answer by a later `pump`."""
@@ -230,7 +222,8 @@ class Pool:
             for task, then, (verdict, result) in child.answers():
                 then(Done(task, result) if verdict == "done" else Failed(task, *result))
         except EOFError:
-            self._lose(child, f"its process died ({_status(child.process.wait())})")
+            if child.sent:  # else it died with nothing to do
+                self._lose(child, f"its process died ({_status(child.process.wait())})")
 
     def _lose(self, child: _Running, reason: str) -> None:
         """Give up on a child: the task it was at is lost, those behind it are given to others."""
@@ -268,6 +261,13 @@ class Pool:
             self._children.clear()
             emit("pool_stopped")
         self._waiting.clear()
+
+
+def _widened(pipe: IO[bytes]) -> int:
+    """Give a pipe as much room as we may; return how much it has, in bytes."""
+    with contextlib.suppress(PermissionError):  # this user's pipes have all that they may have together (pipe(7)): it stays small
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ)
 
 
 def _status(code: int) -> str:

@@ -23,11 +23,11 @@ _FAULTS_SHOWN = 20  # of the lines of one file
 
 def line_faults(state: State, name: str) -> list[tuple[str, JSON]]:
     """Return (file, detail) of what is wrong with the lines of a catalog of format jsonl, the first hundred."""
-    with opened(state, name) as fd:
-        try:
+    try:
+        with opened(state, name) as fd:
             return [] if fd is None else list(itertools.islice(faulty_lines(fd, read(fd)), FILES_TOLD))
-        except (OSError, ValueError) as error:
-            return [(METADATA, {"reason": f"it cannot be read: {names.show(str(error))}"})]
+    except (OSError, ValueError) as error:
+        return [(METADATA, {"reason": f"it cannot be read: {names.show(str(error))}"})]
 
 
 def faulty_lines(fd: int, made: Metadata) -> Iterator[tuple[str, JSON]]:

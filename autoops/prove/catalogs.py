@@ -22,7 +22,6 @@ from typing import Literal, NamedTuple
 from autoops import names
 from autoops.config import CatalogConfig
 from autoops.core import digest
-from autoops.core.canonical import parse
 from autoops.core.catalog import (
     MAX_METADATA_BYTES,
     METADATA,
@@ -44,7 +43,7 @@ from autoops.core.spoken import counted
 from autoops.files.opening import plain
 from autoops.model import JSON
 from autoops.state import State
-from autoops.store.records import digest_after, patches_of
+from autoops.store.records import UNFIT, digest_after, id_of, patches_of, said_by, unreadable
 from autoops.store.registry import Registry
 from autoops.store.slices import Slices
 
@@ -178,15 +177,21 @@ def _digest_at(registry: Registry, sequence: int) -> str:
     if sequence == 0:
         return digest.Tree().root().hex()
     record = registry.record(sequence)
-    return digest_after(record.text).hex() if record else ""
+    try:
+        return digest_after(record.text).hex() if record else ""
+    except ValueError:
+        raise unreadable(sequence) from None
 
 
 def _touched(registry: Registry, made: Metadata, slice_: Slice, until: int) -> Behind:
     known: dict[str, Touch] = {}
     since = ""
     for record in registry.records(made.sequence):
-        since = since or str(parse(record.text)["at"])
-        touches(patches_of(record), known)
+        try:
+            since = since or said_by(record).at
+            touches([(id_of(patch), patch) for patch in patches_of(record)], known)
+        except UNFIT:
+            raise unreadable(record.sequence) from None
         if len(known) > _MOST_TOUCHED:
             return Behind(until - made.sequence, since, all=f"more than {_MOST_TOUCHED} entries were changed after it")
     ids = sorted(known)
@@ -222,10 +227,13 @@ def check(
     """
     for table in declared:
         for _ in range(_LOOKS):
-            with opened(state, table.name) as fd:
-                found = list(_faults(fd, registry, table, how, every_part=every_part))
-                if not found or not _was_replaced(fd, state, table.name):
-                    break
+            try:
+                with opened(state, table.name) as fd:
+                    found = list(_faults(fd, registry, table, how, every_part=every_part))
+                    if not found or not _was_replaced(fd, state, table.name):
+                        break
+            except OSError as error:
+                found = [(CHECKSUM, table.name, {"file": METADATA, "reason": f"it cannot be read: {error.strerror}"})]
         yield from found
 
 
@@ -270,8 +278,8 @@ def staleness(registry: Registry, slices: Slices, made: Metadata, table: Catalog
 
 def present(state: State, name: str) -> Metadata | None:
     """Return what the present generation of a catalog says of itself, None when that cannot be read."""
-    with opened(state, name) as fd:
-        try:
+    try:
+        with opened(state, name) as fd:
             return None if fd is None else read(fd)
-        except (OSError, ValueError):
-            return None  # `check` says why
+    except (OSError, ValueError):
+        return None  # `check` says why

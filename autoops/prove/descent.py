@@ -23,6 +23,7 @@ from autoops.core.digest import (
     mid_hash,
     root_of,
 )
+from autoops.core.ids import has_form
 from autoops.errors import CannotTell
 from autoops.model import JSON
 
@@ -143,7 +144,7 @@ def _checked(members: bytes, number: int, name: str) -> dict[str, bytes]:
     except UnicodeDecodeError:
         pairs = [("", b"")]
     ids = [entry_id for entry_id, _ in pairs]
-    good = all(_is_id(entry_id) and bucket_of(entry_id) == number for entry_id in ids) and ids == sorted(set(ids))
+    good = all(has_form(entry_id) and bucket_of(entry_id) == number for entry_id in ids) and ids == sorted(set(ids))
     _require(good, name, f"the IDs in bucket {number}")
     return dict(pairs)
 
@@ -185,10 +186,6 @@ def _text(value: JSON, key: str) -> str:
 
 def _plain(value: object) -> str:
     return str(value).encode(errors="replace").decode()  # hostile JSON may hold half a surrogate pair, which nobody can print
-
-
-def _is_id(text: str) -> bool:
-    return len(text) == 16 and text.isascii() and text.isdigit()
 
 
 def _hash(hashes: bytes, at: int) -> bytes:

@@ -6,7 +6,6 @@ Each check yields the faults it finds, the first of each kind with what was want
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from autoops.core.ids import is_id
 from autoops.core.ledger import GENESIS, Head, checkpoint_bytes
 from autoops.core.signing import Verifier
 from autoops.errors import CannotTell, StorageCorrupt
-from autoops.files.following import ABSENT, Follower, Position
+from autoops.files.following import ABSENT, batches
 from autoops.model import JSON
 from autoops.prove import chain
 from autoops.prove.replay import Replay
@@ -108,18 +107,15 @@ def checkpoints(path: Path, registry: Registry, verifier: Verifier, *, needed: b
 
     `needed`: raise CannotTell when there is no line; else none is no fault.
     """
-    more, told = True, False
-    with contextlib.closing(Follower(path, Position())) as follower:
-        while more:
-            batch = follower.read()  # without a last line that has no end: being written, or torn by a power cut
-            more = batch.more
-            if batch.trouble and batch.trouble != ABSENT:
-                yield Fault("checkpoint", f"{path.name}: {batch.trouble}")
-            for number, line in batch.lines:
-                told = told or bool(line.strip())
-                fault = checkpoint_fault(line, registry, verifier) if line.strip() else None
-                if fault:
-                    yield Fault("checkpoint", f"{path.name} line {number}: {fault}")
+    told = False
+    for batch in batches(path):  # without a last line that has no end: being written, or torn by a power cut
+        if batch.trouble and batch.trouble != ABSENT:
+            yield Fault("checkpoint", f"{path.name}: {batch.trouble}")
+        for number, line in batch.lines:
+            told = told or bool(line.strip())
+            fault = checkpoint_fault(line, registry, verifier) if line.strip() else None
+            if fault:
+                yield Fault("checkpoint", f"{path.name} line {number}: {fault}")
     if needed and not told:
         raise CannotTell(detail=f"what was known of the ledger elsewhere: no whole line is in {path}", remedy=_KEPT)
 
@@ -197,7 +193,7 @@ def replay(registry: Registry, head: Head) -> Iterator[Fault]:
                 value = parse(record.text)
                 made = [_replay_patch(state, patch) for patch in value["patches"]]
                 claimed = value["digest_after"]
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
+            except UNFIT as error:
                 yield Fault("replay", f"commit {record.sequence} cannot be replayed: {error!r}")
                 return
             if state.digest().hex() != claimed:

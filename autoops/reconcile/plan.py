@@ -26,7 +26,6 @@ class Memory(NamedTuple):
     finding: Finding | None = None  # it, as it stood before this run
     quarantine: Finding | None = None
     undone: Finding | None = None  # the rollback that it would undo
-    mass: Finding | None = None  # too much of its root is gone
     is_edited: bool = False  # its entry was changed past the ledger
 
 
@@ -37,10 +36,7 @@ def decide_repair(difference: Difference, memory: Memory) -> Plan:
         return Plan("", rule.then)
     if memory.is_edited:  # a commit over it would make the edit a part of the ledger's digest, and nobody would find it any more
         return Plan("", rule.then, "its entry was changed past the ledger (registry_edited)")
-    if difference.kind == "missing" and _holds(memory.mass):
-        return Plan("", rule.then, "too much of this root is gone at once (mass_missing)")
-    if _holds(memory.undone):
-        assert memory.undone
+    if memory.undone and memory.undone.holds:
         return Plan("", rule.then, f"it was rolled back by {memory.undone.detail.get('by', 'a person')}, and is not released")
     if _is_loop(difference, memory):
         return Plan("", rule.then, f"quarantined: it was repaired {MOST_REPAIRS} times, and came back", quarantined=True)
@@ -56,13 +52,8 @@ def would_undo(difference: Difference, memory: Finding) -> bool:
     return same_content or same_path
 
 
-def _holds(finding: Finding | None) -> bool:
-    return finding is not None and finding.closed_s is None and finding.released_s is None
-
-
 def _is_loop(difference: Difference, memory: Memory) -> bool:
     known = memory.finding
     if known is None or known.repairs < MOST_REPAIRS or known.repair != fingerprint(difference.kind, difference.detail):
         return False
-    released = memory.quarantine is not None and memory.quarantine.closed_s is None and memory.quarantine.released_s is not None
-    return not released
+    return not (memory.quarantine and memory.quarantine.is_released)

@@ -92,8 +92,8 @@ class Reconciler:
         reason = why_not_there(self._registry, root, self._places[root])
         if reason:
             detail: JSON = {"path": names.text(self._places[root]), "reason": reason}
-            told = Told(ROOT_REPLACED, path_key(root, b""), detail, Plan("", "a person mounts it, or accepts it"))
-            return Area(root, path, [told], Counter({ROOT_REPLACED: 1}), Totals(), 0, is_compared=False)
+            replaced = Told(ROOT_REPLACED, path_key(root, b""), detail, Plan("", "a person mounts it, or accepts it"))
+            return Area(root, path, [replaced], Counter({ROOT_REPLACED: 1}), Totals(), 0, is_compared=False)
         gathered = Gathered(self._limits.findings)
         totals = compare(self._registry, self._pool, self._eyes, (root, path), gathered, rehash=rehash, alive=alive)
         differences = gathered.kept()
@@ -103,14 +103,15 @@ class Reconciler:
         is_cut = any(count > self._limits.findings for count in gathered.counts.values())
         missing = gathered.counts["missing"] if is_cut else sum(one.kind == "missing" for one in differences)
         mass = self._mass(root, path, missing, totals)
-        all_told = [self._told(one, mass) for one in differences]
-        counts = Counter(one.kind for one in all_told)
+        counts = Counter(one.kind for one in differences)
         if is_cut:
             counts |= gathered.counts
         if mass:
-            all_told = [mass, *(one for one in all_told if one.kind != "missing")]
             counts[MASS_MISSING] = 1
-        return Area(root, path, all_told, counts, totals, gathered.unsettled, is_compared=True)
+            if not self._is_released(mass):
+                differences = [one for one in differences if one.kind != "missing"]
+        told = [self._told(one) for one in differences]
+        return Area(root, path, [mass, *told] if mass else told, counts, totals, gathered.unsettled, is_compared=True)
 
     def _mass(self, root: str, path: bytes, missing: int, totals: Totals) -> Told | None:
         if path:
@@ -124,7 +125,12 @@ class Reconciler:
             MASS_MISSING, path_key(root, b""), detail, Plan("", "a person mounts what is missing, or releases this finding")
         )
 
-    def _told(self, difference: Difference, mass: Told | None) -> Told:
+    def _is_released(self, told: Told) -> bool:
+        key = (told.kind, told.subject)
+        known = self._findings.about([key]).get(key)
+        return known is not None and known.is_released
+
+    def _told(self, difference: Difference) -> Told:
         subject = path_key(difference.root, difference.path)
         entry_id = str(difference.detail.get("id", ""))
         why = blame(
@@ -136,7 +142,7 @@ class Reconciler:
             runs=self._runs,
         )
         rule = RULES[difference.kind]
-        plan = decide_repair(difference, self._memory(difference, subject, entry_id, mass))
+        plan = decide_repair(difference, self._memory(difference, subject, entry_id))
         detail = difference.detail | {"blame": why, "winner": rule.winner, "then": rule.then}
         return Told(difference.kind, subject, detail, plan)
 
@@ -153,10 +159,10 @@ class Reconciler:
     def _is_edited(self, entry_id: str, noted: Finding | None) -> bool:
         if self._edited is not None:
             return entry_id in self._edited
-        return noted is not None and noted.closed_s is None
+        return noted is not None and noted.stands
 
-    def _memory(self, difference: Difference, subject: bytes, entry_id: str, mass: Told | None) -> Memory:
-        keys = [(difference.kind, subject), (QUARANTINED, subject), (MASS_MISSING, path_key(difference.root, b""))]
+    def _memory(self, difference: Difference, subject: bytes, entry_id: str) -> Memory:
+        keys = [(difference.kind, subject), (QUARANTINED, subject)]
         keys += [(ROLLED_BACK, entry_id.encode()), (REGISTRY_EDITED, entry_id.encode())] if entry_id else []
         known = self._findings.about(keys)
         undone = known.get((ROLLED_BACK, entry_id.encode()))
@@ -164,10 +170,5 @@ class Reconciler:
             known.get(keys[0]),
             known.get(keys[1]),
             undone if undone and would_undo(difference, undone) else None,
-            (known.get(keys[2]) or _standing(mass)) if mass else None,
             self._is_edited(entry_id, known.get((REGISTRY_EDITED, entry_id.encode()))),
         )
-
-
-def _standing(mass: Told) -> Finding:
-    return Finding(0, mass.kind, mass.subject, mass.detail, 0, 0, 1, None)

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from autoops.core.canonical import canonical, parse
 from autoops.core.digest import leaf_of
+from autoops.core.ids import has_form
 from autoops.errors import CannotTell
 from autoops.replica.side import Ledger, Whole, WithTree
 from autoops.store.members import DoubleLeaf, Leaf, Members
@@ -51,7 +52,7 @@ class Exported(WithTree):
             value = parse(line)
             entry_id, text = value["id"], canonical(value)
             text.encode()
-            if not (isinstance(entry_id, str) and len(entry_id) == 16 and entry_id.isascii() and entry_id.isdigit()):
+            if not (isinstance(entry_id, str) and has_form(entry_id)):
                 raise ValueError("it has no ID")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise _unfit(self._name, f"{where} is no entry ({str(error)[:100]})") from None

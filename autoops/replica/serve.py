@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from autoops.core.canonical import canonical
 from autoops.core.digest import BUCKETS, FAN
+from autoops.core.ids import has_form
 from autoops.errors import CannotTell, CheckFailed
 from autoops.model import JSON
 from autoops.prove.descent import BUCKETS_AT_ONCE, ENTRIES_AT_ONCE, MIDS_AT_ONCE
@@ -84,13 +85,11 @@ def _numbers(facts: JSON, below: int, most: int) -> list[int]:
 
 def _ids(facts: JSON) -> Sequence[str]:
     found = facts.get("ids")
-    if not isinstance(found, list) or len(found) > ENTRIES_AT_ONCE or not all(_is_id(one) for one in found):
+    if not isinstance(found, list) or len(found) > ENTRIES_AT_ONCE:
         raise wire.Garbled(f"not {ENTRIES_AT_ONCE} IDs at most")
+    if not all(isinstance(one, str) and has_form(one) for one in found):
+        raise wire.Garbled("not all of them are IDs")
     return found
-
-
-def _is_id(one: object) -> bool:
-    return isinstance(one, str) and len(one) == 16 and one.isascii() and one.isdigit()
 
 
 def _good(content: bytes) -> bytes:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops.acting import give_up_the_way_back
+from autoops.runtime.signals import die_with_parent, kill_group
 
 SAID_BYTES = 4096  # of what it writes to standard error, the end is kept
 MAX_FILES = 10_000
@@ -30,8 +31,7 @@ _OPEN_FILES = 256
 _LOOK_S = 0.2
 _CHUNK_BYTES = 1 << 16
 _READS = 16  # at a time, from one that says more than anybody reads
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-_PR_SET_NO_NEW_PRIVS = 38
+_PR_SET_NO_NEW_PRIVS = 38  # <linux/prctl.h>
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -64,8 +64,7 @@ def run(command: Sequence[str], lines: Iterable[bytes], directory: Path, limits:
     try:
         return _Talk(process, lines, directory, limits, alive).until_the_end()
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        kill_group(process.pid)
         process.wait()
         for pipe in (process.stdin, process.stderr):
             if pipe:
@@ -82,7 +81,7 @@ def _confine(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    die_with_parent(signal.SIGKILL)
 
 
 class _Talk:
@@ -167,12 +166,28 @@ def _how(code: int) -> str:
 
 
 def too_much(directory: Path, max_bytes: int) -> str:
-    """Return why what lies in a directory is too much, "" when it is not. Links are not followed."""
+    """Return why what lies in a directory, and below it, is too much, "" when it is not. Links are not followed."""
     total, files = 0, 0
-    with contextlib.suppress(FileNotFoundError):  # what it writes comes and goes
-        for entry in os.scandir(directory):
-            files += 1
-            total += entry.stat(follow_symlinks=False).st_size
-            if files > MAX_FILES:
-                return f"it made more than {MAX_FILES} files"
+    todo = [os.fspath(directory)]
+    while todo:
+        try:
+            with os.scandir(todo.pop()) as entries:
+                for entry in entries:
+                    files += 1
+                    total += _size_bytes(entry)
+                    if files > MAX_FILES:
+                        return f"it made more than {MAX_FILES} files"
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append(entry.path)
+        except FileNotFoundError:
+            continue  # what it writes comes and goes
+        except OSError as error:
+            return f"what it made cannot be looked at: {error.strerror}"
     return f"its files are larger than {max_bytes} bytes" if total > max_bytes else ""
+
+
+def _size_bytes(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return 0

@@ -104,7 +104,7 @@ def parse(content: str) -> Maintenance:
     """Return what a flag with this content says: nothing at all, or TOML with any of KEYS."""
     try:
         facts = tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError; a number of more than 4,300 digits; nested too deeply
         return Maintenance(fault=f"not TOML: {error}")
     faults = [f"unknown key {key}; known: {', '.join(KEYS)}" for key in facts if key not in KEYS]
     until = facts.get("until", "")
@@ -127,5 +127,7 @@ def text(said: Maintenance) -> str:
 
 def _content(flag: Path) -> bytes:
     descriptor = os.open(flag, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO must not hold us up
-    with open(descriptor, "rb") as file:  # noqa: PTH123
-        return file.read(MAX_BYTES)
+    try:
+        return os.read(descriptor, MAX_BYTES)
+    finally:
+        os.close(descriptor)

@@ -47,9 +47,9 @@ class Signals:
             return set()
 
 
-def die_with_parent() -> None:
-    """Have the kernel end the calling process, a child before its exec, when its parent dies."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def die_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
+    """Have the kernel end the calling process, a child before its exec, with this signal when its parent dies."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
 def kill_group(leader: int) -> None:

@@ -57,7 +57,8 @@ def translate(error: sqlite3.Error | UnicodeDecodeError, path: Path, busy_s: flo
         return StorageFull(database=path)
     # Python's own errors have no code; the second is about a message of SQLite's that quotes what is damaged
     undecodable = isinstance(error, UnicodeDecodeError) or (not name and "Could not decode to UTF-8" in str(error))
-    if undecodable or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+    unparsable = name == "SQLITE_ERROR" and str(error) == "malformed JSON"  # what we write never is
+    if undecodable or unparsable or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return StorageCorrupt(database=path, detail=error)
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return unopened(path, str(error))

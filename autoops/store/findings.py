@@ -42,6 +42,21 @@ class Finding(NamedTuple):
     repair: str | None = None  # what was enqueued last to mend it
     repairs: int = 0  # how often that very repair was
 
+    @property
+    def stands(self) -> bool:
+        """Whether it is true still."""
+        return self.closed_s is None
+
+    @property
+    def is_released(self) -> bool:
+        """Whether it stands, and a person has said that it is to hold nothing back."""
+        return self.closed_s is None and self.released_s is not None
+
+    @property
+    def holds(self) -> bool:
+        """Whether it stands, and nobody has released it."""
+        return self.closed_s is None and self.released_s is None
+
 
 class Step(NamedTuple):
     """One step in the history of a finding."""

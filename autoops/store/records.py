@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from autoops.core.canonical import parse
 from autoops.core.digest import Tree
+from autoops.core.ids import has_form
 from autoops.core.ledger import GENESIS, Head
 from autoops.errors import StorageCorrupt
 from autoops.model import JSON
@@ -166,8 +167,11 @@ def patches_of(record: Record) -> Sequence[JSON]:
 
 
 def id_of(patch: JSON) -> str:
-    """Return the entry that a patch of a record is about."""
-    return str(patch["id"] if patch["op"] == "update" else patch["entry"]["id"])
+    """Return the entry that a patch of a record is about. Raises UNFIT."""
+    entry_id = str(patch["id"] if patch["op"] == "update" else patch["entry"]["id"])
+    if not has_form(entry_id):
+        raise ValueError(f"{entry_id[:20]!r} is no ID")
+    return entry_id
 
 
 def patch_for(record: Record, entry_id: str) -> Mapping[str, object]:

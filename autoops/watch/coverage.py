@@ -18,7 +18,7 @@ from typing import NamedTuple
 from autoops.files import inotify, mounts
 from autoops.files.ignore import Ignore
 from autoops.files.inotify import Inotify
-from autoops.watch.changes import within
+from autoops.files.opening import within
 from autoops.watch.directories import Directories
 from autoops.watch.pending import GapChange
 
@@ -128,8 +128,8 @@ class Coverage:
         try:
             fd = os.open(self._absolute(directory), _DIRECTORY if directory else _DIRECTORY & ~os.O_NOFOLLOW)
             try:
-                with os.scandir(b"/proc/self/fd/%d" % fd) as entries:  # by its number alone, names would come as text
-                    return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+                with os.scandir(fd) as entries:  # names of a directory that was opened by number come as text
+                    return [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]
             finally:
                 os.close(fd)
         except (FileNotFoundError, NotADirectoryError):

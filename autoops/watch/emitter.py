@@ -10,6 +10,7 @@ one `BatchReady` through watchdog's queue says so.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -24,16 +25,15 @@ from watchdog.observers.api import EventEmitter
 
 from autoops.files import inotify
 from autoops.files.inotify import Inotify, RawEvent
-from autoops.watch.changes import UNSETTLED, Change, kind_of, merged, within
-from autoops.watch.coverage import BURST_FILES, Coverage, Identity, Legacy, Scope, identity
-from autoops.watch.lineage import Lineage
+from autoops.watch.changes import UNSETTLED, Change, merged
+from autoops.watch.coverage import Coverage, Identity, Legacy, Scope, identity
 from autoops.watch.pending import Pending
+from autoops.watch.reading import Reader
 
 APPEARED = inotify.CREATE | inotify.MOVED_TO
-LOST = inotify.DELETE_SELF | inotify.MOVE_SELF | inotify.UNMOUNT | inotify.IGNORED
 HOLD_S = 0.1  # how long a file may be created before it is closed, and a directory on its way before it counts as gone
-ENDED_KEPT = 10_000  # beyond, a scan of the directory costs a little and is right as well
 PAIR_S = 0.001  # within which the second half of a rename follows the first
+PAIR_READS = 4  # for it; a tree that is emptied by renames is told of in first halves only, for as long as that lasts
 BUSY_WINDOW_S = 0.05
 BUSY_EVENTS = 100  # in one window; above, reading pauses a little, so that one read takes many events
 BUSY_PAUSE_S = 0.03  # the kernel's queue holds 16,384 events: half a million a second
@@ -67,11 +67,10 @@ class InotifyEmitter(EventEmitter):
         legacy: Legacy,
         pending: Pending,
         notify: Callable[[], None],
-        timeout: float = 1.0,
     ) -> None:
         """Take what to watch, what the emitter before knew of it, where to put what is seen, and whom to call when `failure`,
         `root_lost` or `polled` has changed."""
-        super().__init__(event_queue, watch, timeout=timeout)
+        super().__init__(event_queue, watch)
         self.identity: Identity | None = None
         self.failure: BaseException | None = None
         self.root_lost = False
@@ -79,11 +78,9 @@ class InotifyEmitter(EventEmitter):
         self._scope, self._legacy, self._pending, self._notify = scope, legacy, pending, notify
         self._asked: deque[str] = deque()
         self._bell_lock = threading.Lock()  # nobody rings a descriptor that is closed
-        self._bell = self._mount_table = self._cookie_wd = -1
+        self._opened = contextlib.ExitStack()
+        self._bell = -1
         self._fresh: dict[bytes, tuple[Change, float]] = {}  # created, found or touched, not yet closed
-        self._leaving: dict[int, tuple[bytes, float]] = {}  # cookie of a directory moved away: path, when
-        self._lineage = Lineage()
-        self._ended: set[bytes] = set()  # directories that were watched to their end, their deletion still to be told by the parent
         self._is_begun = False  # not even that when the observer had failed before
         self._seen = 0  # events in this window
         self._window_s = 0.0
@@ -108,22 +105,32 @@ class InotifyEmitter(EventEmitter):
     def on_thread_start(self) -> None:
         """Watch everything there is. Runs in the thread that starts this one. Raises OSError when the root is not watchable."""
         self.identity = identity(self._scope.path)
+        try:
+            self._open()
+            self._coverage.begin(self._legacy)
+            if b"" not in self._coverage.directories.wd_of:
+                raise OSError(errno.EACCES, self._coverage.gaps.get(b"", "gone"), self._scope.path)
+        except OSError:
+            self._close()
+            raise
+        self._flush(time.monotonic())
+
+    def _open(self) -> None:
         self._inotify = Inotify()
+        self._opened.callback(self._inotify.close)
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._opened.callback(os.close, self._bell)
         self._mount_table = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+        self._opened.callback(os.close, self._mount_table)
         self._poll = select.poll()
         self._poll.register(self._inotify.fileno(), select.POLLIN)
         self._poll.register(self._bell, select.POLLIN)
         self._poll.register(self._mount_table, select.POLLPRI)  # proc_pid_mounts(5): POLLPRI when something was (un)mounted
         self._coverage = Coverage(self._scope, self._inotify)
+        cookies = self._scope.cookies
+        cookie_wd = -1 if cookies is None else self._inotify.add(cookies, APPEARED | inotify.ONLYDIR)
+        self._reader = Reader(self._scope, self._coverage, cookie_wd)
         self._is_begun = True
-        if self._scope.cookies is not None:
-            self._cookie_wd = self._inotify.add(self._scope.cookies, APPEARED | inotify.ONLYDIR)
-        self._coverage.begin(self._legacy)
-        if b"" not in self._coverage.directories.wd_of:
-            self._close()
-            raise OSError(errno.EACCES, self._coverage.gaps.get(b"", "gone"), self._scope.path)
-        self._flush(time.monotonic())
 
     def run(self) -> None:
         """Read until stopped; what goes wrong ends in `failure`, for the service to find."""
@@ -153,17 +160,14 @@ class InotifyEmitter(EventEmitter):
 
     def _close(self) -> None:
         with self._bell_lock:
-            if self._bell >= 0:
-                self._inotify.close()
-                os.close(self._bell)
-                os.close(self._mount_table)
-                self._bell = self._mount_table = -1
+            self._bell = -1
+            self._opened.close()
 
     # --- one turn ---------------------------------------------------------------------------------------------------------
 
     def queue_events(self, timeout: float) -> None:
         """Wait for events, or for somebody who rings; report what they were."""
-        waiting = self._fresh or self._leaving
+        waiting = self._fresh or self._reader.any_on_their_way
         ready = dict(self._poll.poll(HOLD_S * 1000 if waiting else None))
         if self._bell in ready:
             os.eventfd_read(self._bell)
@@ -174,7 +178,7 @@ class InotifyEmitter(EventEmitter):
         cookies: list[bytes] = []
         changes: list[Change] = []
         if self._inotify.fileno() in ready:
-            changes, cookies = self._read(self._events())
+            changes, cookies = self._reader.read(self._events())
         self._flush(time.monotonic(), changes, cookies)
         self._pause()
 
@@ -197,14 +201,11 @@ class InotifyEmitter(EventEmitter):
         if self._fresh:
             due = [path for path, (_, at_s) in self._fresh.items() if cookies or now_s - at_s >= HOLD_S]
             ready += [self._fresh.pop(path)[0] for path in due]
-        for cookie, (path, at_s) in list(self._leaving.items()):
-            if cookies or now_s - at_s >= HOLD_S:
-                del self._leaving[cookie]
-                self._coverage.left(path)
+        self._reader.give_up(now_s if cookies else now_s - HOLD_S)
         scans, self._coverage.scans = self._coverage.scans, set()
         gaps, self._coverage.gap_changes = self._coverage.gap_changes, []
-        if self.polled != self._coverage.polled:
-            self.polled = self._coverage.polled
+        if (self.polled, self.root_lost) != (self._coverage.polled, self._reader.root_lost):
+            self.polled, self.root_lost = self._coverage.polled, self._reader.root_lost
             self._notify()
         if self._pending.add(ready, scans, gaps, cookies or ()):
             self.queue_event(BatchReady(os.fsdecode(self._scope.path), self._pending))
@@ -212,125 +213,13 @@ class InotifyEmitter(EventEmitter):
     def _events(self) -> list[RawEvent]:
         """Return the events that wait. The kernel tells of a rename in two; a read may fall between them."""
         events = list(inotify.parse(self._inotify.read()))
-        while events and events[-1][1] & inotify.MOVED_FROM:
+        for _ in range(PAIR_READS):
+            if not events or not events[-1][1] & inotify.MOVED_FROM:
+                break
             time.sleep(PAIR_S)
             more = list(inotify.parse(self._inotify.read()))
             if not more:
                 break  # it left the tree
             events += more
+        self._seen += len(events)
         return events
-
-    def _read(self, events: list[RawEvent]) -> tuple[list[Change], list[bytes]]:
-        """Return what some events say about files, and the cookies in them. Directories are followed at once."""
-        paths = self._coverage.directories.path_of
-        by_directory: dict[bytes, dict[bytes, Change]] = {}
-        cookies = []
-        overflowed, now_s = False, time.monotonic()
-        for wd, mask, cookie, name in events:
-            self._seen += 1
-            directory = paths.get(wd)
-            if directory is None:
-                overflowed = overflowed or bool(mask & inotify.OVERFLOW)
-                if wd == self._cookie_wd and name:
-                    cookies.append(name)
-            elif mask & LOST:
-                self._lost(wd, directory, mask)
-            elif mask & inotify.ISDIR:
-                for change in self._directory(directory + b"/" + name if directory else name, mask, cookie):
-                    upper, _, last = change.path.rpartition(b"/")
-                    _note(by_directory.setdefault(upper, {}), last, change)
-            else:
-                path = directory + b"/" + name if directory else name
-                moved_from = self._lineage.came(path, cookie, now_s) if mask & inotify.MOVED_TO else ()
-                vacated = bool(mask & inotify.MOVED_FROM)
-                if vacated:
-                    self._lineage.left(path, cookie, now_s)
-                change = Change(path, kind_of(mask), moved_from, vacated)
-                _note(by_directory.setdefault(directory, {}), name, change)
-        hidden: set[bytes] = set()
-        kept = [change for directory, found in by_directory.items() for change in self._kept(directory, found, hidden)]
-        # What was renamed to an ignored name (an editor's backup copy) has not moved on, as far as anybody will know.
-        changes = [change._replace(vacated=False) if change.path in hidden else change for change in kept]
-        if overflowed:
-            self._coverage.overflowed([path for path, _ in self._leaving.values()])
-            cookies = os.listdir(self._scope.cookies) if self._scope.cookies is not None else []  # some may be among the lost
-        return changes, cookies
-
-    def _kept(self, directory: bytes, found: dict[bytes, Change], hidden: set[bytes]) -> list[Change]:
-        """Return the changes to names that are not ignored; add to `hidden` what was renamed to one that is."""
-        if not self._scope.ignore_files.isdisjoint(found):
-            self._scope.ignore.forget(directory)
-            self._coverage.scans.add(directory)
-            self._coverage.cover(directory)
-        ignored = self._scope.ignore.ignored(directory, found, ())
-        if not ignored:
-            return list(found.values())
-        hidden.update(former[-1] for name in ignored for former in found[name].moved_from)
-        return [change for name, change in found.items() if name not in ignored]
-
-    # --- directories ------------------------------------------------------------------------------------------------------
-
-    def _directory(self, path: bytes, mask: int, cookie: int) -> list[Change]:
-        """Follow one event about a directory; return what is found in it."""
-        if mask & inotify.ATTRIB:
-            self._coverage.opened(path)
-            return []
-        if mask & inotify.MOVED_FROM:
-            self._leaving[cookie] = (path, time.monotonic())
-            return []
-        if mask & inotify.DELETE:
-            wd = self._coverage.directories.wd_of.get(path)
-            if wd is not None:
-                self._coverage.directories.forget(wd)
-            elif path in self._ended:
-                self._ended.discard(path)
-            elif not self._coverage.is_ignored(path):
-                self._coverage.scans.add(path)  # nobody saw what was deleted in it
-            self._coverage.close_gaps(path)
-            return []
-        self._scope.ignore.forget(path)
-        self._ended.discard(path)
-        before = self._leaving.pop(cookie, (None, 0.0))[0] if mask & inotify.MOVED_TO else None
-        for key, (left, _) in list(self._leaving.items()):
-            if within(left, path) or within(path, left):
-                del self._leaving[key]
-                self._coverage.left(left)
-        if before is not None:
-            self._coverage.close_gaps(before)
-            self._coverage.unwatch(self._coverage.directories.move(before, path))
-        if self._coverage.is_ignored(path):
-            if before is not None:
-                self._coverage.left(before)
-            self._coverage.unwatch(self._coverage.directories.drop(path))
-            return []
-        return self._appeared(path, before)
-
-    def _appeared(self, path: bytes, before: bytes | None) -> list[Change]:
-        found: list[bytes] = []
-        self._coverage.cover(path, found)
-        if len(found) > BURST_FILES:
-            self._coverage.scans.update((path,) if before is None else (path, before))
-            return []
-        if before is None:
-            return [Change(name, "found") for name in found]
-        self._coverage.cover(before)  # RENAME_EXCHANGE: what was here is there now
-        self._coverage.scans.add(before)  # what went along unseen
-        now_s = time.monotonic()
-        return [Change(name, "moved", self._lineage.moved(before + name[len(path) :], name, now_s)) for name in found]
-
-    def _lost(self, wd: int, directory: bytes, mask: int) -> None:
-        """Take note that the kernel watches a directory no more, or that the root itself went away."""
-        if not directory:
-            self.root_lost = True
-            self._notify()
-        elif mask & inotify.UNMOUNT:
-            self._coverage.unmounted(directory)
-        if mask & (inotify.IGNORED | inotify.UNMOUNT):
-            self._coverage.directories.forget(wd)
-            if len(self._ended) < ENDED_KEPT:
-                self._ended.add(directory)
-
-
-def _note(found: dict[bytes, Change], name: bytes, change: Change) -> None:
-    before = found.get(name)
-    found[name] = change if before is None else merged(before, change)

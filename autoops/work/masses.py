@@ -31,7 +31,7 @@ class Masses:
         """
         if not look:
             known = self._findings.about([("mass_missing", path_key(root, b""))]).values()
-            return not any(one.closed_s is None and one.released_s is None for one in known)
+            return not any(one.holds for one in known)
         looked, absent = sample(self._registry, root, top)
         return self._lets("mass_missing", root, absent, looked)
 
@@ -45,7 +45,7 @@ class Masses:
             self._notes.flush()
             return True
         (known,) = self._findings.about([(kind, path_key(root, b""))]).values() or (None,)
-        if known and known.closed_s is None and known.released_s is not None:
+        if known and known.is_released:
             return True
         self._notes.open(kind, root, b"", {"absent": absent, "limit_percent": round(self._share * 100), "of": total})
         self._notes.flush()

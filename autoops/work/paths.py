@@ -104,6 +104,9 @@ class Paths:
             self._register.take(found, _source(done), "changed on the disk", self._overtaken, self._due_s)
         for job in self._queue.complete([job for job in done if job.id not in self._released]):
             emit("lease_lost", kind=job.kind, path=split_key(job.key)[1])
+        for job in done if self._put_off else ():
+            if job.id not in self._released:
+                self._put_off.pop(job.key, None)
         for jobs, _ in answered:
             for job in jobs:
                 self.held.pop(job.key, None)
@@ -127,12 +130,9 @@ class Paths:
         keys = [path_key(*one.place) for one in doubtful]
         again = self._queue.overtaken([self.held[key] for key in keys if key in self.held])
         patient = {job.key: job for job in again if self._put_off[job.key] < _MOST_PUT_OFF}
-        for key in keys:
-            if key in patient:
-                self._put_off[key] += 1
-                self._queue.release(patient[key])
-            else:
-                del self._put_off[key]
+        for key, job in patient.items():
+            self._put_off[key] += 1
+            self._queue.release(job)
         self._released.update(job.id for job in patient.values())
         return {split_key(key) for key in patient}
 

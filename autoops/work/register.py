@@ -11,25 +11,25 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import cast
 
 from autoops.config import RootConfig
-from autoops.core.drift import REGISTRY_EDITED, action, evidence_of
+from autoops.core.drift import REGISTRY_EDITED, evidence_of
 from autoops.core.hints import rename_facts
 from autoops.core.histogram import Meter
 from autoops.core.identity import Verdict, decide, is_doubtful
 from autoops.core.view import Place, Sighting, View
 from autoops.errors import EditedPastLedger
-from autoops.files import opening
-from autoops.model import PRIORITY_LIVE, PRIORITY_RETRY, Change, Entry, Observation, Work, path_key
+from autoops.model import PRIORITY_LIVE, PRIORITY_RETRY, Change, Work, path_key
 from autoops.store.commit import Committed, RegistryWriter, Why
 from autoops.store.findings import Findings
 from autoops.store.measured import CHANGE, COMMIT, DETECT, ENTRIES, HASHED
-from autoops.store.operations import DryRun, WouldDo
 from autoops.store.queue import Queue
 from autoops.walk.absence import Absences
 from autoops.walk.gather import entries_at, view_of
 from autoops.walk.scan import Effects
 from autoops.walk.untouched import split_corrupt
+from autoops.work import links
 from autoops.work.checkpoints import Checkpoints
 from autoops.work.notes import PLACE_KINDS, Notes
+from autoops.work.rehearsal import Rehearsal
 from autoops.work.renames import Renames
 from autoops.work.reporting import report
 from autoops.work.undone import Undone
@@ -45,21 +45,18 @@ class Register:
         registry: RegistryWriter,
         queue: Queue,
         notes: Notes,
-        dry_runs: DryRun,
+        rehearsal: Rehearsal,
         absences: Absences,
         checkpoints: Checkpoints,
         configured: Mapping[str, RootConfig],
         undone: Undone,
         findings: Findings,
-        now_s: Callable[[], float] = time.time,
-        meter: Meter | None = None,
+        meter: Meter,
     ) -> None:
-        self.meter = meter or Meter()
-        self._registry, self._queue, self.notes, self._dry_runs = registry, queue, notes, dry_runs
+        self._registry, self._queue, self.notes, self.rehearsal = registry, queue, notes, rehearsal
         self._checkpoints, self.absences, self.undone = checkpoints, absences, undone
-        self._roots, self._findings = configured, findings
+        self._roots, self._findings, self.meter = configured, findings, meter
         self._places = {name: root.path for name, root in configured.items()}
-        self._now_s = now_s
         self.renames = Renames(registry, notes, configured)
         self.on_pending: Callable[[], None] = lambda: None
 
@@ -87,21 +84,22 @@ class Register:
         if overtaken and doubtful and (late := overtaken(doubtful)):
             found = [one for one in found if one.place not in late]
             view = self._view(found)
-        verdicts, corrupt = split_corrupt(self._registry, self._sure(decide(found, view, int(self._now_s()))))
+        verdicts = links.without_false(self._registry, self._places, decide(found, view, int(time.time())))
+        verdicts, corrupt = split_corrupt(self._registry, verdicts)
         self._note_contents(verdicts, corrupt)
         self._note_troubles(found)
         self._follow_up(verdicts)
-        changes, rehearsed = self._changes(verdicts)
-        changes = self.undone.allowed(changes)
+        wanted = [one.change for one in verdicts if one.change and one.sighting.root not in self.rehearsal.roots]
+        changes = self.undone.allowed(wanted)
         self._close_left_behind(changes)
         self.notes.flush()
-        self._rehearse(verdicts, rehearsed)
+        rehearsed = self.rehearsal.record(verdicts)
         self._note_same(verdicts)
         committed = self.commit_sound(changes, Why("worker", source, reason)) if changes else []
         self._measure(committed, due_s or {})
         self.notes.settle(_settled(verdicts, committed))
         missing = sum(1 for change in changes if change.after.status == "missing")
-        return Effects(len(changes) + len(rehearsed), missing)
+        return Effects(len(changes) + rehearsed, missing)
 
     def _measure(self, committed: Sequence[Change], due_s: Mapping[Place, float]) -> None:
         """Measure how long it took from an edit on the disk until the job about it was due, and until it was committed.
@@ -113,7 +111,7 @@ class Register:
             if at_s is not None and change.ctime_ns and _is_edit(change):
                 changed_s = abs(change.ctime_ns) / 1e9
                 self.meter.add(DETECT, at_s - changed_s)
-                self.meter.add(CHANGE, self._now_s() - changed_s)
+                self.meter.add(CHANGE, time.time() - changed_s)
 
     def _view(self, found: Sequence[Sighting]) -> View:
         return view_of(self._registry, self._places, found, self.absences.is_lost, self._queue.on_their_way)
@@ -121,7 +119,7 @@ class Register:
     def commit(self, changes: Sequence[Change], why: Why) -> Committed:
         """Commit, report and follow up. Raises PreconditionFailed, EditedPastLedger."""
         began_s = time.perf_counter()
-        done = self._registry.commit(changes, why, self._now_s())
+        done = self._registry.commit(changes, why, time.time())
         self.meter.add(COMMIT, time.perf_counter() - began_s)
         self.meter.add(ENTRIES, len(changes))
         report(changes, done, why)
@@ -138,34 +136,11 @@ class Register:
         except EditedPastLedger as error:
             edited = set(cast("list[str]", error.facts["ids"]))
             self._findings.open(
-                [(REGISTRY_EDITED, entry_id.encode(), {"said": str(error)}) for entry_id in edited], int(self._now_s())
+                [(REGISTRY_EDITED, entry_id.encode(), {"said": str(error)}) for entry_id in edited], int(time.time())
             )
             changes = [change for change in changes if change.after.id not in edited]
             return self.commit_sound(changes, why) if changes else []
         return list(changes)
-
-    def _sure(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
-        """Put off each hard link that is none: a file that moved on while its batch was read was seen under both names."""
-        if not any(verdict.change and verdict.change.evidence["kind"] == "hard-link" for verdict in verdicts):
-            return list(verdicts)
-        places = {change.after.id: change.after for change in (verdict.change for verdict in verdicts) if change}
-        return [
-            verdict._replace(change=None, deferred=True)
-            if verdict.change and self._is_doubtful(verdict.change, places)
-            else verdict
-            for verdict in verdicts
-        ]
-
-    def _is_doubtful(self, change: Change, places: Mapping[str, Entry]) -> bool:
-        if change.evidence["kind"] != "hard-link":
-            return False
-        original = str(change.evidence["of"])
-        twin = places.get(original) or self._registry.by_id([original]).get(original)
-        file = change.after.observation.file
-        return any(
-            entry is None or opening.file_at(self._places.get(entry.root, b""), entry.path) != file
-            for entry in (change.after, twin)
-        )
 
     @property
     def root_names(self) -> Collection[str]:
@@ -178,16 +153,6 @@ class Register:
 
     # what follows
 
-    def _changes(self, verdicts: Sequence[Verdict]) -> tuple[list[Change], list[WouldDo]]:
-        observed = {name for name, root in self._roots.items() if root.policy == "observe"}
-        changes = [one.change for one in verdicts if one.change and one.sighting.root not in observed]
-        rehearsed = [
-            WouldDo(one.sighting.root, one.sighting.path, action(one.change), one.change.evidence, 0, 0, 0)
-            for one in verdicts
-            if one.change and one.sighting.root in observed
-        ]
-        return changes, rehearsed
-
     def _note_same(self, verdicts: Sequence[Verdict]) -> None:
         """Remember what was read again and found to be as registered, so that it is not read a third time."""
         again = [one.sighting for one in verdicts if not one.change and not one.deferred and one.sighting.ctime_ns]
@@ -198,7 +163,7 @@ class Register:
             if entry and not sighting.unreadable and entry.observation == sighting.seen:
                 seen.append((entry.id, sighting.ctime_ns))
         if seen:
-            self._registry.saw_again(seen, self._now_s())
+            self._registry.saw_again(seen, time.time())
 
     def _follow_up(self, verdicts: Sequence[Verdict]) -> None:
         works = []
@@ -214,53 +179,9 @@ class Register:
                 works += [Work("path", path_key(entry.root, entry.path), PRIORITY_RETRY) for entry in lost.values()]
             if verdict.finding:
                 self.notes.open("duplicate_id", sighting.root, sighting.path, verdict.finding.detail)
-        works += self._other_links(verdicts)
+        works += links.other_names(self._registry, verdicts)
         if works:
             self._queue.enqueue(works)
-
-    def _other_links(self, verdicts: Sequence[Verdict]) -> list[Work]:
-        """Return a job for each other name of what was edited, moved or deleted: the kernel tells of the name that was used.
-
-        Two names of one file that were looked at before and after an edit disagree; then both are looked at again.
-        """
-        changed = (verdict.change for verdict in verdicts if verdict.change)
-        changes = [change for change in changed if change.before or change.evidence["kind"] == "hard-link"]
-        if not changes:
-            return []
-        latest = {
-            change.after.observation.inode: _content(change.after.observation)
-            for change in changes
-            if change.after.status == "active"
-        }
-        inodes = latest.keys() | {change.before.observation.inode for change in changes if change.before}
-        sightings = {(one.sighting.root, one.sighting.path): one.sighting.seen for one in verdicts}
-        found: dict[int, set[object]] = {}
-        for seen in sightings.values():
-            if seen and seen.inode in inodes:
-                found.setdefault(seen.inode, set()).add(_content(seen))
-        torn = {inode for inode, contents in found.items() if len(contents) > 1}
-        places = {place for place, seen in sightings.items() if seen and seen.inode in torn}
-        for other in self._registry.with_inodes(inodes) if inodes else ():
-            place, inode = (other.root, other.path), other.observation.inode
-            is_behind = place not in sightings and _content(other.observation) != latest.get(inode)
-            if other.status == "active" and (is_behind or inode in torn):
-                places.add(place)
-        return [Work("path", path_key(root, path)) for root, path in sorted(places)]
-
-    def _rehearse(self, verdicts: Sequence[Verdict], rehearsed: Sequence[WouldDo]) -> None:
-        """Keep the report of the observed roots: what would be done, and nothing about files that are gone again."""
-        observed = {name for name, root in self._roots.items() if root.policy == "observe"}
-        if not observed:
-            return
-        gone = [one.sighting for one in verdicts if one.sighting.root in observed and one.sighting.seen is None and not one.change]
-        self._dry_runs.forget((one.root, one.path) for one in gone)
-        if rehearsed:
-            self._dry_runs.record(rehearsed, int(self._now_s()))
-
-    def forget_rehearsal(self, root: str) -> None:
-        """Begin the report of an observed root anew: a scan of all of it is about to be made."""
-        if self._roots[root].policy == "observe":
-            self._dry_runs.clear(root)
 
     def _close_left_behind(self, changes: Sequence[Change]) -> None:
         """Close what was noted about a path where its document no longer is."""
@@ -293,10 +214,6 @@ def _settled(verdicts: Sequence[Verdict], committed: Sequence[Change]) -> Iterat
     same = {one.sighting.place for one in verdicts if one.change is None and not one.deferred and not one.sighting.unreadable}
     entries = [entry for change in committed for entry in (change.before, change.after) if entry]
     yield from same | {(entry.root, entry.path) for entry in entries}
-
-
-def _content(seen: Observation) -> object:
-    return seen.size_bytes, seen.mtime_ns, seen.sha256
 
 
 def _is_edit(change: Change) -> bool:

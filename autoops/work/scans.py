@@ -106,7 +106,7 @@ class Scans:
         self.epoch += 1
         self.fresh.wanted = True
         if not path and job.facts.get("cursor") is None:
-            self.register.forget_rehearsal(root)
+            self.register.rehearsal.begin_anew(root)
         self._began_s = time.monotonic()
         enqueue, stale = self.queue.enqueue, self.paths.stale
         look = not path or job.priority == PRIORITY_OPERATOR  # events ask for many small ones

@@ -44,16 +44,15 @@ class Undone:
         if not self._known:
             return list(changes)
         keys = [(ROLLED_BACK, key) for change in changes if (key := change.after.id.encode()) in self._known]
-        held = {one.subject: one for one in self._findings.about(keys).values() if one.closed_s is None}
-        kept = [change for change in changes if self._is_allowed(change, held.get(change.after.id.encode()))]
-        return kept
+        standing = {one.subject: one for one in self._findings.about(keys).values() if one.stands}
+        return [change for change in changes if self._is_allowed(change, standing.get(change.after.id.encode()))]
 
     def _is_allowed(self, change: Change, memory: Finding | None) -> bool:
         subject = change.after.id.encode()
         if memory is None:
             self._known.discard(subject)
             return True
-        if memory.released_s is None and puts_in_again(change, memory.detail["undone"]):
+        if memory.holds and puts_in_again(change, memory.detail["undone"]):
             emit("repair_held", path=change.after.path, reason=f"rolled back by {memory.detail['by']}, not released")
             return False
         self._findings.close([(ROLLED_BACK, subject)], int(self._now_s()))

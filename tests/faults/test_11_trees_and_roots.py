@@ -34,8 +34,8 @@ from autoops.watch.coverage import Coverage
 Coverage.left = lambda self, path: None
 """
 TRUSTING_ITS_ROOT = """
-from autoops.watch import watcher
-watcher._Root._trouble = lambda self: ""
+from autoops.watch.root import Root
+Root._trouble = lambda self: ""
 """
 BELIEVING = """
 from autoops.walk.absence import Absences

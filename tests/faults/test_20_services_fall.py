@@ -43,8 +43,8 @@ BUGS = {
 }
 # Nobody looks at what ended it.
 UNSEEN = """
-from autoops.watch import watcher
-watcher._died = lambda emitter: ""
+from autoops.watch import root
+root._died = lambda emitter: ""
 """
 
 

@@ -115,6 +115,10 @@ def test_of_what_it_says_the_end_is_kept_and_nothing_of_it_reaches_a_terminal_as
         ("\nwhile True: sys.stderr.write('x' * 4096)", {"timeout_s": 0.5}, "longer than"),
         ("open('a', 'wb').write(b'x' * 10_000)", {"max_bytes": 4096}, "ended with status 1|too large"),
         ("\nfor n in range(9): open(str(n), 'wb').write(b'x' * 1000)", {"max_bytes": 4096}, "larger than 4096 bytes"),
+        (
+            "os.mkdir('d')\nfor n in range(9): open(f'd/{n}', 'wb').write(b'x' * 1000)\ntime.sleep(600)",
+            *({"max_bytes": 8192, "timeout_s": 5}, "larger than 8192 bytes"),
+        ),
         ("\nfor n in range(10_001): open(str(n), 'wb').close()", {}, "more than 10000 files"),
     ],
 )

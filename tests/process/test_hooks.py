@@ -160,6 +160,16 @@ def test_nor_is_one_of_another_user(hooks: Hooks, add: Add) -> None:
     assert ran(hooks) == []
 
 
+def test_hooks_that_nobody_can_list_are_a_failure_too(hooks: Hooks) -> None:
+    for when in ("pre", "post"):
+        (hooks.directory / f"{when}-snapshot.d").rmdir()
+        (hooks.directory / f"{when}-snapshot.d").touch()
+    with pytest.raises(HookFailed, match="it cannot be read"):
+        run_before(hooks, "now")
+    (failed,) = run_after(hooks, "now", hooks.directory)
+    assert "post-snapshot.d failed: it cannot be read (Not a directory)" in str(failed)
+
+
 def test_one_that_is_no_program_fails(hooks: Hooks, add: Add) -> None:
     path = add("pre", "nonsense", "")
     path.write_bytes(b"#!/no/such/interpreter\n")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from running import Suite, children_of
 
 from autoops import config as configuration
@@ -141,6 +142,43 @@ def test_the_pool_ends_when_there_is_nothing_to_do_and_comes_back_with_the_work(
         suite.idle()
         suite.until(lambda: children(suite) == [], "the pool has ended")
     suite.require_disk_registered()
+
+
+# Its user has as much room in pipes as an unprivileged one may have (pipe-user-pages-soft, pipe(7)).
+CROWDED = """
+import errno, fcntl, os, sys
+from autoops.pool.pool import Done, Pool
+from autoops.pool.tasks import Look, RootSpec, Setup
+
+taken = []
+try:
+    while True:
+        taken.append(os.pipe())
+        fcntl.fcntl(taken[-1][0], fcntl.F_SETPIPE_SZ, 1 << 20)
+except OSError as error:
+    if error.errno != errno.EPERM:
+        sys.exit("no limit")
+setup = Setup({"r": RootSpec(os.fsencode(sys.argv[1]), (), (), None)}, 0.0, 0.0, False, 0, "none", ())
+pool = Pool(setup, size=2, idle_s=60, limit_s=60)
+answers = []
+for number in range(500):
+    pool.submit(Look("r", b"", [(b"f", True, None), (b"%01000d" % number, True, None)] * 20, 1), answers.append)
+while len(answers) < 500:
+    pool.pump(1)
+pool.close()
+assert all(isinstance(one, Done) and len(one.result[0]) == 20 for one in answers), answers
+"""
+
+
+def test_a_pool_works_when_its_user_has_no_room_left_in_pipes(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("f\n")
+    unprivileged = [] if os.geteuid() else ["unshare", "--user", "--map-root-user"]
+    if unprivileged and subprocess.run([*unprivileged, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("unshare cannot do that here")
+    done = subprocess.run([*unprivileged, sys.executable, "-c", CROWDED, tmp_path], capture_output=True, text=True, check=False)
+    if done.stderr.strip() == "no limit":
+        pytest.skip("pipes have no limit here")
+    assert done.returncode == 0, done.stderr
 
 
 FORKING = """

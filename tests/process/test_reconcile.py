@@ -226,6 +226,24 @@ def test_an_emptied_root_is_not_taken_for_deleted_until_a_person_says_so(make_su
     assert suite.findings() == []
 
 
+def test_what_is_gone_at_once_and_was_released_is_mended_as_any_other_difference(make_suite: Make) -> None:
+    suite = make_suite(tables=ONE_BY_ONE)
+    for number in range(40):
+        (suite.root / f"f{number}").write_text(f"{number}\n")
+    suite.once()
+    for path in suite.root.iterdir():
+        path.unlink()
+    assert reconcile(suite, "--repair", code=1)["repairs"] == 0
+    (finding,) = suite.findings("mass_missing")
+    suite.run("findings", "release", finding["id"])
+    said = reconcile(suite, "--repair", code=1)
+    assert said["counts"] == {"mass_missing": 1, "missing": 40} and said["repairs"] == 40
+    suite.start("worker")
+    suite.until(lambda: not suite.active(), "they are called missing")
+    suite.until(lambda: reconcile(suite)["findings"] == [], "and nothing is left to find")
+    assert suite.findings() == []
+
+
 def test_a_half_mounted_root_is_not_taken_for_half_deleted(make_suite: Make) -> None:
     suite = make_suite(tables=ONE_BY_ONE)
     (suite.root / "disk").mkdir()

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -391,6 +393,23 @@ def test_the_log_names_the_documents_of_a_small_commit_and_counts_those_of_a_lar
     (suite.root / "one.txt").write_text("one\n")
     suite.idle()
     assert told() == [("entry_created", suite.entry("one.txt")["id"])]
+
+
+def test_a_reload_takes_over_how_often_a_job_is_tried(make_suite: Callable[..., Suite]) -> None:
+    suite = make_suite()
+    suite.start()
+    suite.config.write_text(suite.config.read_text().replace("[queue]\n", "[queue]\nmax_attempts = 1\n"))
+    suite.processes["worker"].send_signal(signal.SIGHUP)
+    suite.until(lambda: [one for one in suite.events("worker") if one["event"] == "configuration_reloaded"], "it is reloaded")
+    with closing(sqlite3.connect(suite.state / "registry" / "registry.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM entry").fetchone()
+        (suite.root / "f").write_text("what the reader does not see\n")
+        suite.idle()
+        suite.run("queue", "checkpoint", code=1)
+    (job,) = suite.run("queue", "list", "--json").json
+    assert (job["kind"], job["state"], job["attempts"]) == ("checkpoint", "dead_letter", 1)
+    suite.run("queue", "purge", job["id"])
 
 
 def test_a_root_that_is_gone_is_a_gap_and_the_others_go_on(make_suite: Callable[..., Suite]) -> None:

@@ -238,6 +238,23 @@ def test_a_fork_is_told_at_once_nothing_is_written_over_and_it_ends_when_the_tru
     assert shipped(segments(live))[: len(before)] == before
 
 
+def test_a_record_that_no_commit_wrote_is_told_as_damage_and_the_shipper_goes_on(live: Suite) -> None:
+    live.stop("shipper")
+    damaged = len(shipped(segments(live))) + 1
+    edit(live, "b\n")
+    edit(live, "c\n")
+    live.stop("worker")
+    with contextlib.closing(sqlite3.connect(live.state / "registry/registry.db", isolation_level=None)) as con:
+        (record,) = con.execute("SELECT record FROM ledger WHERE sequence = ?", (damaged,)).fetchone()
+        con.execute("UPDATE ledger SET record = 'x' WHERE sequence = ?", (damaged,))
+        live.start("shipper")
+        live.until(lambda: live.findings("ledger_unshipped"), "it is told")
+        assert f"the record of commit {damaged} cannot be read" in live.findings("ledger_unshipped")[0]["detail"]["why"]
+        con.execute("UPDATE ledger SET record = ? WHERE sequence = ?", (record, damaged))
+    live.until(lambda: not live.findings("ledger_unshipped"), "the finding closes by itself")
+    live.until(lambda: all_shipped(live), "it goes on")
+
+
 def configured(suite: Suite, directory: Path) -> None:
     """Have the shipper use another backup directory, from now on."""
     suite.configure([{"name": "tree"}], {"backup": {"directory": str(directory)}, "service": {"heartbeat_s": 0.5}})

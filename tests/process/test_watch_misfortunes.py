@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from watching import watching
+from watchdog.observers.api import EventQueue, ObservedWatch
+from watching import Watching, watching
 
 from autoops import clock
+from autoops.files import mounts
+from autoops.files.ignore import Ignore
+from autoops.watch.coverage import Legacy, Scope
+from autoops.watch.emitter import InotifyEmitter
 from autoops.watch.pending import Pending
+from autoops.watch.root import Settings
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -89,6 +99,115 @@ def test_a_polled_root_answers_cookies_after_it_looked(root: Path, tmp_path: Pat
             assert str(number).encode() in watch.kept.jobs()
 
 
+def polled(root: Path, state: Path) -> AbstractContextManager[Watching]:
+    kinds = frozenset({mounts.kind_of(os.path.realpath(os.fsencode(root)))})
+    return watching(root, state, poll_kinds=kinds, poll_interval_s=0.05)
+
+
+def test_a_polled_tree_may_be_deeper_than_pythons_stack(root: Path, tmp_path: Path) -> None:
+    deep = root.joinpath(*"d" * 1100)
+    subprocess.run(["mkdir", "-p", str(deep)], check=True)
+    try:
+        with polled(root, tmp_path / "state") as watch:
+            (deep / "f").write_text("x")
+            watch.until(lambda: os.fsencode(os.path.relpath(deep / "f", root)) in watch.kept.jobs())
+            assert "1,101 directories" in watch.watcher.status() and watch.kept.gaps == {}
+    finally:
+        subprocess.run(["rm", "-r", str(root / "d")], check=True)
+
+
+def test_a_polled_tree_that_cannot_be_read_is_a_gap_answers_no_cookie_and_reports_no_deletions(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "d").mkdir()
+    (root / "d/f").write_text("x")
+    scandir = os.scandir
+
+    def failing(path: str) -> Any:
+        if broken.is_set() and os.fspath(path).endswith("/root/d"):
+            raise OSError(errno.EIO, "the server is away")
+        return scandir(path)
+
+    broken = threading.Event()
+    with polled(root, tmp_path / "state") as watch:
+        monkeypatch.setattr(os, "scandir", failing)
+        watch.settle()
+        broken.set()
+        watch.until(lambda: watch.kept.gaps)
+        (tmp_path / "state/cookies/asked").touch()
+        rounds = iter(range(50))
+        watch.until(lambda: next(rounds, None) is None)
+        assert "the server is away" in watch.kept.gaps["r", b""]
+        assert watch.kept.jobs() == {} and b"asked" not in [name for name, _ in watch.kept.cookies]
+        broken.clear()
+        watch.until(lambda: not watch.kept.gaps and b"" in watch.kept.scans())
+        watch.settle()
+
+
+def test_another_directory_in_the_place_of_a_polled_root_reports_no_deletions(root: Path, tmp_path: Path) -> None:
+    (root / "f").write_text("x")
+    with polled(root, tmp_path / "state") as watch:
+        emitter = next(iter(watch.watcher._observer.emitters))
+        root.rename(tmp_path / "away")
+        root.mkdir()
+        emitter.join(20)  # before the watcher looks by itself
+        assert not emitter.is_alive()
+        watch.until(lambda: b"" in watch.kept.scans() and not watch.kept.gaps)
+        assert watch.kept.jobs() == {}
+
+
+def test_a_changed_ignore_file_in_a_polled_tree_has_its_directory_scanned(root: Path, tmp_path: Path) -> None:
+    (root / "d").mkdir()
+    with polled(root, tmp_path / "state") as watch:
+        (root / "d/.gitignore").write_text("*.log\n")
+        watch.until(lambda: b"d" in watch.kept.scans())
+        (root / "d/a.log").write_text("x")
+        (root / "d/b").write_text("x")
+        watch.until(lambda: b"d/b" in watch.kept.jobs())
+        assert b"d/a.log" not in watch.kept.jobs()
+
+
+def test_a_root_that_cannot_be_watched_costs_no_descriptor_however_often_it_is_tried(root: Path, tmp_path: Path) -> None:
+    watch = Watching(root, tmp_path / "state", Settings(retry_s=0.0))
+    shutil.rmtree(tmp_path / "state")  # with the directory of the cookies
+    watch.watcher.open()
+    try:
+        watch.until(lambda: watch.kept.gaps)
+        before = os.listdir("/proc/self/fd")
+        rounds = iter(range(20))
+        watch.until(lambda: next(rounds, None) is None)
+        assert os.listdir("/proc/self/fd") == before
+        (tmp_path / "state/cookies").mkdir(parents=True)
+        watch.until(lambda: not watch.kept.gaps)
+        assert watch.blind() == set()
+    finally:
+        watch.watcher.close()
+
+
+def test_a_tree_that_is_emptied_by_renames_is_reported_while_that_goes_on(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "away").mkdir()
+    files = 1000
+    for number in range(files):
+        (root / str(number)).touch()
+
+    def rename_one(_: float = 0.0) -> None:
+        name = os.listdir(root)[0]
+        (root / name).rename(tmp_path / "away" / name)
+
+    watch = ObservedWatch(str(root), recursive=True)
+    scope = Scope(os.fsencode(root), Ignore(os.fsencode(root), (), ()))
+    emitter = InotifyEmitter(EventQueue(), watch, scope=scope, legacy=Legacy(), pending=Pending(), notify=lambda: None)
+    emitter.on_thread_start()
+    monkeypatch.setattr("autoops.watch.emitter.time", SimpleNamespace(sleep=rename_one))  # whenever it waits, one more goes
+    try:
+        rename_one()
+        assert 0 < len(emitter._events()) < files / 10
+    finally:
+        emitter.on_thread_stop()
+
+
 def test_what_the_storing_thread_meets_is_raised_by_the_next_step(root: Path, tmp_path: Path) -> None:
     with watching(root, tmp_path / "state") as watch:
         watch.kept.broken = ValueError("boom")
@@ -105,7 +224,7 @@ def test_an_emitter_that_dies_is_replaced_with_a_gap_and_a_scan(root: Path, tmp_
     (root / "d").mkdir()
     with watching(root, tmp_path / "state") as watch:
         emitter = next(iter(watch.watcher._observer.emitters))
-        emitter._read = dying  # type: ignore[attr-defined]  # the next event raises in the thread
+        emitter._events = dying  # type: ignore[attr-defined]  # the next event raises in the thread
         (root / "d/missed").write_text("x")
         watch.until(lambda: ("closed", b"") in [entry[:2] for entry in watch.kept.history])
         assert "emitter died" in watch.kept.history[0][2]
@@ -116,7 +235,7 @@ def test_an_emitter_that_dies_is_replaced_with_a_gap_and_a_scan(root: Path, tmp_
 def test_an_emitter_that_dies_as_often_as_it_is_replaced_has_to_wait(root: Path, tmp_path: Path) -> None:
     with watching(root, tmp_path / "state", retry_s=3600.0) as watch:
         emitter = next(iter(watch.watcher._observer.emitters))
-        emitter._read = dying  # type: ignore[attr-defined]
+        emitter._events = dying  # type: ignore[attr-defined]
         (root / "missed").write_text("x")
         watch.until(lambda: watch.kept.history)
         assert watch.watcher.step(clock.boottime_ns() / 1e9) > 3000
@@ -126,7 +245,7 @@ def test_an_emitter_that_dies_as_often_as_it_is_replaced_has_to_wait(root: Path,
 def test_an_emitter_that_dies_of_a_bug_takes_the_service_along(root: Path, tmp_path: Path) -> None:
     with watching(root, tmp_path / "state") as watch:
         emitter = next(iter(watch.watcher._observer.emitters))
-        emitter._read = None  # type: ignore[attr-defined]  # the next event raises TypeError in the thread
+        emitter._events = None  # type: ignore[attr-defined]  # the next event raises TypeError in the thread
         (root / "missed").write_text("x")
         with pytest.raises(TypeError):
             watch.until(lambda: False)

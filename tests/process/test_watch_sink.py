@@ -13,8 +13,9 @@ from autoops.model import split_key
 from autoops.store.database import Database
 from autoops.store.operations import Cookies, Gaps
 from autoops.store.queue import SCHEMA, Queue
+from autoops.watch.root import Settings, WatchedRoot
 from autoops.watch.sink import QueueSink
-from autoops.watch.watcher import Settings, WatchedRoot, Watcher
+from autoops.watch.watcher import Watcher
 
 
 def test_jobs_gaps_and_cookies_arrive_in_the_queue_and_old_gaps_are_closed(tmp_path: Path) -> None:

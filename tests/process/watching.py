@@ -11,7 +11,8 @@ from pathlib import Path
 
 from autoops import clock
 from autoops.model import Work, split_key
-from autoops.watch.watcher import Settings, WatchedRoot, Watcher
+from autoops.watch.root import Settings, WatchedRoot
+from autoops.watch.watcher import Watcher
 
 DEADLINE_S = 20.0
 

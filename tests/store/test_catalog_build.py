@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
 import os
 import random
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -23,7 +25,7 @@ from autoops.config import CatalogConfig
 from autoops.core.canonical import entry_text
 from autoops.core.catalog import METADATA, Metadata, Slice
 from autoops.core.signing import Signer, new_key
-from autoops.errors import AnotherBuilder, CatalogFailed
+from autoops.errors import AnotherBuilder, CatalogFailed, StorageCorrupt
 from autoops.model import UNDESCRIBED, Change, Described, Entry
 from autoops.prove import catalog_lines
 from autoops.prove import catalogs as proofs
@@ -390,6 +392,33 @@ def test_missing_changed_and_added_files_are_found_and_sizes_alone_see_what_size
     assert house.build(verify=True).parts_made == 1
     house.require_right()
     assert house.found() == []
+
+
+@pytest.mark.parametrize("what", ["link", "file"])
+def test_what_is_no_directory_is_told_and_not_followed(house: House, what: str) -> None:
+    house.fill(3)
+    house.build()
+    there = house.state.catalogs / "all"
+    there.rename(house.state.directory / "elsewhere")
+    if what == "link":
+        there.symlink_to(house.state.directory / "elsewhere")
+    else:
+        there.touch()
+    assert house.found() == [(proofs.CHECKSUM, "all", {"file": METADATA, "reason": "it cannot be read: Not a directory"})]
+    assert proofs.present(house.state, "all") is None
+    assert catalog_lines.line_faults(house.state, "all")
+
+
+def test_a_record_that_no_commit_wrote_is_damage_and_the_catalog_stays(house: House) -> None:
+    house.fill(3)
+    house.build()
+    house.commit(created(b"x"))
+    with contextlib.closing(sqlite3.connect(house.state.registry_db)) as con, con:
+        con.execute("UPDATE ledger SET record = replace(record, 'patches', 'catches')")
+    for read in (house.found, house.build):
+        with pytest.raises(StorageCorrupt, match="the record of commit 2 cannot be read"):
+            read()
+    assert house.made().sequence == 1
 
 
 def test_a_file_that_is_a_link_now_is_not_followed(house: House) -> None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from histories import History, Tables, tables
-from kept import FLIPS, SIGNER, VERIFIER, Kept, faults, live_and_keep, opened_in
+from kept import FLIPS, SIGNER, VERIFIER, Kept, faults, live_and_keep, opened_in, take
 
 from autoops.backup.packing import unpack
 from autoops.backup.place import REGISTRY, Place
+from autoops.backup.queue_back import Carried
 from autoops.backup.recover import Recovered, Recovery
+from autoops.backup.restore import Ask, restore_to
 from autoops.core import ledger
 from autoops.core.canonical import canonical
 from autoops.errors import AutoopsError
@@ -264,6 +268,46 @@ def test_a_suspect_file_is_replaced_by_its_copy(case: Case) -> None:
     assert require_good(case) == case.last
 
 
+@pytest.fixture
+def bad(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, int], None]:
+    """Have the disk give no more of a file than what lies before an offset, as pread(2) tells it."""
+
+    def spoil(file: Path, first: int) -> None:
+        inode, real = file.stat().st_ino, os.pread
+
+        def pread(fd: int, size: int, at: int) -> bytes:
+            if os.fstat(fd).st_ino != inode:
+                return real(fd, size, at)
+            if at >= first:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return real(fd, min(size, first - at), at)
+
+        monkeypatch.setattr(os, "pread", pread)
+
+    return spoil
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_what_the_disk_does_not_give_is_made_of_the_backups(case: Case, bad: Callable[[Path, int], None], share: float) -> None:
+    file = case.state.registry_db
+    count = file.stat().st_size // 4096
+    bad(file, min(count - 1, int(count * share)) * 4096)
+    done, said = recovered(case)
+    assert done.installed and any("its disk does not give" in line for line in said)
+    found = require_good(case)
+    assert done.head.sequence >= COMMITS if done.lost else found == case.last
+
+
+def test_patches_are_carried_over_from_what_the_disk_gives_of_a_queue(case: Case, bad: Callable[[Path, int], None]) -> None:
+    acknowledged(case.state)
+    file = case.state.queue_db
+    (heartbeats,) = pages(file, "heartbeat")
+    damage(file, heartbeats)
+    bad(file, file.stat().st_size - 4096)
+    done, _ = recovered(case)
+    assert done.queue and done.queue.jobs and done.queue.findings
+
+
 def test_a_dry_run_finds_out_and_puts_nothing_in_its_place(case: Case) -> None:
     damage(case.state.registry_db, pages(case.state.registry_db, "entry")[0])
     before = case.state.registry_db.read_bytes()
@@ -323,6 +367,24 @@ def acknowledged(state: State, count: int = 200) -> None:
         queue.enqueue([Work("patch", b"patch-%d" % number, PRIORITY_OPERATOR, facts) for number in range(count)])
         Findings(database).open([("corrupt", b"docs\0%d" % number, {"why": "x" * 50}) for number in range(count)], 1000)
         database.checkpoint(truncate=True)
+
+
+def test_the_queue_of_a_new_directory_is_that_of_the_snapshot_and_nothing_was_carried_over(case: Case, tmp_path: Path) -> None:
+    acknowledged(case.state)
+    made = take(case.kept, full=True, at_s=2e9)
+    faults: list[AutoopsError] = []
+    ask = Ask(case.kept.place, made.head.sequence, VERIFIER)
+    done = restore_to(tmp_path / "to", ask, lambda *_: None, faults.append)
+    assert (done.queue, faults) == (Carried(made.name, 0, 0), [])
+    assert found_in(State(tmp_path / "to")) == found_in(case.state)
+
+
+def test_a_snapshot_leaves_alone_what_others_hid_beside_it(case: Case) -> None:
+    for name in (".taking", ".20260101T000000000Z.gone"):
+        (case.kept.place.snapshots / name).mkdir()
+    (case.kept.place.snapshots / ".directory").write_text("of a file manager\n")
+    take(case.kept, full=True, at_s=2e9)
+    assert [path.name for path in case.kept.place.snapshots.glob(".*")] == [".directory"]
 
 
 def found_in(state: State) -> tuple[set[bytes], int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -161,6 +162,25 @@ def test_a_record_edited_into_nonsense_is_named(path: Path, record: str, sequenc
     found = tamper(path, f"UPDATE ledger SET record = '{record}' WHERE sequence = {sequence}")
     details = [detail for check in found.values() for detail in check]
     assert any(f"commit {sequence}" in detail for detail in details)
+
+
+@pytest.mark.parametrize("entry_id", ["x", "x026013112000001", "9" * 20, "²" * 16])
+def test_an_id_edited_into_nonsense_in_a_record_is_named(path: Path, entry_id: str) -> None:
+    found = tamper(
+        path, f"""UPDATE ledger SET record = replace(record, '"id":"{FIRST}"', '"id":"{entry_id}"') WHERE sequence < 4"""
+    )
+    assert any("commit 1 " in detail for detail in found["ledger"]) and any("commit 1 " in detail for detail in found["replay"])
+    with contextlib.closing(Registry.open(path)) as registry:
+        assert [one.detail for one in verify.history(registry)] == ["commit 1 cannot be read"]
+
+
+def test_an_id_edited_into_nonsense_in_a_record_that_the_leaves_lag_behind_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "registry.db"
+    writer = opened(path, SIGNER)
+    writer.commit([created(b"%d" % number) for number in range(2000)], WHY, NOW_S)
+    writer.close()
+    found = tamper(path, f"UPDATE ledger SET record = replace(record, '{FIRST}', 'x')")
+    assert len(found["damage"]) == 1 and "the record of commit 1 cannot be read" in found["damage"][0]
 
 
 def test_a_foreign_key_signed_nothing_here(path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from autoops.backup import frame, segment_files
 from autoops.backup.errors import LedgerForked, SegmentUnsound
+from autoops.backup.segment_lines import record_of, split
 from autoops.backup.segments import Segments
 from autoops.core.ledger import GENESIS, record_hash, record_text
 from autoops.store.records import Record
@@ -397,3 +398,14 @@ def test_a_reader_sees_a_first_part_of_the_ledger_at_each_moment_while_another_a
     assert seen == sorted(seen)
     assert len(set(seen)) > 3
     assert list(reader.records()) == records
+
+
+@pytest.mark.usefixtures("small")
+def test_the_end_of_a_segment_is_found_though_it_was_closed_since_it_was_seen(place: Path) -> None:
+    records, segments = chain(11), Segments(place)
+    segments.append(records[:10])
+    (seen,) = segments.files()
+    segments.append(records[10:])
+    assert not seen.is_closed and not seen.path.exists()
+    lines, _ = split(segment_files.end_of(seen))
+    assert record_of(lines[-1]) == records[9]

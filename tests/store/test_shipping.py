@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from autoops.backup.errors import LedgerForked
 from autoops.backup.place import Place
 from autoops.backup.segments import Segments
 from autoops.core.signing import Signer
+from autoops.errors import StorageCorrupt
 from autoops.store.commit import RegistryWriter
 from autoops.store.registry import Registry
 
@@ -81,6 +85,37 @@ def test_a_fork_is_found_with_the_last_commit_that_both_have(tmp_path: Path, pla
         assert (evidence["registry_hash"] is None) == (common + more < 12)
         assert registry.behind(12).commits == common + more - 12
     assert list(Segments(place.ledger).records()) == before
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("left", [b"", b'{"crc32":"01234'], ids=["nothing", "a torn line"])
+@pytest.mark.parametrize("common", [0, 3, 6, 7])
+def test_a_fork_is_found_where_a_power_cut_left_a_segment_without_a_record(
+    tmp_path: Path, place: Place, common: int, left: bytes
+) -> None:
+    shipped, other = tmp_path / "registry.db", tmp_path / "other.db"
+    for path, salt in ((shipped, ""), (other, "other")):
+        committed(path, 1, common)
+        committed(path, common + 1, 8 - common, salt)
+    for registry in reading(shipped):
+        shipping.ship(registry, place)
+    (place.ledger / "000000000009.jsonl").write_bytes(left)
+    for registry in reading(other):
+        with pytest.raises(LedgerForked):
+            shipping.ship(registry, place)
+        assert shipping.fork_evidence(registry, Segments(place.ledger))["same_until"] == common
+
+
+@pytest.mark.parametrize("record", ["x", '{"at":"2026-99-01"}', "[" * 5000])
+def test_a_record_that_no_commit_wrote_is_damage(tmp_path: Path, record: str) -> None:
+    path = tmp_path / "registry.db"
+    committed(path, 1, 5)
+    with contextlib.closing(sqlite3.connect(path)) as con, con:
+        con.execute("UPDATE ledger SET record = ? WHERE sequence IN (1, 4)", (record,))
+    for registry in reading(path):
+        for ask in (partial(registry.behind, 3), registry.began_s):
+            with pytest.raises(StorageCorrupt, match=r"the record of commit [14] cannot be read"):
+                ask()
 
 
 def test_how_far_behind_is_told_in_commits_and_since_when(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ PATCHES = [
 
 
 def test_what_was_touched_is_known_by_its_fields_over_several_patches() -> None:
-    known = catalog.touches(PATCHES, {})
+    known = catalog.touches(zip("1221", PATCHES, strict=True), {})
     assert known == {"1": Touch(True, frozenset({"class"})), "2": Touch(False, frozenset({"root", "path", "status"}))}
 
 

@@ -105,6 +105,10 @@ def test_content_is_searched_in_the_first_4096_bytes_only() -> None:
     assert holds(head=b"\xff needle", content="needle")
 
 
+def test_without_content_a_rule_on_it_sees_an_empty_one() -> None:
+    assert Classifier([ClassRule("mine", "class", content=r"\A\Z")], builtin=()).classify(b"a", "text/plain") is not None
+
+
 def test_without_a_descriptor_a_rule_on_one_fails() -> None:
     classifier = Classifier([ClassRule("mine", "class", descriptor=(("kind", "*"),))], builtin=())
     assert classifier.classify(b"a", "text/plain", b"", None) is None

@@ -62,6 +62,11 @@ def test_each_second_of_a_root_counts_once_for_each_reason(some: list[Missed], s
     assert not found
 
 
+@pytest.mark.parametrize(("since_s", "until_s"), [(0, 10), (20, 30), (20, None)])
+def test_a_gap_that_ends_where_a_time_begins_or_begins_where_it_ends_is_no_part_of_it(since_s: int, until_s: int | None) -> None:
+    assert clipped(Missed("docs", "overflow", since_s, until_s), 10, 20) is None
+
+
 def test_a_gap_that_was_over_at_once_is_still_told() -> None:
     (found,) = unwatched([Missed("docs", "overflow", 50, 50)], ["docs"], 0, 100)
     assert (found.seconds, found.times, found.is_open) == (1, 1, False)

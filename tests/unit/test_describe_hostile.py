@@ -177,6 +177,12 @@ def test_a_descriptor_too_large_without_its_lists_keeps_what_names_it() -> None:
     assert shape.finished({"kind": "x", "extractor": "x/1", **wide}) == {"kind": "x", "extractor": "x/1"}
 
 
+def test_a_fault_too_large_to_be_told_is_told_as_that() -> None:
+    fault = {"error": {f"field_{number}": "ü" * 300 for number in range(150)}}
+    done = shape.finished({"kind": "x", "extractor": "x/1", **fault})
+    assert done == {"kind": "x", "extractor": "x/1", "error": {"message": "the fault itself is too large"}}
+
+
 def test_numbers_that_canonical_json_has_not_become_text() -> None:
     done = shape.finished({"a": 1.5, "b": 2**64, "c": -(2**63), "d": float("nan"), "e": True})
     assert done == {"a": "1.5", "b": "0x10000000000000000", "c": -(2**63), "d": "nan", "e": True}

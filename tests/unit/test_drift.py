@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from entries import DESCRIBED, ID, SEEN, entry
 
+from autoops.core.canonical import described_json
 from autoops.core.drift import Difference, action, differences, evidence_of, fingerprint, kind_of, severity_of, value_of
 from autoops.core.identity import Finding, Verdict
 from autoops.core.view import Sighting
@@ -76,6 +77,7 @@ def test_two_repairs_are_the_same_when_kind_and_outcome_are() -> None:
 def test_a_rollback_takes_back_where_a_document_is_and_what_it_is_without_times() -> None:
     later = KNOWN._replace(rev=9, since_s=1, **seen(mtime_ns=1, inode=1, birth_ns=1, size_bytes=1))
     assert value_of(later) == value_of(KNOWN)
+    assert value_of(KNOWN).keys() == {*described_json(DESCRIBED), "root", "path", "status", "kind", "sha256"}  # findings hold them
     others = [{"path": b"c"}, {"root": "code"}, {"status": "missing"}, seen(kind="link"), seen(sha256=None)]
     assert all(value_of(entry(**other)) != value_of(KNOWN) for other in others)
     assert value_of(entry(described=DESCRIBED._replace(tags=()))) != value_of(KNOWN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -11,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autoops.files.ignore import MAX_FILE_BYTES, Ignore
-from autoops.files.patterns import MAX_FAULTS, Rules, needles_of, trimmed, unusable
+from autoops.files.ignore import MAX_CACHED_LINES, MAX_FILE_BYTES, Ignore
+from autoops.files.patterns import MAX_FAULTS, MAX_LINES, Rules, needles_of, trimmed, unusable
 
 DEFAULTS = [".git/", "*.swp", "*~", ".#*", "#*#", ".nfs*", ".~lock.*#", "*.part", "__pycache__/", "node_modules/", ".venv/"]
 FILES = (b".gitignore",)
@@ -111,6 +112,32 @@ def test_what_is_wrong_with_a_great_many_ignore_files_is_told_of_some(tmp_path: 
         os.truncate(directory / ".gitignore", MAX_FILE_BYTES + 1)
         ignore.ignored(os.fsencode(directory.name), [b"x"], ())
     assert len(ignore.faults) == MAX_FAULTS
+
+
+def test_a_great_many_long_ignore_files_are_not_all_held(tmp_path: Path) -> None:
+    ignore = Ignore(os.fsencode(tmp_path), [], FILES)
+    one = tmp_path / "0"
+    for number in range(50):
+        (tmp_path / str(number)).mkdir()
+        if number:
+            os.link(one / ".gitignore", tmp_path / str(number) / ".gitignore")
+        else:
+            (one / ".gitignore").write_text("".join(f"name{line}\n" for line in range(MAX_LINES)))
+        assert ignore.ignored(b"%d" % number, [b"name7", b"other"], ()) == {b"name7"}
+    assert sum(isinstance(held, Rules) and held.lines == MAX_LINES for held in gc.get_objects()) <= MAX_CACHED_LINES // MAX_LINES
+    assert ignore.faults == []
+
+
+def test_of_long_ignore_files_one_below_the_other_the_upper_ones_are_used(tmp_path: Path) -> None:
+    ignore = Ignore(os.fsencode(tmp_path), [], FILES)
+    directory = tmp_path
+    for depth in range(8):
+        (directory / ".gitignore").write_text("".join(f"at{depth}-{line}\n" for line in range(MAX_LINES)))
+        directory /= "d"
+        directory.mkdir()
+    below = b"/".join([b"d"] * 7)
+    assert ignore.ignored(below, [b"at%d-1" % depth for depth in range(8)], ()) == {b"at%d-1" % depth for depth in range(5)}
+    assert {fault.source.count(b"/") for fault in ignore.faults} == {5, 6, 7}
 
 
 def test_every_name_that_a_pattern_fits_is_found(tmp_path: Path) -> None:

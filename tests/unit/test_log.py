@@ -191,6 +191,13 @@ def test_a_terminal_gets_text_and_a_pipe_json() -> None:
     assert json.loads(piped.stderr)["event"] == "resumed"
 
 
+def test_a_log_that_cannot_be_written_ends_nothing() -> None:
+    script = f"{EMIT}; log.emit('resumed', flag='g'); print('goes on')"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=full)
+    assert (done.returncode, done.stdout) == (0, b"goes on\n")
+
+
 def test_outside_of_tests_an_unknown_event_is_logged_plainly() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTEST_VERSION"}
     run = [sys.executable, "-c", "from autoops import log; log.emit('file_eaten', path=b'x'); log.emit('resumed')"]

@@ -51,7 +51,14 @@ def test_a_window_raises_an_alarm_when_it_is_past_its_end_or_whoever_held_it_is_
     assert "ended with 3" in Maintenance(failed="ended with 3").alarm(0)
 
 
-@pytest.mark.parametrize("content", ["why = ", "x", 'reason = "typed wrong"', "why = \x00", 'until = "noon"'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("why = ", "x", 'reason = "typed wrong"', "why = \x00", 'until = "noon"'),
+        pytest.param("why = " + "1" * 5000, id="a number that Python does not read"),
+        pytest.param("why = " + "[" * 6000, id="nested deeper than Python's stack"),
+    ],
+)
 def test_a_malformed_flag_pauses_and_says_what_is_wrong(tmp_path: Path, content: str) -> None:
     flag = tmp_path / ".maintenance"
     flag.write_text(content)
@@ -72,6 +79,17 @@ def test_a_flag_of_any_kind_pauses(tmp_path: Path) -> None:
         assert said.fault, name
     os.mkfifo(tmp_path / "fifo")
     assert maintenance.read(tmp_path / "fifo") == Maintenance()
+    with open(tmp_path / "fifo", "r+b", buffering=0):  # noqa: PTH123  # somebody has it open, and says nothing
+        said = maintenance.read(tmp_path / "fifo")
+        assert said is not None and said.fault
+
+
+def test_a_flag_that_is_looked_at_for_days_costs_no_descriptor(tmp_path: Path) -> None:
+    (tmp_path / "directory").mkdir()
+    before = os.listdir("/proc/self/fd")
+    for _ in range(3):
+        maintenance.read(tmp_path / "directory")
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_a_flag_cannot_forge_lines() -> None:
