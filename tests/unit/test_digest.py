@@ -12,7 +12,7 @@ from autoops.core.digest import Buckets, Tree, bucket_of, has_member, leaf_of, l
 IDS = (st.integers(1, 10**16 - 1) | st.integers(1, 40)).map(lambda number: f"{number:016d}")  # often in one bucket, too
 ENTRIES = st.dictionaries(IDS, st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=30)
 
-TWINS = {"2026010100000011": "a", "2026010100000012": "b"}  # of one bucket
+TWINS = {"2026010100003331": "a", "2026010100003332": "b", "2026010100004931": "c"}  # two tens of one bucket
 
 
 def naive(entries: dict[str, str]) -> bytes:
