@@ -34,7 +34,7 @@ class Other(NamedTuple):
     """What a backup directory has of another history than a registry's."""
 
     common: int  # the last commit that both have
-    last: int  # the last one that was shipped, 0 when that cannot be read
+    last: int  # the last one that was shipped, -1 when that cannot be read
     snapshots: list[Manifest]
     hash: bytes = b""  # of that last one
 

@@ -8,7 +8,7 @@ it. Reads these files; writes nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from autoops.backup.restic import Repository, deadline
@@ -37,16 +37,13 @@ def repository(config: ArchiveConfig, beside: Path, credentials: str) -> Reposit
     )
 
 
-def _places(name: str, beside: Path, credentials: str) -> Iterator[Path]:
-    if credentials:
-        yield Path(credentials, f"archive-{name}")
-    else:
-        yield beside / f"archive.{name}"
+def _place(name: str, beside: Path, credentials: str) -> Path:
+    return Path(credentials, f"archive-{name}") if credentials else beside / f"archive.{name}"
 
 
 def _password(config: ArchiveConfig, beside: Path, credentials: str) -> tuple[bytes, str]:
     """Return the password without the newline behind it, and where it came from."""
-    places = [*_places(PASSWORD, beside, credentials), *([Path(config.password_file)] if config.password_file else [])]
+    places = [_place(PASSWORD, beside, credentials), *([Path(config.password_file)] if config.password_file else [])]
     for path in places:
         password = _read(path).split(b"\n")[0].removesuffix(b"\r")
         if password:
@@ -58,15 +55,15 @@ def _password(config: ArchiveConfig, beside: Path, credentials: str) -> tuple[by
 def _environment(beside: Path, credentials: str) -> Mapping[str, str]:
     """Return the variables that a file of lines KEY=VALUE has; a value may stand in quotes."""
     found: dict[str, str] = {}
-    for path in _places(ENVIRONMENT, beside, credentials):
-        for number, line in enumerate(_read(path).decode(errors="surrogateescape").splitlines(), 1):
-            if not line.strip() or line.lstrip().startswith("#"):
-                continue
-            name, equals, value = line.strip().partition("=")
-            if not equals or not name.isidentifier():
-                raise ArchiveSecret(what=f"{path}:{number} is not a line KEY=VALUE")
-            quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'"
-            found[name] = value[1:-1] if quoted else value
+    path = _place(ENVIRONMENT, beside, credentials)
+    for number, line in enumerate(_read(path).decode(errors="surrogateescape").splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = line.strip().partition("=")
+        if not equals or not name.isidentifier():
+            raise ArchiveSecret(what=f"{path}:{number} is not a line KEY=VALUE")
+        quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'"
+        found[name] = value[1:-1] if quoted else value
     return found
 
 

@@ -51,15 +51,23 @@ def ledger_fault(place: Place, reach: int, tell: Tell) -> str:
 
 def require_restorable(place: Place, one: Manifest, verifier: Verifier, scratch: Path, tell: Tell) -> None:
     """Make a snapshot a registry and a queue again, in an empty directory, and prove both. Raises BackupUnsound, OSError."""
-    registry, queue, checkpoints = scratch / "registry.db", scratch / "queue.db", scratch / "checkpoints.jsonl"
+    registry = scratch / "registry.db"
     tell("restoring", 0)
     head = rebuild(place, registry, one.head.sequence, verifier)
     if head != one.head:
         raise BackupUnsound(name=one.name, detail=f"restored, its ledger ends with another commit {head.sequence}")
+    if fault := restored_fault(place, one, registry, verifier, tell):
+        raise BackupUnsound(name=one.name, detail=f"restored, it does not prove itself: {fault}")
+
+
+def restored_fault(place: Place, one: Manifest, registry: Path, verifier: Verifier, tell: Tell) -> str:
+    """Prove a registry that was made again, by the checkpoints of a snapshot, and that one's queue, both unpacked beside it.
+
+    Return what is wrong, "" for nothing. Raises BackupUnsound, OSError.
+    """
+    queue, checkpoints = registry.with_name("queue.db"), registry.with_name("checkpoints.jsonl")
     for file, target in ((QUEUE, queue), (CHECKPOINTS, checkpoints)):
         if file in one.files:
             unpack(place.snapshot(one.name) / file, target, one.files[file], one.name)
     tell("verifying", 0)
-    fault = proof.queue_fault(queue) or proof.registry_fault(registry, checkpoints, verifier, lambda: tell("verifying", 0))
-    if fault:
-        raise BackupUnsound(name=one.name, detail=f"restored, it does not prove itself: {fault}")
+    return proof.queue_fault(queue) or proof.registry_fault(registry, checkpoints, verifier, lambda: tell("verifying", 0))

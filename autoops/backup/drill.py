@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoops import names
-from autoops.backup import check, proof
-from autoops.backup.packing import Tell, unpack
-from autoops.backup.place import CHECKPOINTS, QUEUE, Place
+from autoops.backup import check
+from autoops.backup.packing import Tell
+from autoops.backup.place import Place
 from autoops.backup.rebuild import rebuild
 from autoops.backup.segments import Segments
 from autoops.backup.shelf import Shelf
@@ -84,15 +84,9 @@ def drill(
         tell("restoring", 0)
         found = found._replace(shipped=max(newest.head.sequence, Segments(source.ledger).last()[0]))
         rebuild(source, target, found.shipped, verifier)
-        checkpoints, queue = scratch / "checkpoints.jsonl", scratch / "queue.db"
-        for file, path in ((CHECKPOINTS, checkpoints), (QUEUE, queue)):
-            if file in newest.files:
-                unpack(source.snapshot(newest.name) / file, path, newest.files[file], newest.name)
         with of_registry(live, rows=True) as here:  # one read snapshot: what is played on ends where it is compared
             _play_on(target, live, verifier)
-            tell("verifying", 0)
-            fault = proof.queue_fault(queue)
-            fault = fault or proof.registry_fault(target, checkpoints, verifier, lambda: tell("verifying", 0))
+            fault = check.restored_fault(source, newest, target, verifier, tell)
             with contextlib.closing(Registry.open_still(target)) as restored:
                 tell("comparing", 0)
                 found = _compared(found._replace(fault=fault), here, restored)

@@ -12,20 +12,18 @@ did not change is the same file (a hard link) in the next one.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from autoops.errors import AnotherBuilder
 from autoops.files import durable, rename
+from autoops.files.lock import locked as locked_file
 from autoops.trace import trace
 
 MODE, DIRECTORY_MODE = 0o644, 0o755  # the state directory above lets nobody but its group pass
-_LOOK_S = 0.1
 _SYNCS_AT_ONCE = 8
 
 
@@ -33,24 +31,8 @@ _SYNCS_AT_ONCE = 8
 def locked(catalogs: Path, wait_s: float) -> Iterator[None]:
     """Be the one builder. Raises AnotherBuilder when another one is for longer than `wait_s`, OSError."""
     catalogs.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
-    fd = os.open(catalogs / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        end_s = time.monotonic() + wait_s
-        while not _taken(fd):
-            if time.monotonic() >= end_s:
-                raise AnotherBuilder(directory=catalogs, seconds=wait_s)
-            time.sleep(_LOOK_S)
+    with locked_file(catalogs / ".lock", lambda _pid: AnotherBuilder(directory=catalogs, seconds=wait_s), wait_s):
         yield
-    finally:
-        os.close(fd)
-
-
-def _taken(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def clear(catalogs: Path) -> None:

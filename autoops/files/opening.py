@@ -203,6 +203,11 @@ def parts(path: bytes) -> tuple[bytes, bytes]:
     return parent, name
 
 
+def within(path: bytes, directory: bytes) -> bool:
+    """Tell whether a path below a root is this directory, or lies in it; b"" is the root."""
+    return not directory or path == directory or path.startswith(directory + b"/")
+
+
 def file_at(root: bytes, path: bytes) -> File | None:
     """Return which file is at a path below a root now; None when there is nothing, or no way to it."""
     found = _stat_at(root, path)

@@ -19,7 +19,7 @@ from autoops.errors import CannotTell, StorageError
 from autoops.health import backup_place, catalogs, host, place, sandbox
 from autoops.health.result import Level, Result
 from autoops.health.run import Check, guarded
-from autoops.health.sources import Settings, Sources
+from autoops.health.sources import Settings, Sources, last_commit
 from autoops.state import SYSTEM_KEY, SYSTEM_STATE, State
 from autoops.store.filesystem import mount_kind
 from autoops.store.operations import Gaps
@@ -169,10 +169,7 @@ def check_catalogs(sources: Sources) -> Result:
 
 def check_clock(sources: Sources) -> Result:
     """Is the clock right?"""
-    last = None
-    with contextlib.suppress(StorageError):  # which has a check of its own
-        record = sources.registry.record(sources.registry.head().sequence)
-        last = host.time_of(record.text) if record else None
+    last = last_commit(sources)  # before the clock is read: it goes on, and so may the worker
     return host.clock(datetime.datetime.now(datetime.UTC), last, host.is_synchronised(), host.is_container())
 
 

@@ -31,8 +31,8 @@ def address(configured: str, environment: Mapping[str, str]) -> str:
     directory = environment.get("CREDENTIALS_DIRECTORY")
     path = Path(directory, CREDENTIAL) if directory else None
     url = path.read_text().strip() if path and path.exists() else configured
-    if checks.url(url):
-        raise ValueError(f"the credential {CREDENTIAL} {checks.url(url)}")
+    if fault := checks.url(url):
+        raise ValueError(f"the credential {CREDENTIAL} {fault}")
     return url
 
 

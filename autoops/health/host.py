@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import datetime
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -92,15 +91,6 @@ def clock(
     if synchronised is None:
         return Result("clock", Level.UNKNOWN, "the kernel does not say whether it is synchronised", remedy="timedatectl")
     return Result("clock", Level.WARNING, "nobody synchronises it", remedy="timedatectl set-ntp true")
-
-
-def time_of(record: str) -> datetime.datetime | None:
-    """Return when a ledger record was made, from its text; None when it does not say."""
-    found = re.search(r'"at":"([0-9T:.Z-]+)"', record)
-    try:
-        return datetime.datetime.fromisoformat(found[1]) if found else None
-    except ValueError:
-        return None
 
 
 # inotify

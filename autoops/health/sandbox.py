@@ -159,16 +159,16 @@ def lock_holder(locks: str, inode: int) -> int | None:
 def writers_of(path: Path) -> Iterator[int]:
     """Yield the processes, of those that we may look at, that have a file open for writing. Raises OSError."""
     wanted = path.stat()
-    for entry in os.scandir("/proc"):
-        if entry.name.isdecimal() and _has_open(int(entry.name), wanted):
-            yield int(entry.name)
+    for name in os.listdir("/proc"):
+        if name.isdecimal() and _has_open(int(name), wanted):
+            yield int(name)
 
 
 def _has_open(pid: int, wanted: os.stat_result) -> bool:
     try:
-        for entry in os.scandir(f"/proc/{pid}/fd"):
-            found = os.stat(entry.path)
-            if os.path.samestat(found, wanted) and stat.S_ISREG(found.st_mode) and _is_writing(pid, entry.name):
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            found = os.stat(f"/proc/{pid}/fd/{fd}")
+            if os.path.samestat(found, wanted) and stat.S_ISREG(found.st_mode) and _is_writing(pid, fd):
                 return True
     except OSError:  # another user's, or it has just ended
         pass

@@ -6,6 +6,7 @@ Reads the state directory, the configuration, /proc and systemd; writes nothing.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from autoops.state import SYSTEM_STATE, State
 from autoops.store.database import Database
 from autoops.store.operations import Heartbeat, Heartbeats
 from autoops.store.queue import SCHEMA as QUEUE
+from autoops.store.records import committed_s
 from autoops.store.registry import Registry
 from autoops.units import systemd
 
@@ -119,6 +121,15 @@ class Sources:
     def units(self) -> list[systemd.Shown]:
         """What systemd says about our services and timers. Raises CannotTell."""
         return systemd.show(systemd.installed(), _PROPERTIES)
+
+
+def last_commit(sources: Sources) -> datetime.datetime | None:
+    """Return when the last commit was made, None before the first, and of a registry that cannot be read, which has a check of its
+    own."""
+    with contextlib.suppress(StorageError):
+        record = sources.registry.record(sources.registry.head().sequence)
+        return datetime.datetime.fromtimestamp(committed_s(record), datetime.UTC) if record else None
+    return None
 
 
 def asked(sources: Sources) -> Sequence[systemd.Shown]:

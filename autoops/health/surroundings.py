@@ -18,7 +18,7 @@ from autoops.files import unsound
 from autoops.files.last import recall
 from autoops.health import backups, host, keys, machine, place, services
 from autoops.health.result import Level, Result
-from autoops.health.sources import Sources, asked
+from autoops.health.sources import Sources, asked, last_commit
 from autoops.log import emit
 from autoops.runtime.load import load_per_core
 from autoops.store.findings import Findings
@@ -141,11 +141,8 @@ def check_response(sources: Sources) -> Result:
 
 def check_clock(sources: Sources) -> Result:
     """Is the clock right?"""
-    last, sign = None, None
+    last, sign = last_commit(sources), None  # before the clock is read: it goes on, and so may the worker
     with contextlib.suppress(AutoopsError):  # what cannot be read has a check of its own
-        record = sources.registry.record(sources.registry.head().sequence)
-        last = host.time_of(record.text) if record else None
-    with contextlib.suppress(AutoopsError):
         newest_s = max((beat.at_s for beat, _ in sources.beats.values()), default=0) - _SKEW_S
         sign = datetime.datetime.fromtimestamp(max(0.0, newest_s), datetime.UTC)
     return host.clock(datetime.datetime.now(datetime.UTC), last, host.is_synchronised(), host.is_container(), sign, must_know=False)

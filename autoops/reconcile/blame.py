@@ -76,5 +76,5 @@ def _is_by_hand(commit: Commit) -> bool:
 
 
 def _covers(gap: Gap, difference: Difference, at_s: float) -> bool:
-    inside = gap.root in ("", difference.root) and (not gap.path or (difference.path + b"/").startswith(gap.path + b"/"))
+    inside = gap.root in ("", difference.root) and opening.within(difference.path, gap.path)
     return inside and gap.since_s <= at_s <= (gap.until_s + 1 if gap.until_s is not None else float("inf"))

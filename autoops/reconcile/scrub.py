@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from autoops.files.opening import within
 from autoops.model import PRIORITY_SCRUB, Work, path_key
 from autoops.reconcile import budget
 from autoops.reconcile.budget import Goal, Pace
@@ -199,7 +200,7 @@ class Obstacles:
             return {}
         found = {}
         for file in files:
-            is_away = any(_is_below(file, *place) for place in away) or any(
+            is_away = any(file.root == root and within(file.path, path) for root, path in away) or any(
                 self._stands("root_replaced", [path_key(file.root, b"")])
             )
             if is_away or path_key(file.root, file.path) in given_up:
@@ -211,10 +212,6 @@ class Obstacles:
     def _stands(self, kind: str, subjects: Sequence[bytes]) -> Iterator[bool]:
         about = self._findings.about((kind, subject) for subject in subjects)
         return (finding.stands for finding in about.values())
-
-
-def _is_below(file: Old, root: str, path: bytes) -> bool:
-    return file.root == root and (not path or file.path == path or file.path.startswith(path + b"/"))
 
 
 def _way_to(file: Old) -> list[bytes]:

@@ -5,6 +5,7 @@ Reads both sides; writes nothing. `finding_of` makes a finding (`replica_differs
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 from autoops.core.spoken import counted
@@ -127,8 +128,6 @@ def finding_of(name: str, found: Comparison, now_s: float, behind_s: float) -> t
 
 
 def _is_late(since: str, now_s: float, behind_s: float) -> bool:
-    from datetime import datetime
-
     try:
         return now_s - datetime.fromisoformat(since).timestamp() > behind_s
     except ValueError:

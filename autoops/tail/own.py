@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from autoops.core.signing import Verifier
 from autoops.errors import StorageError
@@ -24,6 +25,14 @@ from autoops.tail.notes import Notes
 SUBJECT = b"checkpoints.jsonl"
 _SKEW_S = 60.0
 _ROUNDED_S = 0.001  # a line's time has milliseconds
+
+
+class Checked(NamedTuple):
+    """What came of checking some lines."""
+
+    memory: Memory  # with them
+    latencies_s: list[float]  # from the writing of each that agrees until now
+    detections_s: list[float]  # of each that does not
 
 
 class OwnFile:
@@ -56,18 +65,27 @@ class OwnFile:
         try:
             with contextlib.closing(registry):
                 batch = self._follower.read()
-                self.trouble = batch.trouble
-                self.memory = self._checked(batch, registry, now_s)
+                checked = self._checked(batch, registry)
         except StorageError as error:
-            self._follower.close()
-            self._follower = Follower(self._path, position)  # they are read again
+            self._read_again(position)
             self.trouble = str(error)
             return False
+        self.trouble = batch.trouble
+        try:
+            self._note(checked, now_s)
+        except StorageError:
+            self._read_again(position)
+            raise
+        self.memory = checked.memory
         if self.memory != before:
             memory.store(self._kept, self.memory)
         return batch.more
 
-    def _checked(self, batch: Batch, registry: Registry, now_s: float) -> Memory:
+    def _read_again(self, position: Position) -> None:
+        self._follower.close()
+        self._follower = Follower(self._path, position)
+
+    def _checked(self, batch: Batch, registry: Registry) -> Checked:
         old = Memory() if batch.anew else self.memory
         faults, good, latencies, late = [], [], list[float](), list[float]()
         for number, line in batch.lines:
@@ -83,19 +101,20 @@ class OwnFile:
                 good.append(value)
                 latencies += written_s
         done_s = time.time()
-        self._notes.took(notes.LATENCY, self._lasted(latencies, done_s), now_s)
-        self._notes.took(notes.DETECTION, self._lasted(late, done_s), now_s)
-        return self._told(_grown(old, self._follower.position, faults, good), now_s)
+        new = _grown(old, self._follower.position, faults, good)
+        return Checked(new, self._lasted(latencies, done_s), self._lasted(late, done_s))
 
-    def _told(self, new: Memory, now_s: float) -> Memory:
-        """Bring the finding up to date."""
+    def _note(self, checked: Checked, now_s: float) -> None:
+        """Record how long it took, and bring the finding up to date."""
+        self._notes.took(notes.LATENCY, checked.latencies_s, now_s)
+        self._notes.took(notes.DETECTION, checked.detections_s, now_s)
+        new = checked.memory
         if self.trouble and self.trouble != ABSENT:  # absent it is between a rotation and the next burst
             self._notes.found(notes.CHECKPOINT, SUBJECT, {"fault": self.trouble}, now_s)
         elif new.faults:
             self._notes.found(notes.CHECKPOINT, SUBJECT, {"fault": new.fault, "faults": new.faults}, now_s)
         elif new.position.lines:
             self._notes.settled(notes.CHECKPOINT, SUBJECT, now_s)
-        return new
 
     def _written_s(self, value: JSON) -> list[float]:
         """Return when a line was written, as our key says it, or for a line that it did not sign the file; [] when nobody says."""

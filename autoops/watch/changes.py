@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from autoops.core.hints import Former, rename_facts
 from autoops.files.inotify import ATTRIB, CLOSE_WRITE, CREATE, MOVED_TO
+from autoops.files.opening import within
 from autoops.model import JSON, PRIORITY_LIVE, PRIORITY_SCAN, Work, path_key
 
 Kind = Literal["closed", "created", "found", "touched", "moved", "gone"]
@@ -77,8 +78,3 @@ def outermost(paths: Iterable[bytes]) -> list[bytes]:
         if not kept or not within(path, kept[-1]):
             kept.append(path)
     return kept
-
-
-def within(path: bytes, directory: bytes) -> bool:
-    """Return whether a path is this directory or lies below it."""
-    return not directory or path == directory or path.startswith(directory + b"/")

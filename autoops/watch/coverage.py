@@ -18,7 +18,7 @@ from typing import NamedTuple
 from autoops.files import inotify, mounts
 from autoops.files.ignore import Ignore
 from autoops.files.inotify import Inotify
-from autoops.watch.changes import within
+from autoops.files.opening import within
 from autoops.watch.directories import Directories
 from autoops.watch.pending import GapChange
 
@@ -192,7 +192,7 @@ class Coverage:
 
     def open_gap(self, path: bytes, reason: str, detail: str = "") -> None:
         """Say that a directory is not watched; a scan stands for what was missed until now."""
-        if len(self.gaps) >= MAX_GAPS:
+        if len(self.gaps) >= MAX_GAPS and reason != "unmounted":  # those are few, and what lay there is not to be called missing
             path, detail = b"", f"{MAX_GAPS} directories and more"
         if self.gaps.get(path) != reason:
             self.gaps[path] = reason

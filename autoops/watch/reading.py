@@ -12,7 +12,8 @@ import time
 
 from autoops.files import inotify
 from autoops.files.inotify import RawEvent
-from autoops.watch.changes import Change, kind_of, merged, within
+from autoops.files.opening import within
+from autoops.watch.changes import Change, kind_of, merged
 from autoops.watch.coverage import BURST_FILES, Coverage, Scope
 from autoops.watch.lineage import Lineage
 

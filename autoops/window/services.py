@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ from autoops import clock
 from autoops.acting import as_owner_of
 from autoops.core.spoken import listed
 from autoops.errors import ServicesRun, StorageError
+from autoops.files.lock import locked
 from autoops.state import State
 from autoops.store.database import Database
 from autoops.store.operations import Heartbeat, Heartbeats
@@ -99,13 +98,5 @@ def standing_still(state: State) -> Iterator[None]:
     if any(beat.process == "worker" for beat in beats):
         yield  # it holds its lock itself
         return
-    fd = os.open(state.worker_lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(fd, 32, 0).decode(errors="replace").strip()
-            raise ServicesRun(who=f"a worker (process {holder or 'unknown'}) is") from None
+    with locked(state.worker_lock, lambda pid: ServicesRun(who=f"a worker (process {pid}) is")):
         yield
-    finally:
-        os.close(fd)

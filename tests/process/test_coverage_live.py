@@ -127,4 +127,4 @@ def test_a_picture_that_cannot_be_written_is_an_error_that_says_so(hostile: Suit
     answer = hostile.run("coverage", "--svg", hostile.base / "no" / "such.svg", config=True, code=4)
     assert "such.svg" in answer.err and "No such file" in answer.err and "hint: make its directory first" in answer.err
     assert "hint: that is a directory" in hostile.run("coverage", "--svg", hostile.base, config=True, code=4).err
-    assert "is not a time" in hostile.run("coverage", "--since", "yesterday", config=True, code=2).err
+    assert "is no span of time" in hostile.run("coverage", "--since", "yesterday", config=True, code=2).err

@@ -10,13 +10,21 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from running import Suite, environment, program
 
+from autoops.core.signing import Verifier
 from autoops.core.spoken import counted
+from autoops.errors import StorageBusy
+from autoops.state import State
+from autoops.store.database import Database
+from autoops.store.queue import SCHEMA as QUEUE
+from autoops.tail.notes import Notes
+from autoops.tail.own import OwnFile
 
 OTHER = "ab" * 32
 
@@ -30,6 +38,27 @@ def tailed(make_suite: Callable[..., Suite]) -> Suite:
     suite.idle()
     suite.start("tailer")
     return suite
+
+
+def test_a_queue_that_is_locked_is_the_queues_trouble_and_costs_no_line(make_suite: Callable[..., Suite], tmp_path: Path) -> None:
+    suite = make_suite()
+    (suite.root / "a.txt").write_text("a\n")
+    suite.once()
+    state = State(suite.state)
+
+    def opened() -> closing[Database]:
+        return closing(Database.open(state.queue_db, QUEUE, synchronous="NORMAL", guard=True, busy_s=0.05))
+
+    with opened() as database, opened() as other:
+        key = Verifier(bytes.fromhex((suite.state / "ledger.pub").read_text()))
+        own = OwnFile(state.checkpoints, tmp_path / "tail.json", state.registry_db, key, Notes(database))
+        own.begin(0.0, anew=False)
+        with other.transaction(), pytest.raises(StorageBusy):
+            own.follow(time.time())
+        assert (own.trouble, own.memory.position.lines) == ("", 0)
+        own.follow(time.time())
+        assert own.memory.position.lines == len(lines_of(suite).read_bytes().splitlines()) > 0
+        own.close()
 
 
 def lines_of(suite: Suite) -> Path:

@@ -66,6 +66,23 @@ def test_one_directory_under_two_paths_is_watched_once_and_said_so(root: Path, t
 
 
 @needs_root
+def test_an_unmounted_disk_is_named_however_many_gaps_there_are(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autoops.watch.coverage.MAX_GAPS", 1)
+    (root / "a/loop").mkdir(parents=True)
+    (root / "m").mkdir()
+    with (
+        mounted(root / "a/loop", "--bind", str(root)),
+        mounted(root / "m"),
+        watching(root, tmp_path / "state") as watch,
+    ):
+        watch.until(lambda: watch.kept.gaps.get(("r", b"a/loop")) == "alias")
+        subprocess.run(["umount", str(root / "m")], check=True)
+        watch.until(lambda: watch.kept.gaps.get(("r", b"m")) == "unmounted")  # what was on it is not called missing
+
+
+@needs_root
 def test_a_mount_that_inotify_cannot_see_is_polled(root: Path, tmp_path: Path) -> None:
     (root / "m").mkdir()
     kinds = frozenset({"tmpfs"})

@@ -347,11 +347,6 @@ def test_the_clock_is_kept_and_not_before_the_last_commit(
     assert host.clock(NOW, last, synchronised, container).level == level
 
 
-def test_the_time_of_a_record_is_in_its_text() -> None:
-    assert host.time_of('{"actor":"worker","at":"2026-05-01T12:00:00.000Z","digest_after":"..."}') == NOW
-    assert host.time_of("{}") is None and host.time_of('{"at":"2026-99-01T12:00:00.000Z"}') is None
-
-
 # inotify
 
 

@@ -26,6 +26,8 @@ SECRET = "hunter2-Zz"
         f"my.secret-thing = {SECRET}",
         f'tokens = ["a", "{SECRET}"]',
         f'credentials = {{ user = "a", pass = "{SECRET}" }}',
+        f"tokens = [{'1, ' * 5000} {SECRET}]",
+        f"secrets = {{{'a = 1, ' * 5000} b = {SECRET}}}",
         f'secret = """\n{SECRET}\n"""',
         f"secret = '''x\n{SECRET}'''",
         f"Authorization: Bearer {SECRET}",

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from autoops.core.hints import rename_facts, renames_of
 from autoops.files import inotify
+from autoops.files.opening import within
 from autoops.model import PRIORITY_LIVE, PRIORITY_SCAN, Work
-from autoops.watch.changes import Change, kind_of, merged, outermost, scan, to_work, within
+from autoops.watch.changes import Change, kind_of, merged, outermost, scan, to_work
 from autoops.watch.directories import Directories
 
 
