@@ -29,7 +29,7 @@ def test_names_are_listed_as_they_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (47 * 3600, "47 h"), (72 * 3600, "3 d")]
+    ("seconds", "said"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (47 * 3600, "47 h"), (48 * 3600, "2 d")]
 )
 def test_spans_of_time_are_spoken(seconds: int, said: str) -> None:
     assert age(seconds) == said
