@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from autoops.backup.manifest import Manifest
@@ -40,7 +40,7 @@ def kept(snapshots: Sequence[Manifest], keep: Keep) -> dict[str, list[str]]:
     for rule, span_of in _SPANS:
         spans: set[object] = set()
         for one in newest_first:
-            span = span_of(datetime.fromisoformat(one.at))
+            span = span_of(datetime.fromisoformat(one.at).astimezone(UTC))
             if span not in spans and len(spans) < getattr(keep, rule):
                 why.setdefault(one.name, []).append(rule)
             spans.add(span)

@@ -21,7 +21,7 @@ from writer import Promises
 
 Make = Callable[..., Suite]
 STEP_BYTES = 160 << 10
-ENOUGH = 4  # tries that failed: else the end of the disk was met nowhere
+ENOUGH = 3  # tries that failed: else the end of the disk was met nowhere
 PLENTY_BYTES = 64 << 20
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")

@@ -174,15 +174,6 @@ def test_an_id_edited_into_nonsense_in_a_record_is_named(path: Path, entry_id: s
         assert [one.detail for one in verify.history(registry)] == ["commit 1 cannot be read"]
 
 
-def test_an_id_edited_into_nonsense_in_a_record_that_the_leaves_lag_behind_is_damage(tmp_path: Path) -> None:
-    path = tmp_path / "registry.db"
-    writer = opened(path, SIGNER)
-    writer.commit([created(b"%d" % number) for number in range(2000)], WHY, NOW_S)
-    writer.close()
-    found = tamper(path, f"UPDATE ledger SET record = replace(record, '{FIRST}', 'x')")
-    assert len(found["damage"]) == 1 and "the record of commit 1 cannot be read" in found["damage"][0]
-
-
 def test_a_foreign_key_signed_nothing_here(path: Path) -> None:
     found = faults(path, Signer(new_key()).public)
     assert found["ledger"] == [f"commit {sequence} is not signed by the ledger key" for sequence in range(1, 6)]
