@@ -117,7 +117,7 @@ class _Batch:
                     told = entry.root == one.root and any(entry.path in former for former in one.moved_from)
                     rank = (not told, entry.status == "retired", _name(entry.path) != _name(one.path))
                     pairs.append((rank, number, entry.id, one, entry))
-        for (untold, *_), _, _, one, entry in sorted(pairs):
+        for (untold, *_), _, _, one, entry in sorted(pairs, key=lambda pair: pair[:3]):
             if entry.id not in self._taken and one.place not in self._arrivals:
                 assert one.seen
                 inode: JSON = {"confidence": 98 if one.seen.birth_ns else 80, "kind": "inode"}

@@ -204,13 +204,19 @@ def test_the_time_without_a_watcher_is_named(make_suite: Make) -> None:
 # what is not mended
 
 
-def test_an_emptied_root_is_not_taken_for_deleted_until_a_person_says_so(make_suite: Make) -> None:
+def emptied(make_suite: Make) -> Suite:
+    """Return a suite whose root lost all of its forty files at once."""
     suite = make_suite(tables=ONE_BY_ONE)
     for number in range(40):
         (suite.root / f"f{number}").write_text(f"{number}\n")
     suite.once()
     for path in suite.root.iterdir():
         path.unlink()
+    return suite
+
+
+def test_an_emptied_root_is_not_taken_for_deleted_until_a_person_says_so(make_suite: Make) -> None:
+    suite = emptied(make_suite)
     said = reconcile(suite, "--repair", code=1)
     assert said["counts"]["mass_missing"] == 1 and said["repairs"] == 0
     assert [one["kind"] for one in said["findings"]] == ["mass_missing"]
@@ -227,12 +233,7 @@ def test_an_emptied_root_is_not_taken_for_deleted_until_a_person_says_so(make_su
 
 
 def test_what_is_gone_at_once_and_was_released_is_mended_as_any_other_difference(make_suite: Make) -> None:
-    suite = make_suite(tables=ONE_BY_ONE)
-    for number in range(40):
-        (suite.root / f"f{number}").write_text(f"{number}\n")
-    suite.once()
-    for path in suite.root.iterdir():
-        path.unlink()
+    suite = emptied(make_suite)
     assert reconcile(suite, "--repair", code=1)["repairs"] == 0
     (finding,) = suite.findings("mass_missing")
     suite.run("findings", "release", finding["id"])
