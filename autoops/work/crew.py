@@ -6,7 +6,7 @@ Reads the watched trees (through its pools), queue.db and the registry; writes t
 
 from __future__ import annotations
 
-import os
+import functools
 import time
 from collections.abc import Sequence
 
@@ -19,7 +19,6 @@ from autoops.files import durable
 from autoops.log import emit
 from autoops.model import PRIORITY_DESCRIBE, Job, JobKind, Work, split_key
 from autoops.pool import asking
-from autoops.pool.pool import Pool
 from autoops.runtime.maintenance import Maintenance
 from autoops.state import State
 from autoops.store.commit import RegistryWriter
@@ -99,10 +98,8 @@ class Crew:
 
     def _open_pools(self) -> None:
         worker = self._config.worker
-        setup = asking.setup_of(self._config, self._state.directory)
-        size = worker.pool_size or os.cpu_count() or 1
-        self._pool = Pool(setup, size=size, idle_s=worker.pool_idle_s, limit_s=worker.task_timeout_s)
-        self._describe_pool = Pool(setup, size=size, idle_s=worker.pool_idle_s, limit_s=self._config.describe.timeout_s)
+        made = functools.partial(asking.pool_of, self._config, self._state.directory, idle_s=worker.pool_idle_s)
+        self._pool, self._describe_pool = made(limit_s=worker.task_timeout_s), made(limit_s=self._config.describe.timeout_s)
 
     def _divide_work(self, queue_db: Database) -> None:
         """Make those who do a part of the work each."""
