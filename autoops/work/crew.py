@@ -6,7 +6,7 @@ Reads the watched trees (through its pools), queue.db and the registry; writes t
 
 from __future__ import annotations
 
-import os
+import functools
 import time
 from collections.abc import Sequence
 
@@ -19,7 +19,6 @@ from autoops.files import durable
 from autoops.log import emit
 from autoops.model import PRIORITY_DESCRIBE, Job, JobKind, Work, split_key
 from autoops.pool import asking
-from autoops.pool.pool import Pool
 from autoops.runtime.maintenance import Maintenance
 from autoops.state import State
 from autoops.store.commit import RegistryWriter
@@ -99,13 +98,10 @@ class Crew:
 
     def _open_pools(self) -> None:
         worker = self._config.worker
-        setup = asking.setup_of(self._config, self._state.directory)
-        size = worker.pool_size or os.cpu_count() or 1
-        self._scan_pool, self._look_pool = (
-            Pool(setup, size=size, idle_s=worker.pool_idle_s, limit_s=worker.task_timeout_s)
-            for _ in range(2)  # an edit does not wait behind directories that a scan has asked for
-        )
-        self._describe_pool = Pool(setup, size=size, idle_s=worker.pool_idle_s, limit_s=self._config.describe.timeout_s)
+        made = functools.partial(asking.pool_of, self._config, self._state.directory, idle_s=worker.pool_idle_s)
+        self._scan_pool = made(limit_s=worker.task_timeout_s)
+        self._look_pool = made(limit_s=worker.task_timeout_s)  # an edit does not wait behind directories that a scan has asked for
+        self._describe_pool = made(limit_s=self._config.describe.timeout_s)
         self._pools = (self._scan_pool, self._look_pool, self._describe_pool)
 
     def _divide_work(self, queue_db: Database) -> None:
