@@ -5,7 +5,7 @@ extend and release carry the attempt they belong to); what a dead process held c
 A job enqueued while it runs, runs again. Reads and writes tables `job` and `failure` of queue.db (queue.sql says what a row means).
 
 Each verb is one transaction; `enqueue_in` and `complete_in` join the caller's. Who claims, extends, completes or releases waits for
-no disk: a power cut makes every lease void, and a job whose completion it takes back is done again, as after a death just before it.
+no disk: a power cut makes every lease void, and a job whose completion it takes back is done again, as after a death just before.
 """
 
 from __future__ import annotations

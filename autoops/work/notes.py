@@ -27,7 +27,7 @@ class Notes:
     @property
     def any(self) -> bool:
         """Whether there is anything wrong at all, of what the worker finds. Raises StorageError."""
-        return bool(self._gathered) or self._findings.any(_KINDS)
+        return any(detail is not None for detail in self._gathered.values()) or self._findings.any(_KINDS)
 
     def open(self, kind: Kind, root: str, path: bytes, detail: JSON) -> None:
         """Note that something is wrong with a path; what is noted last of it counts."""
