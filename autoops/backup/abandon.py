@@ -111,7 +111,7 @@ def _link(source: Path, target: Path) -> None:
     for path in sorted(source.iterdir()):
         if path.name.startswith("."):
             continue  # being taken, or removed
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             _link(path, target / path.name)
         elif path.suffix == _OPEN:  # written where it stands, and so would a link to it be
             _copied(path, target / path.name)

@@ -25,8 +25,6 @@ def fault_of(place: Place, one: Manifest, tell: Tell) -> str:
             require_whole(place.snapshot(one.name) / file, packed, one.name, lambda done: tell("reading", done))
     except BackupUnsound as error:
         return str(error)
-    except OSError as error:  # a bad disk tells of itself, sometimes
-        return str(BackupUnsound(name=one.name, detail=f"it cannot be read ({error.strerror})"))
     return ""
 
 
@@ -42,8 +40,6 @@ def ledger_fault(place: Place, reach: int, tell: Tell) -> str:
             tell("reading the ledger", len(record.text))
     except AutoopsError as error:
         return str(error)
-    except OSError as error:
-        return str(SegmentUnsound(name=place.ledger, detail=f"it cannot be read ({error.strerror})"))
     if last < reach:
         return str(SegmentUnsound(name=place.ledger, detail=f"it ends with commit {last}, before commit {reach}"))
     return ""

@@ -70,11 +70,11 @@ def _found(hooks: Hooks, when: When) -> list[Path]:
 
 
 def _run(hook: Path, hooks: Hooks, told: Mapping[str, str]) -> None:
-    if unsafe := _unsafe(hook.parent) or _unsafe(hook):
-        raise HookFailed(hook=hook, reason=unsafe)
     began_s = time.monotonic()
     said = b""
     try:
+        if unsafe := _unsafe(hook.parent) or _unsafe(hook):
+            raise HookFailed(hook=hook, reason=unsafe)
         environment = {**_ENVIRONMENT, **told, "AUTOOPS_STATE": str(hooks.state)}
         child = Child([str(hook)], environment=environment, directory=Path("/"))
     except OSError as error:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from autoops.acting import as_owner_of
 from autoops.backup import abandon
 from autoops.backup.abandon import Left, Other, left_behind
+from autoops.backup.errors import SegmentUnsound
 from autoops.backup.lock import held
 from autoops.backup.making import hand_over, make_directories, scratch_of, write_checkpoints, writing
 from autoops.backup.place import SNAPSHOTS_LOCK, Place
@@ -107,7 +108,7 @@ def install(scratch: State, state: State, place: Place, verifier: Verifier, why:
     kept += _placed(scratch.registry_db, state.registry_db, why, REGISTRY)
     try:
         _settle(state, place, other, why, roots, head, left)
-    except (OSError, StorageError) as error:
+    except (OSError, StorageError, SegmentUnsound) as error:
         done = f"the registry is at commit {head.sequence} now, but not all is done"
         said = f"{done}: remove the cause, and do the same again ({error})"
         raise CheckFailed(detail=said) from error

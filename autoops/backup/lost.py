@@ -42,11 +42,10 @@ def traces(checkpoints: Path, place: Place, verifier: Verifier) -> Iterator[str]
         for one in Shelf(place, verifier).good():
             if one.head.sequence:
                 yield f"snapshot {one.name} in {place.directory} (commit {one.head.sequence})"
-    with contextlib.suppress(OSError):
-        for record in Segments(place.ledger).readable(0):
-            if verifier.verify(record.signature, signed_bytes(record.sequence, record.hash)):
-                yield f"the shipped ledger in {place.ledger}"
-                return
+    for record in Segments(place.ledger).readable(0):
+        if verifier.verify(record.signature, signed_bytes(record.sequence, record.hash)):
+            yield f"the shipped ledger in {place.ledger}"
+            return
 
 
 def lost_after(head: int, checkpoints: Path | None, place: Place | None, salvage: Salvage | None, verifier: Verifier) -> list[Lost]:

@@ -77,11 +77,12 @@ def read(raw: bytes, name: str, verifier: Verifier, known_schemas: Mapping[str, 
         signature = bytes.fromhex(facts.pop("signature"))
         found_format, public_key = facts.pop("format"), str(facts["public_key"])
         newer = [key for key, version in facts["schemas"].items() if version > known_schemas.get(key, 0)]
+        signed = _PREFIX + canonical(facts | {"format": found_format}).encode()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BackupUnsound(name=name, detail="its manifest cannot be read") from error
     if public_key != verifier.public.hex():
         raise BackupForeign(name=name, found=public_key[:16], wanted=verifier.public.hex()[:16])
-    if not verifier.verify(signature, _PREFIX + canonical(facts | {"format": found_format}).encode()):
+    if not verifier.verify(signature, signed):
         raise BackupUnsound(name=name, detail="its manifest is not what was signed")
     if found_format != FORMAT or newer:
         raise BackupNewer(name=name, version=str(facts.get("version")))

@@ -49,7 +49,7 @@ def pack(source: Path, target: Path, progress: Progress = lambda _: None) -> Pac
 def unpack(source: Path, target: Path, packed: Packed, name: str, progress: Progress = lambda _: None) -> None:
     """Give back what was packed, as a new file that is on the disk when this returns.
 
-    Raises BackupUnsound, in the name of a snapshot, when it is not that; OSError. Then there is no target.
+    Raises BackupUnsound, in the name of a snapshot, when it is not that or cannot be read; OSError. Then there is no target.
     """
     with _reader(source, name) as reader, _new(target) as writer:
         if _written(writer, _plain(reader, packed, f"{name}/{source.name}"), progress) != packed.plain_sha256:
@@ -57,26 +57,38 @@ def unpack(source: Path, target: Path, packed: Packed, name: str, progress: Prog
 
 
 def require_whole(source: Path, packed: Packed, name: str, progress: Progress = lambda _: None) -> None:
-    """Read a packed file. Raises BackupUnsound when it is not what the manifest says, OSError."""
+    """Read a packed file. Raises BackupUnsound when it is not what the manifest says, or cannot be read."""
     with _reader(source, name) as reader:
         for data in _read(reader, packed, f"{name}/{source.name}"):
             progress(len(data))
 
 
+class _Source:
+    """What is packed, part by part, for a decompressor that says when it wants more."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+
+    def read(self, _: int) -> bytes:
+        """Return the next part, b"" behind the last one."""
+        return next(self._parts, b"")
+
+
 def _plain(reader: BinaryIO, packed: Packed, name: str) -> Iterator[bytes]:
-    """Yield what a file holds, at most as much as it should."""
-    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
-    left_bytes = packed.plain_bytes
+    """Yield what a file holds, at most as much as it should, and never much at once: a kilobyte may unpack to gigabytes."""
+    parts, left_bytes = _read(reader, packed, name), packed.plain_bytes
+    stream = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(_Source(parts))  # type: ignore[arg-type]
     try:
-        for chunk in _read(reader, packed, name):
-            data = decompressor.decompress(chunk)
+        while data := stream.read(_CHUNK_BYTES):
             left_bytes -= len(data)
             if left_bytes < 0:
                 raise BackupUnsound(name=name, detail="it holds more than what was packed")
             yield data
     except zstandard.ZstdError as error:
         raise BackupUnsound(name=name, detail=f"it cannot be unpacked ({error})") from None
-    if left_bytes or decompressor.unused_data:
+    for _ in parts:  # behind the end of the frame: then it is not the right one
+        pass
+    if left_bytes:
         raise BackupUnsound(name=name, detail="it holds something else than what was packed")
 
 
@@ -85,11 +97,18 @@ def _read(reader: BinaryIO, packed: Packed, name: str) -> Iterator[bytes]:
     hashed, size_bytes = sha256(), os.fstat(reader.fileno()).st_size
     if size_bytes != packed.size_bytes:
         raise BackupUnsound(name=name, detail=f"it has {size_bytes:,} bytes, not {packed.size_bytes:,}")
-    while chunk := reader.read(_CHUNK_BYTES // 4):  # what is packed may unpack to a hundred times as much
+    while chunk := _part(reader, name):
         hashed.update(chunk)
         yield chunk
     if hashed.hexdigest() != packed.sha256:
         raise BackupUnsound(name=name, detail="it is not what its manifest says: it was damaged or changed")
+
+
+def _part(reader: BinaryIO, name: str) -> bytes:
+    try:
+        return reader.read(_CHUNK_BYTES)
+    except OSError as error:  # a bad disk tells of itself, sometimes
+        raise BackupUnsound(name=name, detail=f"it cannot be read ({error.strerror})") from error
 
 
 def _written(writer: BinaryIO, chunks: Iterable[bytes], progress: Progress) -> str:
@@ -128,6 +147,8 @@ def _reader(path: Path, name: str) -> Iterator[BinaryIO]:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         raise BackupUnsound(name=name, detail=f"{path.name} is not there") from None
+    except OSError as error:
+        raise BackupUnsound(name=name, detail=f"{path.name} cannot be read ({error.strerror})") from error
     with os.fdopen(fd, "rb") as reader:
         yield reader
 

@@ -5,7 +5,7 @@ snapshots/NAME/         one snapshot: manifest.json, queue.db.zst, checkpoints.j
 snapshots/.taking/      one that is being taken; snapshots/.NAME.gone/  one that is being removed
 ledger/                 the ledger, shipped as it grows, in segments: see segments.py
 abandoned/STAMP/        a whole backup directory, hard-linked: what was there before an older state was put back
-.drill/, .drill.lock    where a drill restores to; held by it
+.drill/, .drill.lock    where a drill restores to; held by it. `verify` has .verify/ and .verify.lock
 lock, snapshots.lock    held (flock) by whoever writes ledger/; whoever takes or removes a snapshot
 window-*.db             copies from before an edit by hand, see window/snapshot.py; nothing in here looks at them
 """

@@ -12,7 +12,7 @@ from autoops.backup.errors import BackupUnsound, NoBackup, NoSuchCommit, Segment
 from autoops.backup.manifest import Manifest
 from autoops.backup.packing import Tell
 from autoops.backup.place import Place
-from autoops.backup.rebuild import UNFIT, OnFault, first_shipped, ledger_of
+from autoops.backup.rebuild import UNUSABLE, OnFault, first_shipped, ledger_of
 from autoops.backup.segments import Segments
 from autoops.backup.shelf import Shelf
 from autoops.core.ledger import utc
@@ -86,7 +86,7 @@ def commit_at(place: Place, verifier: Verifier, at_s: float, now_s: float, tell:
             try:
                 with _whole_ledger(place, full, Path(scratch, "ledger.db"), tell) as records:
                     return _last_before(records, at_s, place)
-            except UNFIT as error:
+            except UNUSABLE as error:
                 if full and isinstance(error, SegmentUnsound):
                     raise  # an older full one leads to the same place
                 faults.append(error)

@@ -33,7 +33,7 @@ from autoops.store.registry import SCHEMA, Registry
 from autoops.window.swap import BESIDE, beside, publish
 
 OnFault = Callable[[AutoopsError], None]  # told what cannot be used, before another way is tried
-UNFIT = (BackupUnsound, CommitMisfit, StorageCorrupt, LedgerKeyChanged)
+UNUSABLE = (BackupUnsound, CommitMisfit, StorageCorrupt, LedgerKeyChanged)  # then another way is tried
 
 
 class Way(NamedTuple):
@@ -77,7 +77,7 @@ def rebuild(
     for way in ways([one for one in good if one.kind == "full"], first_shipped(place), sequence):
         try:
             return _go(place, way, target, sequence, verifier, tell)
-        except UNFIT as error:
+        except UNUSABLE as error:
             failed(error)
     raise faults[0] if faults else NoBackup(detail=f"what is in {place.directory} does not lead to commit {sequence}")
 

@@ -144,6 +144,9 @@ class Recovery:
         return head, lost
 
     def _continues(self, head: Head) -> bool:
+        """Tell whether the shipped ledger is of the history of a registry that is whole."""
+        if not head.sequence:
+            return True  # of every history
         try:
             return [record.hash for record in self._segments.records(head.sequence - 1, head.sequence)] == [head.hash]
         except BackupUnsound:

@@ -13,7 +13,7 @@ from pathlib import Path
 from autoops.backup.errors import BackupUnsound, NoBackup
 from autoops.backup.packing import Tell
 from autoops.backup.place import Place
-from autoops.backup.rebuild import UNFIT, begin, clear, told
+from autoops.backup.rebuild import UNUSABLE, begin, clear, told
 from autoops.backup.shelf import Shelf
 from autoops.core.ledger import Head
 from autoops.core.signing import Verifier
@@ -36,7 +36,7 @@ def remake(target: Path, whole: Path | None, place: Place, sources: Sources, ver
             say(f"beginning with {name}, at commit {playback.ledger_head.sequence}")
             try:
                 _play(playback, sources, verifier, say, tell)
-            except UNFIT as error:
+            except UNUSABLE as error:
                 say(f"{name} is not used: {error}")
                 continue
             playback.settle()
@@ -56,7 +56,7 @@ def _begun(
         clear(target)
         try:
             yield f"snapshot {one.name}" if one else "an empty registry", begin(place, one, target, verifier, tell)
-        except UNFIT as error:
+        except UNUSABLE as error:
             say(f"not used: {error}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,12 +91,21 @@ def content_of(segment: Segment) -> bytes:
     """Return what is in a segment, under whichever of its names it has by now. Raises SegmentUnsound."""
     plain = segment.path.with_suffix("") if segment.is_closed else segment.path
     for path in (segment.path, packed(plain), plain):
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                return frame.unpack(path.read_bytes()) if path != plain else path.read_bytes()
-            except ValueError as error:
-                raise SegmentUnsound(name=path.name, detail=str(error)) from error
+        with contextlib.suppress(FileNotFoundError), _reading(path):
+            return frame.unpack(path.read_bytes()) if path != plain else path.read_bytes()
     raise SegmentUnsound(name=segment.path.name, detail="it is gone")
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say of a file that its disk does not give, or that is not what was written, that it is that. Raises SegmentUnsound."""
+    try:
+        yield
+    except FileNotFoundError:  # it may have another name by now
+        raise
+    except (OSError, ValueError) as error:
+        detail = f"it cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
+        raise SegmentUnsound(name=path.name, detail=detail) from error
 
 
 def end_of(segment: Segment) -> bytes:
@@ -110,7 +120,7 @@ def end_of(segment: Segment) -> bytes:
 
 
 def _tail_of(plain: Path) -> bytes:
-    with plain.open("rb", buffering=0) as source:
+    with _reading(plain), plain.open("rb", buffering=0) as source:
         size_bytes = source.seek(0, os.SEEK_END)
         wanted = _PART_BYTES
         while True:

@@ -27,8 +27,11 @@ def record_of(line: bytes) -> Record:
     if not _is_whole(line):
         raise ValueError("it does not have its checksum")
     facts: JSON = parse(line)
-    text: str = facts["record"]
-    return Record(sequence_in(text), text, bytes.fromhex(facts["hash"]), bytes.fromhex(facts["signature"]), facts["submission"])
+    text, submission = facts["record"], facts["submission"]
+    if not isinstance(text, str) or not isinstance(submission, str | None):
+        raise ValueError("it is no record")
+    text.encode()  # a half of a surrogate pair cannot be hashed: it is a ValueError here
+    return Record(sequence_in(text), text, bytes.fromhex(facts["hash"]), bytes.fromhex(facts["signature"]), submission)
 
 
 def split(content: bytes) -> tuple[list[bytes], int]:

@@ -3,7 +3,8 @@
 A name is the first sequence in a file. Guarantees: what `append` returned from is on the disk; a record stands after the one that
 it is chained to, or not at all; a crash at any moment leaves a whole ledger up to some record, from which the next writer goes on;
 what was damaged is found by whoever reads it. Reads and writes one directory. A writer holds the lock of the backup directory;
-readers hold nothing, and may read while somebody writes. Each method raises OSError when the disk does not do what it is told.
+readers hold nothing, and may read while somebody writes. Each method raises OSError when the disk does not do what it is told; a
+segment that it does not give back is SegmentUnsound.
 """
 
 from __future__ import annotations
@@ -16,7 +17,18 @@ from pathlib import Path
 
 from autoops.backup import frame
 from autoops.backup.errors import LedgerForked, SegmentUnsound
-from autoops.backup.segment_files import PACKED, Open, Segment, content_of, end_of, packed, superfluous, truncate, valid
+from autoops.backup.segment_files import (
+    MOST_RECORDS,
+    PACKED,
+    Open,
+    Segment,
+    content_of,
+    end_of,
+    packed,
+    superfluous,
+    truncate,
+    valid,
+)
 from autoops.backup.segment_lines import line_of, record_of, split
 from autoops.core.ledger import GENESIS, record_hash
 from autoops.files import durable
@@ -86,25 +98,32 @@ class Segments:
 
     def readable(self, after: int) -> Iterator[Record]:
         """Yield every record after a sequence that can be read: each alone is what was written, no more."""
-        files = self.files()
+        files = self._listed()
         begin = max((number for number, segment in enumerate(files) if segment.first <= after + 1), default=0)
         for segment in files[begin:]:
-            lines: list[bytes] = []
-            with contextlib.suppress(SegmentUnsound, OSError):
-                lines = split(content_of(segment))[0]
-            for line in lines:
+            for line in _lines_of(segment):
                 with contextlib.suppress(SegmentUnsound):
                     record = _record_in(line, segment, "a line")
                     if record.sequence > after:
                         yield record
 
     def claimed(self) -> int:
-        """Return the last commit for which there is a line, whatever became of that line; 0 for none."""
-        lines: list[bytes] = []
-        files = self.files()
-        with contextlib.suppress(SegmentUnsound, OSError):
-            lines = split(content_of(files[-1]))[0] if files else []
-        return files[-1].first - 1 + len(lines) if files else 0  # what is in the others, its name says
+        """Return the last commit for which there is a line, whatever became of that line; 0 for none.
+
+        Of the others the name of the last segment tells, if the one before it can lead to it: anybody can make up a number.
+        """
+        newest: Segment | None = None
+        for segment in self._listed():
+            if newest is None or segment.first <= newest.first + MOST_RECORDS:
+                newest = segment
+        return newest.first - 1 + len(_lines_of(newest)) if newest else 0
+
+    def _listed(self) -> list[Segment]:
+        """Return what there is as far as anybody can tell."""
+        try:
+            return self.files()
+        except OSError:
+            return []
 
     def within(self, segment: Segment) -> list[Record]:
         """Return the records of one segment. Raises SegmentUnsound."""
@@ -190,7 +209,7 @@ class Segments:
         for name in names:
             if name.startswith(".") and name.endswith(".tmp"):
                 self._drop(self.directory / name)
-            elif name + PACKED in names:
+            elif name + PACKED in names and _NAME.fullmatch(name):
                 self._drop(superfluous(self.directory / name))
         for newest in self.files()[-1:]:
             if not newest.is_closed:
@@ -210,6 +229,14 @@ class Segments:
                 out.write(b"\n" if torn else b"")
                 out.sync()
         return None
+
+
+def _lines_of(segment: Segment) -> list[bytes]:
+    """Return the lines of a segment, whatever became of them; none of one that cannot be read."""
+    try:
+        return split(content_of(segment))[0]
+    except SegmentUnsound:
+        return []
 
 
 def _read(segment: Segment, hashed: bytes | None, passed: int = 0) -> Iterator[Record]:

@@ -6,6 +6,7 @@ What is in these files whoever reads them has to say: then what he finds unsound
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -58,9 +59,21 @@ class Shelf:
             raise NoBackup(detail=f"{self.place.snapshots} cannot be read ({error.strerror})") from error
 
     def all(self) -> list[Manifest | Unreadable]:
-        """Return every snapshot, the oldest first; one that is built on what cannot be used cannot be used either."""
-        found = {name: self._or_error(name) for name in self.names()}
+        """Return every snapshot, the oldest first; one that is built on what cannot be used cannot be used either.
+
+        Who lists them holds no lock: what is pruned meanwhile is left out.
+        """
+        looked_at = {name: self._or_error(name) for name in self.names()}
+        found = {name: one for name, one in looked_at.items() if isinstance(one, Manifest) or self.has(name)}
         return [_with_base(one, found.get(one.base)) if isinstance(one, Manifest) else one for one in found.values()]
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is a snapshot of this name, be it one that cannot be read."""
+        try:
+            self.place.snapshot(name).lstat()
+        except OSError as error:
+            return not isinstance(error, FileNotFoundError)
+        return True
 
     def good(self) -> list[Manifest]:
         """Return those that can be used, the oldest first."""
@@ -106,7 +119,7 @@ class Shelf:
         found = manifest.read(raw, name, self._verifier, SCHEMAS)
         for file, packed in found.files.items():
             path = directory / file
-            if path.parent != directory or not path.is_file() or path.stat().st_size != packed.size_bytes:
+            if path.parent != directory or _size_of(path) != packed.size_bytes:
                 raise BackupUnsound(name=name, detail=f"{file} is not there, or has another size")
         return found
 
@@ -116,6 +129,15 @@ def _with_base(one: Manifest, base: Manifest | Unreadable | None) -> Manifest | 
         return one
     lacks = "is not there" if base is None else "cannot be used"
     return Unreadable(one.name, BackupUnsound(name=one.name, detail=f"what it is built on, {one.base}, {lacks}"), one)
+
+
+def _size_of(path: Path) -> int:
+    """Return the size of a file, -1 when there is none that can be read."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return -1
+    return found.st_size if stat.S_ISREG(found.st_mode) else -1
 
 
 def _bytes_of(path: Path, name: str) -> bytes:

@@ -193,10 +193,10 @@ def _texts(lines: Sequence[str]) -> Iterator[str]:
 def _message(line: str) -> str:
     try:
         facts = json.loads(line)
-    except ValueError:
-        return line  # it only looked so
-    error = facts.get("error") or {}
-    return str(facts.get("message") or error.get("message") or f"{facts.get('item')}: {os.strerror(error.get('Err', 0))}")
+        error = facts.get("error") or {}
+        return str(facts.get("message") or error.get("message") or f"{facts.get('item')}: {os.strerror(error.get('Err', 0))}")
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        return line  # it only looked so: whoever answers on the other side may write here too
 
 
 def _detail(lines: Sequence[str], words: str, status: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,10 +16,9 @@ from autoops.backup import archive
 from autoops.backup import drill as drills
 from autoops.backup.drill import Files, Outcome
 from autoops.backup.errors import BackupBusy, NoBackup
-from autoops.backup.lock import held
 from autoops.backup.place import Place
+from autoops.backup.scratch import scratch
 from autoops.backup.shelf import Shelf
-from autoops.backup.shipping import reaching
 from autoops.cli.backup_archive import repository_of
 from autoops.cli.backup_snapshots import nearest
 from autoops.cli.context import Context, require_state
@@ -82,20 +80,20 @@ def hold(ctx: Context, *, from_archive: bool = False, files: int = -1) -> Outcom
     require_state(ctx.state)
     settings, place, verifier = ctx.running_config(), ctx.backups(), Verifier(ctx.public_key())
     kind = _ARCHIVE if from_archive else _BACKUPS
-    with as_owner_of(nearest(place.directory)), _recording(ctx, kind, place), _scratch(place) as scratch:
-        source = _fetched(ctx, settings, scratch) if from_archive else place
-        outcome = _drill(ctx, settings, source, verifier, scratch, settings.drill.files if files < 0 else files)
+    with as_owner_of(nearest(place.directory)), _recording(ctx, kind, place), scratch(ctx.state, place, "drill") as empty:
+        source = _fetched(ctx, settings, empty) if from_archive else place
+        outcome = _drill(ctx, settings, source, verifier, empty, settings.drill.files if files < 0 else files)
         _record(ctx, kind, outcome)
         if not outcome.fault and not from_archive:  # it has read the whole shipped ledger
             forget(ctx.state.unsound_backups, LEDGER)
     return outcome
 
 
-def _fetched(ctx: Context, settings: Config, scratch: Path) -> Place:
+def _fetched(ctx: Context, settings: Config, empty: Path) -> Place:
     """Fetch the newest archive of this registry. Raises CheckFailed when what else a new host needs is not in it; ArchiveFailed."""
     repository = repository_of(ctx, settings)
     key = ctx.public_key().hex()
-    fetched = archive.fetch(repository, scratch / "fetched", key[: archive.KEY_DIGITS])
+    fetched = archive.fetch(repository, empty / "fetched", key[: archive.KEY_DIGITS])
     if fetched.public_key is None or fetched.public_key.read_text().strip() != key:
         raise CheckFailed(detail="the public key in the archive is not this registry's, or is not there")
     if fetched.config is None:
@@ -104,30 +102,14 @@ def _fetched(ctx: Context, settings: Config, scratch: Path) -> Place:
     return fetched.place
 
 
-def _drill(ctx: Context, settings: Config, source: Place, verifier: Verifier, scratch: Path, files: int) -> Outcome:
+def _drill(ctx: Context, settings: Config, source: Place, verifier: Verifier, empty: Path, files: int) -> Outcome:
     pool = asking.pool_of(settings, ctx.state.directory, idle_s=60, limit_s=settings.worker.task_timeout_s)
 
     def look(restored: Registry) -> Files:
         return drills.read_files(restored, pool, files)
 
     with contextlib.closing(pool), contextlib.closing(ctx.registry()) as live, Progress() as progress:
-        return drills.drill(source, scratch, live, verifier, look, progress.bytes)
-
-
-@contextlib.contextmanager
-def _scratch(place: Place) -> Iterator[Path]:
-    """Give an empty directory on the disk of the backups: there is room for what is unpacked, or for no restore either."""
-    scratch = place.directory / ".drill"
-    with reaching(place):
-        place.directory.mkdir(mode=0o700, exist_ok=True)
-        with held(place, name=".drill.lock"):
-            if scratch.exists():  # of one that was killed
-                shutil.rmtree(scratch)
-            scratch.mkdir(mode=0o700)
-            try:
-                yield scratch
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
+        return drills.drill(source, empty, live, verifier, look, progress.bytes)
 
 
 @contextlib.contextmanager

@@ -84,11 +84,19 @@ def take(ctx: Context, *, full: bool = False, prunes: bool = True) -> Taken:
             made = snapshots.take(ctx.state, shelf, signer, begun_s, wish, progress.bytes)
         remember_good(ctx.state.last_snapshot, made.name, time.time())
         note_backups(ctx, place.directory)
-        gone = pruning.prune(shelf, keep_of(settings.backup), progress.bytes).going if prunes else []
+        gone = prune_if_free(shelf, keep_of(settings.backup), progress) if prunes else []
         progress.end()
         remember(ctx.state.unsound_backups, shelf.unsound())
         path = place.snapshot(made.name)
         return Taken(path, made, gone, run_after(hooks, made.name, path))
+
+
+def prune_if_free(shelf: Shelf, keep: Keep, progress: Progress) -> list[Manifest]:
+    """Remove what is not kept, if that can be done now; return what was removed. Raises OSError."""
+    try:
+        return pruning.prune(shelf, keep, progress.bytes).going
+    except BackupBusy:  # the next snapshot waited for this one, say: it prunes when it is taken
+        return []
 
 
 def _uncapitalized(sentence: str) -> str:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from autoops.acting import as_owner_of
 from autoops.backup import check
-from autoops.backup.errors import FoundUnsound
+from autoops.backup.errors import BackupBusy, FoundUnsound
 from autoops.backup.manifest import Manifest
 from autoops.backup.place import Place
+from autoops.backup.scratch import scratch
 from autoops.backup.shelf import Shelf, Unreadable
-from autoops.backup.shipping import reaching
 from autoops.cli.backup_snapshots import shelf_of
 from autoops.cli.options import ConfigOption, JsonOption, StateOption, context
 from autoops.cli.output import as_json, say
@@ -23,6 +21,7 @@ from autoops.cli.progress import Progress
 from autoops.core.signing import Verifier
 from autoops.errors import AutoopsError
 from autoops.files.unsound import LEDGER, remember
+from autoops.state import State
 
 
 def verify(
@@ -38,9 +37,13 @@ def verify(
     shelf, verifier, progress = shelf_of(ctx), Verifier(ctx.public_key()), Progress()
     faults: dict[str, str] = {}
     for one in _wanted(shelf, name, all_of_them=all_of_them):
-        faults[one.name] = _fault(shelf, one, verifier, progress, faults, quick=quick)
+        faults[one.name] = _fault(ctx.state, shelf, one, verifier, progress, faults, quick=quick)
         progress.end()
-        if not json:
+        if faults[one.name] and not shelf.has(one.name):  # pruned while it was read: that takes no lock, for it may take hours
+            del faults[one.name]
+            if not json:
+                say(f"{one.name}: removed meanwhile")
+        elif not json:
             say(f"{one.name}: {faults[one.name] or 'good'}")
     good = [key for key, fault in faults.items() if not fault]
     faults[LEDGER] = _ledger_fault(shelf, progress)
@@ -78,11 +81,18 @@ def _wanted(shelf: Shelf, name: str, *, all_of_them: bool) -> list[Manifest | Un
 
 
 def _fault(
-    shelf: Shelf, one: Manifest | Unreadable, verifier: Verifier, progress: Progress, faults: Mapping[str, str], *, quick: bool
+    state: State,
+    shelf: Shelf,
+    one: Manifest | Unreadable,
+    verifier: Verifier,
+    progress: Progress,
+    faults: Mapping[str, str],
+    *,
+    quick: bool,
 ) -> str:
     """Return what is wrong with a snapshot, "" for nothing. `faults`: of those before it, and so of what it is built on.
 
-    Raises BackupUnwritable: there is no room for scratch, say.
+    Raises BackupUnwritable: there is no room for scratch, say; BackupBusy: another one has it.
     """
     manifest = _to_read(one, faults)
     if manifest is None:
@@ -96,7 +106,7 @@ def _fault(
         shelf.found(each.name, fault)
         if fault:
             return fault
-    fault = "" if quick else _fault_restored(shelf.place, manifest, verifier, progress)
+    fault = "" if quick else _fault_restored(state, shelf.place, manifest, verifier, progress)
     if fault and manifest is base:
         shelf.found(manifest.name, fault)
     return fault
@@ -109,14 +119,12 @@ def _to_read(one: Manifest | Unreadable, faults: Mapping[str, str]) -> Manifest 
     return one.manifest if isinstance(one.error, FoundUnsound) or faults.get(one.manifest.base) == "" else None
 
 
-def _fault_restored(place: Place, one: Manifest, verifier: Verifier, progress: Progress) -> str:
+def _fault_restored(state: State, place: Place, one: Manifest, verifier: Verifier, progress: Progress) -> str:
     try:
-        with (
-            reaching(place),
-            as_owner_of(place.directory),
-            tempfile.TemporaryDirectory(prefix=".verify-", dir=place.directory) as scratch,
-        ):
-            check.require_restorable(place, one, verifier, Path(scratch), progress.bytes)
+        with as_owner_of(place.directory), scratch(state, place, "verify") as empty:
+            check.require_restorable(place, one, verifier, empty, progress.bytes)
+    except BackupBusy:
+        raise
     except AutoopsError as error:
         if error.exit_code == 6:
             raise

@@ -140,8 +140,15 @@ class Follower:
         found, taken = list[tuple[int, bytes]](), 0
         before = os.fstat(self._fd)
         while taken < BATCH_BYTES:
-            part = os.pread(self._fd, _PART_BYTES, self.position.offset)
-            used = self._take(part, found)
+            try:
+                part = os.pread(self._fd, _PART_BYTES, self.position.offset)
+                used = self._take(part, found)
+                if not used:  # a disk that fails gives less at first, and says so only when it is asked for the next byte
+                    os.pread(self._fd, 1, self.position.offset + len(part))
+            except OSError:
+                if not found:
+                    raise
+                return Batch(found, anew, more=True)  # what it gave is not lost with what it does not give
             taken += used
             if not used:
                 self._seen = (before.st_size, before.st_mtime_ns)
@@ -168,11 +175,16 @@ class Follower:
 
 
 def batches(path: Path) -> Iterator[Batch]:
-    """Yield what is in a file now, from its first line on. Raises OSError when the disk fails."""
+    """Yield what is in a file now, from its first line on. A disk that fails is told as trouble, and ends it."""
     with contextlib.closing(Follower(path, Position())) as follower:
-        while (batch := follower.read()).more:
+        more = True
+        while more:
+            try:
+                batch = follower.read()
+            except OSError as error:
+                batch = Batch([], trouble=f"it cannot be read to its end ({error.strerror})")
+            more = batch.more
             yield batch
-        yield batch
 
 
 def _passed(at: Position, data: bytes, *, inside: bool) -> Position:

@@ -41,7 +41,7 @@ class Gate:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._refused: tuple[tuple[int, ...], Held] | None = None
+        self._refused: tuple[object, Held] | None = None
 
     def pass_through(self, verifier: Verifier, alive: Alive, window: Maintenance | None) -> Admission:
         """Return what is to be taken over; `window` is what is known of the one that has just ended.
@@ -55,7 +55,8 @@ class Gate:
         window = window or (left.window if left else None)
         if window is None and (left is None or left.files == found):
             return NOTHING
-        if self._refused and self._refused[0] == found:
+        looked_at = (found, seal.stamp(self._state.checkpoints), verifier.public)
+        if self._refused and self._refused[0] == looked_at:
             raise self._refused[1]
         inspection = inspect(self._state, verifier, alive)
         if inspection.damage and not window:
@@ -65,7 +66,7 @@ class Gate:
             others = "" if window else "; with autoops stopped, autoops-backup recover makes it good from the backups"
             remedy = f"autoops maintenance status tells all of it; {way_back(self._state)}{others}"
             error = Held(detail=inspection.faults[0] + more, remedy=remedy)
-            self._refused = (found, error)
+            self._refused = (looked_at, error)
             raise error
         return Admission(inspection.edits, window or _NOBODY)
 

@@ -59,10 +59,11 @@ def remove_flag(flag: Path) -> None:
 
 
 def _unfinished(flag: Path) -> Iterator[Path]:
-    """Yield what `set_flag` and `change_flag` write first, of processes that there are no more."""
+    """Yield what `set_flag` and `change_flag` write first, of processes that there are no more; nothing else of a like name."""
+    yield flag.with_name(f".{flag.name}.tmp")
     for left in flag.parent.glob(f"*{flag.name}.*"):
         owner = left.name.removesuffix(".tmp").rpartition(".")[2]
-        if not clock.is_process(owner):
+        if owner.isdecimal() and not clock.is_process(owner):
             yield left
 
 

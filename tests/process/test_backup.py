@@ -19,7 +19,10 @@ from autoops.backup import manifest
 from autoops.backup.manifest import Manifest
 from autoops.backup.packing import unpack
 from autoops.backup.place import MANIFEST, REGISTRY, SNAPSHOTS_LOCK, Place
-from autoops.backup.shelf import SCHEMAS
+from autoops.backup.retention import Keep
+from autoops.backup.shelf import SCHEMAS, Shelf
+from autoops.cli.backup_snapshots import prune_if_free
+from autoops.cli.progress import Progress
 from autoops.core.signing import Signer, Verifier
 
 Make = Callable[..., Suite]
@@ -217,6 +220,16 @@ def test_the_ledger_is_shipped_while_a_snapshot_is_taken_and_a_second_snapshot_w
         assert "shipped to" in still.run("backup", "ship").out
         assert "is at work in" in still.run("backup", "snapshot", code=4).err
     snapshot(still)
+
+
+def test_a_snapshot_that_cannot_prune_because_another_is_taken_is_good(still: Suite) -> None:
+    shelf = Shelf(place_of(still), Verifier(bytes.fromhex((still.state / "ledger.pub").read_text())))
+    names = [snapshot(still, "--full", "--no-prune") for _ in range(2)]
+    with (place_of(still).directory / SNAPSHOTS_LOCK).open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert prune_if_free(shelf, Keep(1, 0, 0, 0, 0), Progress()) == []
+    assert shelf.names() == names
+    assert [one.name for one in prune_if_free(shelf, Keep(1, 0, 0, 0, 0), Progress())] == names[:1]
 
 
 def test_what_is_committed_and_shipped_while_a_snapshot_is_taken_is_no_fork(still: Suite) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from running import Suite
+from running import Suite, environment, program
 
 Make = Callable[..., Suite]
 
@@ -165,7 +166,40 @@ def test_verify_all_names_each_and_quick_reads_checksums_only(kept: Suite) -> No
     told = kept.run("backup", "verify", "--all", "--quick", "--json", code=1).json
     assert list(told["faults"]) == [newest(kept)] and len(told["good"]) == 1
     assert "there is no snapshot nothing" in kept.run("backup", "verify", "nothing", code=4).err
-    assert not list(backups(kept).glob(".verify-*"))
+    assert not (backups(kept) / ".verify").exists()
+
+
+def test_what_a_killed_verification_left_goes_with_the_next_one(kept: Suite) -> None:
+    left = backups(kept) / ".verify" / "registry.db"
+    left.parent.mkdir()
+    left.write_bytes(bytes(4096))
+    kept.run("backup", "verify")
+    assert not left.parent.exists()
+
+
+def test_what_is_pruned_while_it_is_verified_is_no_fault(kept: Suite) -> None:
+    kept.run("backup", "snapshot", "--full", "--no-prune")
+    with (backups(kept) / ".verify.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the first one is read; there is no room to make it a registry yet
+        command = [*program(), "backup", "verify", "--all", "--json", "--state", str(kept.state)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(), text=True) as verifying:
+            kept.until(lambda: waits_for(verifying.pid, ".verify.lock"), "it waits")
+            kept.run("backup", "prune", "--floor", 1)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            told = json.loads(verifying.communicate()[0])
+    assert verifying.returncode == 0 and told == {"faults": {}, "good": [newest(kept)]}
+
+
+def waits_for(pid: int, name: str) -> bool:
+    return any(path.resolve().name == name for path in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def test_where_a_disk_is_not_mounted_a_drill_makes_no_directory(kept: Suite, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    kept.run("backup", "place", tmp_path / "disk" / "autoops", config=True)
+    (tmp_path / "disk" / "autoops").rmdir()
+    assert "is its disk mounted" in kept.run("backup", "drill", config=True, code=6).err
+    assert list((tmp_path / "disk").iterdir()) == [] and kept.findings("drill_failed")
 
 
 def test_a_drill_while_the_suite_works_is_good(suite: Suite) -> None:

@@ -170,6 +170,13 @@ def test_hooks_that_nobody_can_list_are_a_failure_too(hooks: Hooks) -> None:
     assert "post-snapshot.d failed: it cannot be read (Not a directory)" in str(failed)
 
 
+def test_one_that_another_one_removed_is_a_failure_too(hooks: Hooks, add: Add) -> None:
+    add("post", "1-first", 'rm "${0%/*}/2-second"')
+    add("post", "2-second", "echo ran >>ran")
+    (failed,) = run_after(hooks, "now", hooks.directory)
+    assert "2-second failed: it cannot be started (No such file or directory)" in str(failed) and ran(hooks) == []
+
+
 def test_one_that_is_no_program_fails(hooks: Hooks, add: Add) -> None:
     path = add("pre", "nonsense", "")
     path.write_bytes(b"#!/no/such/interpreter\n")

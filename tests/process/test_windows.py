@@ -211,6 +211,18 @@ def test_a_worker_that_is_held_goes_on_by_itself_when_the_edit_is_mended(suite: 
     suite.require_proven()
 
 
+def test_nor_does_it_wait_for_the_registry_when_it_was_the_checkpoints_that_were_edited(suite: Suite) -> None:
+    checkpoints = suite.state / "registry" / "checkpoints.jsonl"
+    good = checkpoints.read_bytes()
+    suite.run("pause")
+    checkpoints.write_bytes(good + b"{}\n")
+    remove_flag(suite, then="held")
+    checkpoints.write_bytes(good)
+    suite.until(lambda: worker_state(suite) == "running", "it goes on")
+    suite.idle()
+    suite.require_proven()
+
+
 def test_a_registry_replaced_by_an_older_copy_is_refused(suite: Suite) -> None:
     suite.run("pause")
     (old,) = (suite.state / "backups").iterdir()
@@ -364,6 +376,18 @@ def test_unfinished_copies_of_the_dead_are_removed_those_of_the_living_are_not(s
     suite.run("maintenance", "snapshot")
     assert ours.exists() and not dead.exists()
     ours.unlink()
+
+
+def test_what_killed_commands_left_of_a_flag_goes_with_it_and_nothing_else(suite: Suite) -> None:
+    watcher = suite.processes["watcher"].pid
+    suite.kill("watcher")
+    left = [suite.state / name for name in (f".maintenance.{watcher}", f"..maintenance.{watcher}.tmp", "..maintenance.tmp")]
+    mine = [suite.state / name for name in (".maintenance.bak", "old.maintenance.txt")]
+    for path in (*left, *mine):
+        path.write_text("why = 'reclassify'\n")
+    suite.run("pause", "--no-snapshot")
+    suite.run("resume")
+    assert not any(path.exists() for path in left) and all(path.exists() for path in mine)
 
 
 def test_pause_names_the_service_that_does_not_let_go(suite: Suite) -> None:

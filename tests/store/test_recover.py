@@ -308,6 +308,48 @@ def test_patches_are_carried_over_from_what_the_disk_gives_of_a_queue(case: Case
     assert done.queue and done.queue.jobs and done.queue.findings
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_of_checkpoints_what_the_disk_gives_is_kept(case: Case, bad: Callable[[Path, int], None], share: float) -> None:
+    (line,) = case.state.checkpoints.read_text().splitlines(keepends=True)
+    case.state.checkpoints.write_text(line * 2)
+    bad(case.state.checkpoints, int(len(line) * 3 * share))
+    damage(case.state.registry_db, pages(case.state.registry_db, "entry")[0])
+    done, _ = recovered(case)
+    assert done.installed and done.head.sequence == COMMITS + UNSHIPPED
+    assert case.state.checkpoints.read_text() == (line if share else "")
+    assert case.state.checkpoints.with_name("checkpoints.jsonl.damaged-STAMP") in done.kept
+
+
+def test_a_file_of_a_snapshot_that_the_disk_does_not_give_is_that_of_the_one_before(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = case.kept.place.snapshot(case.kept.snapshots[50].name) / "queue.db.zst"
+    real = os.open
+
+    def failing(path: str | bytes | os.PathLike[str], flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if os.fspath(path) == os.fspath(newest):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        return real(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", failing)
+    case.state.queue_db.unlink()
+    done, said = recovered(case)
+    assert done.queue and done.queue.snapshot == case.kept.snapshots[40].name
+    assert any(line.startswith("not used: ") and "cannot be read (Input/output error)" in line for line in said)
+
+
+@pytest.mark.parametrize("shipped", ["nothing", "an empty segment"])
+def test_a_whole_registry_without_a_commit_is_left_alone(tmp_path: Path, shipped: str) -> None:
+    state, place = State(tmp_path / "state"), Place(tmp_path / "backups")
+    place.ledger.mkdir(parents=True)
+    if shipped == "an empty segment":
+        (place.ledger / "000000000001.jsonl").touch()
+    migrate(state.queue_db, QUEUE)
+    opened_in(state).close()
+    done = Recovery(state, place, VERIFIER, lambda _: None, lambda *_: None).run("STAMP", "operator:eva")
+    assert (done.installed, done.queue, done.lost, done.head.sequence) == (None, None, [], 0)
+
+
 def test_a_dry_run_finds_out_and_puts_nothing_in_its_place(case: Case) -> None:
     damage(case.state.registry_db, pages(case.state.registry_db, "entry")[0])
     before = case.state.registry_db.read_bytes()

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -330,6 +331,62 @@ def test_what_is_no_longer_one_chain_is_found(place: Path, damage: Callable[[Pat
     damage(place)
     with pytest.raises(SegmentUnsound):
         list(segments.records())
+
+
+def hostile(**facts: object) -> bytes:
+    """Return a line with a right checksum, which anybody can make, and something else in it than a record."""
+    good = json.loads(next(_lines(chain(1))))
+    rest = json.dumps({key: value for key, value in (good | facts).items() if key != "crc32"})[1:].encode()
+    return b'{"crc32":"%08x",%b' % (crc32(rest), rest)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"record": 5}, {"record": None}, {"record": '\ud800 "sequence":1,'}, {"submission": {}}, {"hash": 5}, {"signature": "zz"}],
+    ids=str,
+)
+def test_a_line_with_something_else_in_it_is_damaged_whatever_it_is(place: Path, facts: dict[str, object]) -> None:
+    segments = Segments(place)
+    place.mkdir()
+    (place / "000000000001.jsonl").write_bytes(hostile(**facts) + b"\n")
+    for call in (segments.last, lambda: segments.append(chain(1)), lambda: list(segments.records())):
+        with pytest.raises(SegmentUnsound):
+            call()
+    assert list(segments.readable(0)) == []
+
+
+@pytest.mark.parametrize("name", ["000000000011.jsonl.zst", "000000000021.jsonl"])
+def test_a_segment_that_the_disk_does_not_give_is_damaged(place: Path, small: None, name: str) -> None:
+    records, segments = chain(25), Segments(place)
+    segments.append(records)
+    (place / name).unlink()
+    (place / name).mkdir()  # it can be opened, and not read
+    found = list[Record]()
+    with pytest.raises(SegmentUnsound, match=rf"{name}: it cannot be read \(Is a directory\)"):
+        found.extend(segments.records())
+    assert found == records[: int(name[:12]) - 1]
+    assert segments.claimed() == (25 if name.endswith(".zst") else 20)
+    if not name.endswith(".zst"):
+        with pytest.raises(SegmentUnsound, match="cannot be read"):
+            segments.last()
+
+
+def test_a_name_alone_makes_nobody_believe_in_commits(place: Path) -> None:
+    segments = Segments(place)
+    segments.append(chain(25))
+    (place / "999999999999999999.jsonl").touch()
+    assert segments.claimed() == 25
+    (place / "000000000031.jsonl.zst").write_bytes(b"damaged")
+    assert segments.claimed() == 30
+
+
+def test_files_that_are_no_segments_stay_as_they_are(place: Path) -> None:
+    segments = Segments(place)
+    segments.append(chain(5))
+    for name in ("notes", "notes.zst", ".hidden"):
+        (place / name).write_text("of the operator\n")
+    assert segments.append(chain(7)[5:]) == 2
+    assert names(place) == [".hidden", "000000000001.jsonl", "notes", "notes.zst"]
 
 
 def test_a_damaged_last_line_is_not_written_past(place: Path) -> None:

@@ -102,3 +102,19 @@ def test_no_password_of_an_address_is_in_an_error() -> None:
 def test_it_is_seen_for_how_long_restic_waits(said: bytes, waits_s: float | None) -> None:
     found = retry(said)
     assert (found[0] if found else None) == pytest.approx(waits_s)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"error": "no"}',
+        '{"error": [1]}',
+        '{"error": {"Err": "no"}}',
+        '{"error": {"Err": 1e400}}',
+        '{"error": {"Err": 1000000000000000000000000000000}}',
+        "{" * 9,
+    ],
+)
+def test_whatever_the_other_side_writes_is_told_as_it_was_written(line: str) -> None:
+    said = str(meant(Said(1, [line]), "could not be read", "sftp:a@h:/r", "", ""))
+    assert line in said
