@@ -147,6 +147,7 @@ class Autoops:
         while jobs := self._queue.claim(BATCH, LEASE_S):
             lost = self._queue.complete(jobs)
             count += len(jobs) - len(lost)
+        self._queue.database.checkpoint()  # as the worker does
         return count
 
     def listen(self, got: Callable[[str], bool]) -> None:

@@ -1,7 +1,7 @@
 """One side of a queue workload, as a process of its own, under whichever Python has the queue's library.
 
     python -m bench.queues enqueue QUEUE DIR --jobs N            prints {"seconds": …}
-    python -m bench.queues drain QUEUE DIR                       READY, waits for a line, prints {"jobs", "began", "ended"}
+    python -m bench.queues drain QUEUE DIR                       READY, waits for a line, prints {"jobs", "began", "ended"}, waits
     python -m bench.queues send QUEUE DIR --rate N --seconds S   one job at a time, each carrying its time
     python -m bench.queues listen QUEUE DIR                      READY, then, at the job "stop", the delays in nanoseconds
 
@@ -45,6 +45,7 @@ def drain(queue: Contestant) -> None:
     began = time.monotonic()
     jobs = queue.drain()
     say({"jobs": jobs, "began": began, "ended": time.monotonic()})
+    sys.stdin.readline()  # with the queue open, until the harness goes
 
 
 def send(queue: Contestant, rate: int, seconds: int) -> None:

@@ -50,7 +50,7 @@ def _cases(tree: Path, work: Path, environment: dict[str, str]) -> list[Case]:
         subprocess.run(command, env=environment, check=True, capture_output=True)
 
     def take_copy() -> None:
-        shutil.copytree(registered, empty(state), dirs_exist_ok=True)
+        shutil.copytree(registered, empty(state), dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sock"))
 
     own = autoops("up", "--once", "--root", tree, "--state", state)
     return [Case("ast-parse", peers.floor("parse", tree)), Case("autoops", own, take_copy, register_once)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -37,7 +36,6 @@ from autoops.files.unsound import LEDGER, forget
 from autoops.log import emit
 from autoops.model import note
 from autoops.pool import asking
-from autoops.pool.pool import Pool
 from autoops.state import State
 from autoops.store.findings import Findings
 from autoops.store.registry import Registry
@@ -107,8 +105,7 @@ def _fetched(ctx: Context, settings: Config, scratch: Path) -> Place:
 
 
 def _drill(ctx: Context, settings: Config, source: Place, verifier: Verifier, scratch: Path, files: int) -> Outcome:
-    size = settings.worker.pool_size or os.cpu_count() or 1
-    pool = Pool(asking.setup_of(settings, ctx.state.directory), size=size, idle_s=60, limit_s=settings.worker.task_timeout_s)
+    pool = asking.pool_of(settings, ctx.state.directory, idle_s=60, limit_s=settings.worker.task_timeout_s)
 
     def look(restored: Registry) -> Files:
         return drills.read_files(restored, pool, files)

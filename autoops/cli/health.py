@@ -95,7 +95,8 @@ def note_recovery(unit: UnitArgument, state: StateOption = None) -> None:
     if closed:
         log.emit("finding_closed", kind=UNIT_FAILED, path=os.fsencode(name))
     if systemd.is_unit(name):
-        (ctx.state.failed_units / name).unlink(missing_ok=True)
+        with as_owner_of(ctx.state.failed_units.parent):
+            (ctx.state.failed_units / name).unlink(missing_ok=True)
     say(f"{names.show(name)} ran well: {'its failure is closed' if closed else 'no failure of it was noted'}")
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoops import clock, names
+from autoops.acting import as_owner_of
 from autoops.cli.context import Context, is_terminal
 from autoops.cli.logs import end_of
 from autoops.cli.output import say
@@ -32,6 +33,7 @@ from autoops.runtime.signals import Signals
 from autoops.store.backlog import Backlog
 from autoops.store.database import Database
 from autoops.store.operations import Gaps, Heartbeats
+from autoops.store.records import UNFIT
 from autoops.store.registry import Registry
 
 if TYPE_CHECKING:
@@ -75,25 +77,33 @@ class Eyes:
         self._database: Database = context.queue_db(writable=False)
         self._rates: deque[tuple[float, int]] = deque(maxlen=8)
         self._latest: deque[str] = deque(maxlen=_LATEST)
-        self._open_registry()
-
-    def _open_registry(self) -> None:
-        self._inode = self._context.state.registry_db.stat().st_ino
-        self._registry: Registry = self._context.registry()
+        self._inode, self._registry = self._inode_there(), context.registry()
         self._sequence = self._registry.head().sequence
 
+    def _inode_there(self) -> int:
+        try:
+            return self._context.state.registry_db.stat().st_ino
+        except OSError:  # which is told by who opens it
+            return 0
+
     def look(self) -> Picture:
-        """Return how things stand."""
-        if self._inode != self._context.state.registry_db.stat().st_ino:  # a snapshot was put in its place
+        """Return how things stand. Raises StorageError; then a later look may do better."""
+        inode = self._inode_there()
+        if inode != self._inode:  # a snapshot was put in its place
+            registry: Registry = self._context.registry()
             self._registry.close()
-            self._open_registry()
+            self._inode, self._registry = inode, registry
+            self._sequence = registry.head().sequence
         beats = Heartbeats(self._database).list()
         entries = self._registry.count()
         self._rates.append((time.monotonic(), entries))
         (then_s, before), (now_s, now) = self._rates[0], self._rates[-1]
         head = self._registry.head()
         for record in self._registry.records(max(self._sequence, head.sequence - _LATEST)):
-            self._latest += _lines(record.sequence, record.text)
+            try:
+                self._latest += _lines(record.sequence, record.text)
+            except UNFIT:  # which is told by who proves the registry
+                self._latest.append(f"commit {record.sequence}: its record cannot be read")
         self._sequence = head.sequence
         return Picture(
             entries,
@@ -137,7 +147,7 @@ def run_suite(context: Context) -> int:
     services = ("worker", "watcher", "tailer", "shipper", *(("catalog",) if config.catalog_tables else ()))
     children: dict[str, subprocess.Popen[bytes]] = {}
     with Signals() as signals:
-        rounds = Rounds(context.state, rounds_of(config), lambda name: _start(context, name, logs / f"{name}.log"), _now())
+        rounds = Rounds(context.state, rounds_of(config), lambda name: _start_round(context, name, logs / f"{name}.log"), _now())
         try:
             for name in services:
                 children[name] = _start(context, name, logs / f"{name}.log")
@@ -184,6 +194,14 @@ def _now() -> Now:
     return Now(clock.boottime_ns() / 1e9, time.time())
 
 
+def _start_round(context: Context, name: str, log: Path) -> subprocess.Popen[bytes]:
+    """Start what ends by itself, also where it can have no log (a full disk, say): that is no reason to end the services."""
+    try:
+        return _start(context, name, log)
+    except NotWritten:
+        return _start(context, name, Path(os.devnull))
+
+
 def _start(context: Context, name: str, log: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "autoops.cli.daemon", name, "--state", os.fspath(context.state.directory)]
     if context.config_file:
@@ -193,8 +211,10 @@ def _start(context: Context, name: str, log: Path) -> subprocess.Popen[bytes]:
     else:
         for root in context.roots:
             command += ["--root", os.fspath(root)]
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # no link, no wait for a FIFO
     try:
-        out = log.open("ab")
+        with as_owner_of(log.parent):
+            out = os.fdopen(os.open(log, flags, 0o666), "ab")
     except OSError as error:
         raise NotWritten.because(log, error) from None
     with out:

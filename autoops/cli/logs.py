@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import heapq
+import io
 import json
 import os
 import re
@@ -69,24 +70,32 @@ def logs(
             detail=f"what the services reported: there is no {missing[0] if missing else directory / '*.log'}",
             remedy="`autoops up` writes them; services that you started by hand write to their own standard error",
         )
-    tails = [_tail(path) for path in files]  # first, so that no line falls between what is shown and what is followed
+    tails = [Tail(path) for path in files]  # first, so that no line falls between what is shown and what is followed
     _show(tails, after=since_time(since, datetime.datetime.now(datetime.UTC)), lines=lines)
     if follow:
         with contextlib.suppress(KeyboardInterrupt):  # the way to end it
             _follow(tails)
 
 
-def _tail(path: Path) -> Tail:
+@contextlib.contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Have it said which log file cannot be read. Raises CannotTell."""
     try:
-        return Tail(path)
+        yield
     except OSError as error:
         shown = names.show(os.fsencode(path))
         raise CannotTell(detail=f"what is in {shown}: {error.strerror}", remedy="ask as root, or as who runs autoops up") from None
 
 
+def _opened(path: Path) -> io.BufferedReader:
+    """Open a log file with the rights of its directory's owner: no link is followed, no FIFO waited for. Raises OSError."""
+    with as_owner_of(path.parent):
+        return opening.plain(path)
+
+
 def end_of(path: Path, size_bytes: int) -> bytes:
-    """Return the newest bytes of a log file, read with the rights of its directory's owner. Raises OSError, also for a link."""
-    with as_owner_of(path.parent), opening.plain(path) as source:
+    """Return the newest bytes of a log file. Raises OSError, also for a link."""
+    with _opened(path) as source:
         source.seek(max(0, source.seek(0, os.SEEK_END) - size_bytes))
         return source.read(size_bytes)
 
@@ -163,7 +172,7 @@ def rendered(raw: bytes, service: str) -> Line:
         facts.pop("program", None)
         said = log.sentence(facts)
         when = datetime.datetime.fromisoformat(at).astimezone().strftime("%b %d %H:%M:%S")
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return Line("", names.show(f"{service}: {text}"))
     trace = "".join(f"\n    {names.show(line)}" for line in str(facts.get("exception", "")).splitlines())
     return Line(at, names.show(f"{when} {service} {level}: {said}") + trace)
@@ -192,39 +201,42 @@ def _merged(tails: Sequence[Tail], after: str) -> Iterator[Line]:
 
 
 class Tail:
-    """The end of one file as it grows; begun anew when it is cut or replaced."""
+    """The end of one file as it grows; begun anew when it is cut or replaced. Raises CannotTell, when made and asked."""
 
     def __init__(self, path: Path) -> None:
         self.name = path.stem
         self._path = path
-        self._source = path.open("rb")
-        self._begin = self._source.seek(0, os.SEEK_END)
+        with _telling(path):
+            self._source = _opened(path)
+            self._begin = self._source.seek(0, os.SEEK_END)
         self._rest = b""
 
     def lines_before(self) -> Iterator[bytes]:
         """Yield the lines up to where the tail begins; a last one that is still being written belongs to the tail."""
-        read = 0
-        with self._path.open("rb") as source:
-            for raw in source:
-                read += len(raw)
-                if read > self._begin:
-                    return
+        left = self._begin
+        with _telling(self._path):
+            self._source.seek(0)
+            while raw := self._source.readline(left):
+                left -= len(raw)
                 if raw.endswith(b"\n"):
                     yield raw[:-1]
                 else:
                     self._rest = raw
+            self._source.seek(self._begin - left)
 
     def new_lines(self) -> list[bytes]:
         """Return the whole lines that have come."""
-        *whole, self._rest = (self._rest + self._source.read()).split(b"\n")
-        with contextlib.suppress(FileNotFoundError):  # between two files
-            there, ours = self._path.stat(), os.fstat(self._source.fileno())
-            if (there.st_ino, there.st_dev) != (ours.st_ino, ours.st_dev):
-                self._source.close()
-                self._source, self._rest = self._path.open("rb"), b""
-            elif ours.st_size < self._source.tell():
-                self._source.seek(0)
-                self._rest = b""
+        with _telling(self._path):
+            *whole, self._rest = (self._rest + self._source.read()).split(b"\n")
+            with contextlib.suppress(FileNotFoundError):  # between two files
+                there, ours = self._path.lstat(), os.fstat(self._source.fileno())
+                if (there.st_ino, there.st_dev) != (ours.st_ino, ours.st_dev):
+                    following = _opened(self._path)
+                    self._source.close()
+                    self._source, self._rest = following, b""
+                elif ours.st_size < self._source.tell():
+                    self._source.seek(0)
+                    self._rest = b""
         return whole
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -109,9 +108,8 @@ def find_out(
     observed = {root.name for root in settings.roots if root.policy == "observe"}  # of those nothing is registered
     places = [place for place in wanted if place[0] not in observed]
     with contextlib.ExitStack() as opened:
-        size = settings.worker.pool_size or os.cpu_count() or 1
-        setup = asking.setup_of(settings, ctx.state.directory)
-        pool = opened.enter_context(contextlib.closing(Pool(setup, size=size, idle_s=60, limit_s=settings.worker.task_timeout_s)))
+        made = asking.pool_of(settings, ctx.state.directory, idle_s=60, limit_s=settings.worker.task_timeout_s)
+        pool = opened.enter_context(contextlib.closing(made))
         if places:
             pool.start(forked=forks)
         database = opened.enter_context(ctx.queue_db(writable=False))

@@ -13,8 +13,15 @@ from typing import Any
 from autoops.config import Config, state_below
 from autoops.core.view import Sighting
 from autoops.model import Observation
+from autoops.pool.pool import Pool
 from autoops.pool.tasks import RootSpec, Setup
 from autoops.state import State
+
+
+def pool_of(config: Config, state: Path, *, idle_s: float, limit_s: float) -> Pool:
+    """Return a pool as a configuration asks for it; without a size, one child for each core that this process may use."""
+    size = config.worker.pool_size or len(os.sched_getaffinity(0))
+    return Pool(setup_of(config, state), size=size, idle_s=idle_s, limit_s=limit_s)
 
 
 def setup_of(config: Config, state: Path) -> Setup:

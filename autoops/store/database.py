@@ -28,6 +28,7 @@ from autoops.store.statements import Reader, Row, Transaction
 __all__ = ["BUSY_S", "Checkpoint", "Database", "Reader", "Row", "Schema", "Transaction", "migrate"]
 
 Mode = Literal["ro", "rw", "create"]
+Synchronous = Literal["NORMAL", "FULL"]
 
 CACHE_KIB = 4096
 WAL_KEPT_BYTES = 16 << 20  # a WAL that a burst made larger is cut back to this when it begins anew
@@ -46,9 +47,12 @@ class Checkpoint(NamedTuple):
 class Database(Reader):
     """An open database. `open` is the way to make one."""
 
-    def __init__(self, con: sqlite3.Connection, path: Path, mode: Mode, guard: Guard | None, busy_s: float) -> None:
+    def __init__(
+        self, con: sqlite3.Connection, path: Path, mode: Mode, synchronous: Synchronous, guard: Guard | None, busy_s: float
+    ) -> None:
         super().__init__(con, path, busy_s)
         self.writable = mode != "ro"
+        self._synchronous = synchronous
         self._flag = str(flag_of(path))
         self._guard = guard
         self._tx = Transaction(con, path, busy_s)
@@ -63,7 +67,7 @@ class Database(Reader):
         spec: Schema,
         *,
         mode: Mode = "rw",
-        synchronous: Literal["NORMAL", "FULL"] = "FULL",
+        synchronous: Synchronous = "FULL",
         guard: bool = False,
         busy_s: float = BUSY_S,
         cache_kib: int = CACHE_KIB,
@@ -88,7 +92,7 @@ class Database(Reader):
                 con = connect(path, "ro" if mode == "ro" else "rw", busy_s)
                 verify(con, path, spec)  # before anything of it is changed
                 _set_up(con, path, mode, synchronous, cache_kib)
-            return cls(con, path, mode, lock, busy_s)
+            return cls(con, path, mode, synchronous, lock, busy_s)
         except BaseException as error:
             for opened in (con, lock):
                 if opened:
@@ -116,7 +120,7 @@ class Database(Reader):
             con = connect(path, "still", 0)
             verify(con, path, spec)
             _set_up(con, path, "ro", "FULL", CACHE_KIB)
-            return cls(con, path, "ro", None, 0)
+            return cls(con, path, "ro", "FULL", None, 0)
         except BaseException as error:
             if con:
                 con.close()
@@ -131,9 +135,10 @@ class Database(Reader):
         self.close()
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self, *, durable: bool = True) -> Iterator[Transaction]:
         """Write: BEGIN IMMEDIATE, then COMMIT, or ROLLBACK on any exception. Not nestable.
 
+        durable: False for what a power cut makes void anyway; it waits for no disk, and is kept with the next durable commit.
         Raises StorageBusy, StorageFull, StorageReadOnly, StorageSuspect; then nothing was written.
         """
         assert self.writable, "opened for reading"
@@ -142,11 +147,19 @@ class Database(Reader):
             raise StorageBusy(database=self.path, seconds=self._busy_s)
         try:
             refuse_suspect(self.path, self._flag)  # under the guard: a checkpoint may have failed while we waited
-            with self._span("BEGIN IMMEDIATE"):
+            with self._unsynced() if not durable else contextlib.nullcontext(), self._span("BEGIN IMMEDIATE"):
                 yield self._tx
         finally:
             if self._guard:
                 self._guard.release()
+
+    @contextlib.contextmanager
+    def _unsynced(self) -> Iterator[None]:
+        self._con.execute("PRAGMA synchronous=NORMAL")
+        try:
+            yield
+        finally:
+            self._con.execute(f"PRAGMA synchronous={self._synchronous}")
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Reader]:

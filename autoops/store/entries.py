@@ -20,12 +20,14 @@ from autoops.store.database import Row, Transaction
 from autoops.store.directories import directory_key
 from autoops.store.leaves import Leaves
 from autoops.store.registry import Registry, to_signed
+from autoops.store.statements import Insert
 
 _CACHED_DIRECTORIES = 1_000
 
-_INSERT = (
+_INSERT = Insert(
     "INSERT INTO entry(rev, id, sequence, directory, name, status, since_s, kind, size_bytes, mtime_ns, inode, birth_ns, sha256,"
-    " mime, described, pending, ctime_ns, verified_s) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " mime, described, pending, ctime_ns, verified_s)",
+    "(1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 )
 _UPDATE = (
     "UPDATE entry SET rev = rev + 1, sequence = ?, directory = ?, name = ?, status = ?, since_s = ?, kind = ?, size_bytes = ?,"
@@ -98,7 +100,7 @@ class Entries:
             for (before, after, _, ctime_ns), entry_id in zip(changes, entry_ids, strict=True)
             if before is None
         ]
-        tx.execute_many(_INSERT, rows)
+        tx.insert(_INSERT, rows)
 
     def _update(self, tx: Transaction, changes: Sequence[Change], sequence: int, seen_s: int | None) -> None:
         if not changes:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Generator, Iterable
+from itertools import islice
 from typing import NamedTuple
 
 from autoops.model import JSON
 from autoops.store.database import Database, Row
 
 KEPT = 10_000  # closed ones; open ones are as many as there is trouble
+STEPS_KEPT = 1_000  # of each: what comes and goes every second would fill the disk, and reports count five hundred times of it
 _STEPS_TOLD = 100
+_ASKED_AT_ONCE = 500
 REPAIRS_COUNT_S = 86400  # what was not seen for so long and comes back, comes back for another reason
 
 _COLUMNS = (
@@ -98,8 +101,9 @@ class Findings:
             )
 
     def close(self, settled: Iterable[tuple[str, bytes]], at_s: int, who: str = "") -> int:
-        """Record that findings (kind, subject) stand no more; return how many stood. The newest 10,000 closed ones stay.
+        """Record that findings (kind, subject) stand no more; return how many stood.
 
+        The newest 10,000 closed ones stay, and of each the newest 1,000 steps of its history.
         who: the person who says so; "" when it was found out.
         """
         rows = [(at_s, who, kind, subject) for kind, subject in settled]
@@ -114,6 +118,12 @@ class Findings:
                     "DELETE FROM finding WHERE id IN (SELECT id FROM finding WHERE closed_s IS NOT NULL"
                     " ORDER BY closed_s DESC, id DESC LIMIT -1 OFFSET ?)",
                     (KEPT,),
+                )
+                tx.execute_many(
+                    "DELETE FROM finding_event WHERE finding = (SELECT id FROM finding WHERE kind = ?1 AND subject = ?2) AND id <="
+                    " (SELECT e.id FROM finding f JOIN finding_event e ON e.finding = f.id WHERE f.kind = ?1 AND f.subject = ?2"
+                    " ORDER BY e.id DESC LIMIT 1 OFFSET ?3)",
+                    [(kind, subject, STEPS_KEPT) for _, _, kind, subject in rows],
                 )
         return closed
 
@@ -170,12 +180,27 @@ class Findings:
 
     def standing(self, kinds: Collection[str], subjects: Iterable[bytes]) -> list[tuple[str, bytes]]:
         """Return which (kind, subject) of these stand. One look-up when none of these kinds does."""
-        wanted = (json.dumps(sorted(kinds)),)
-        among = "closed_s IS NULL AND kind IN (SELECT value FROM json_each(?1))"
-        if self._db.one(f"SELECT 1 FROM finding WHERE {among} LIMIT 1", wanted) is None:
-            return []
-        sql = f"SELECT kind, subject FROM finding WHERE {among} AND subject = ?2"
-        return [(kind, subject) for one in subjects for kind, subject in self._db.query(sql, (*wanted, one))]
+        found: list[tuple[str, bytes]] = []
+        left = iter(subjects) if self.any(kinds) else iter(())
+        while asked := tuple(islice(left, _ASKED_AT_ONCE)):
+            sql = (
+                f"WITH asked (subject) AS (VALUES {', '.join(['(?)'] * len(asked))}) SELECT f.kind, f.subject FROM asked CROSS JOIN"
+                " finding f ON f.subject = asked.subject AND f.kind IN (SELECT value FROM json_each(?)) WHERE f.closed_s IS NULL"
+            )
+            found += self._db.query(sql, (*asked, json.dumps(sorted(kinds))))
+        return found
+
+    def standing_of(self, keys: Iterable[tuple[str, bytes]]) -> set[tuple[str, bytes]]:
+        """Return which of these (kind, subject) stand."""
+        subjects: dict[str, list[bytes]] = {}
+        for kind, subject in keys:
+            subjects.setdefault(kind, []).append(subject)
+        return {one for kind, about in subjects.items() for one in self.standing((kind,), about)}
+
+    def any(self, kinds: Collection[str]) -> bool:
+        """Tell whether any finding of these kinds stands, by one look-up."""
+        sql = "SELECT 1 FROM finding WHERE closed_s IS NULL AND kind IN (SELECT value FROM json_each(?)) LIMIT 1"
+        return self._db.one(sql, (json.dumps(sorted(kinds)),)) is not None
 
     def list(self, kind: str | None = None, *, closed: bool = False, limit: int = 1000) -> list[Finding]:
         """Return findings that stand (or, with `closed`, that do not), the latest seen first."""

@@ -70,7 +70,7 @@ class Heartbeats:
         """Record that the calling process lives, under this name."""
         pid = os.getpid()
         row = (process, pid, clock.boot_id(), clock.process_start(pid), clock.boottime_ns(), at_s, state, status)
-        with self._db.transaction() as tx:
+        with self._db.transaction(durable=False) as tx:  # after a boot it is no sign of life
             tx.execute("INSERT OR REPLACE INTO heartbeat VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, _dump(facts or {})))
 
     def of(self, process: str) -> Heartbeat | None:

@@ -4,7 +4,8 @@ Guarantees: one job per (kind, key); a job is held by one claimer at a time, and
 extend and release carry the attempt they belong to); what a dead process held comes back. Priority before due time before age.
 A job enqueued while it runs, runs again. Reads and writes tables `job` and `failure` of queue.db (queue.sql says what a row means).
 
-Each verb is one transaction; `enqueue_in` and `complete_in` join the caller's.
+Each verb is one transaction; `enqueue_in` and `complete_in` join the caller's. Who claims, extends, completes or releases waits for
+no disk: a power cut makes every lease void, and a job whose completion it takes back is done again, as after a death just before it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from autoops.model import JSON, Job, JobState, Work
 from autoops.store.backlog import NS, READY, Backlog, Group, find_offset, load
 from autoops.store.database import Database, Row, Schema, Transaction
 from autoops.store.lease import Holder, backoff_s, why_lost
+from autoops.store.statements import Insert
 from autoops.trace import trace
 
 SCHEMA = Schema("queue", 0x616F7175, Path(__file__).with_name("queue.sql"))  # "aoqu"
@@ -34,16 +36,18 @@ def _merged(old: str, new: str) -> str:
 
 _FREE = "again = 0, next_facts = NULL, owner_pid = NULL, owner_start = NULL, claimed_ns = NULL, lease_ns = NULL"
 
-# ?5 is now. A job that is due keeps its turn. Of one that is not, the newest event tells the due time: a file still being
+# {shared} is now. A job that is due keeps its turn. Of one that is not, the newest event tells the due time: a file still being
 # written is put off by each write, a close calls it at once. A job of another urgency can only come earlier by this one.
-_ENQUEUE = f"""
-INSERT INTO job (kind, key, priority, due_ns, facts, state) VALUES (?1, ?2, ?3, ?4 + ?5, ?6, 'queued')
+_ENQUEUE = Insert(
+    "INSERT INTO job (kind, key, priority, due_ns, facts, state)",
+    "(?, ?, ?, ?, ?, 'queued')",
+    f"""
 ON CONFLICT (kind, key) DO UPDATE SET
     state = iif(state = 'running', 'running', 'queued'),
     priority = min(priority, excluded.priority),
     due_ns = CASE
         WHEN state = 'dead_letter' OR (state = 'running' AND NOT again) THEN excluded.due_ns
-        WHEN due_ns <= ?5 THEN due_ns
+        WHEN due_ns <= {{shared}} THEN due_ns
         WHEN state = 'failed' OR priority = excluded.priority THEN excluded.due_ns
         ELSE min(due_ns, excluded.due_ns) END,
     attempts = iif(state = 'dead_letter', 0, attempts),
@@ -51,7 +55,8 @@ ON CONFLICT (kind, key) DO UPDATE SET
     again = (state = 'running'),
     facts = iif(state = 'running', facts, {_merged("facts", "excluded.facts")}),
     next_facts = iif(state = 'running', {_merged("next_facts", "excluded.facts")}, NULL)
-"""
+""",
+)
 
 _FIRST = f"""SELECT * FROM (
     SELECT id, due_ns FROM job WHERE {READY} AND priority = ? AND kind = ? AND due_ns <= ? ORDER BY due_ns, id LIMIT ?)
@@ -69,7 +74,7 @@ _EXTEND = f"""
 UPDATE job SET lease_ns = ?1, facts = {_merged("facts", "?2")} WHERE id = ?3 AND attempt = ?4 AND state = 'running'
 """
 
-_HELD = "SELECT id, attempt, again FROM job WHERE id IN (SELECT value FROM json_each(?)) AND state = 'running'"
+_HELD = "SELECT id, attempt FROM job WHERE id IN (SELECT value FROM json_each(?)) AND state = 'running'"
 _DELETE = "DELETE FROM job WHERE id IN (SELECT value FROM json_each(?)) AND state = 'running' AND NOT again"
 _RUN_AGAIN = f"""
 UPDATE job SET state = 'queued', attempts = 0, deaths = 0, reason = NULL, facts = next_facts, {_FREE}
@@ -170,10 +175,11 @@ class Queue(Backlog):
         """
         now_ns = self._now_ns()
         rows = [
-            (kind, key, priority, int(delay_s * NS), now_ns, _dump(facts) if facts else None)
+            (kind, key, priority, now_ns + int(delay_s * NS), _dump(facts) if facts else None)
             for kind, key, priority, facts, delay_s in works
         ]
-        return tx.execute_many(_ENQUEUE, rows)
+        tx.insert(_ENQUEUE, rows, (now_ns,))
+        return len(rows)
 
     def claim(self, limit: int, lease_s: float, kinds: Sequence[str] | None = None) -> list[Job]:
         """Take up to `limit` due jobs for `lease_s` seconds, in order of priority, due time and age.
@@ -185,7 +191,7 @@ class Queue(Backlog):
         if not due:
             return []  # an idle claimer takes no lock
         rows: list[Row] = []
-        with self._db.transaction() as tx:
+        with self._db.transaction(durable=False) as tx:
             for _, groups in itertools.groupby(due, key=lambda group: group.priority):
                 rows += self._take(tx, list(groups), limit - len(rows), now_ns, now_ns + int(lease_s * NS))
                 if len(rows) >= limit:
@@ -205,7 +211,7 @@ class Queue(Backlog):
 
     def _set_apart(self, tx: Transaction, rows: list[Row]) -> list[Row]:
         def is_suspect(row: Row) -> bool:
-            *_, attempts, deaths = row
+            attempts, deaths = row[-2:]
             return bool(deaths) and attempts >= self._max_attempts
 
         if len(rows) < 2 or not any(map(is_suspect, rows)):
@@ -217,13 +223,13 @@ class Queue(Backlog):
 
     def extend(self, job: Job, lease_s: float, facts: JSON | None = None) -> bool:
         """Hold a job for `lease_s` seconds from now, and keep facts (how far it got) for whoever comes after; False: lost."""
-        with self._db.transaction() as tx:
+        with self._db.transaction(durable=False) as tx:
             return tx.execute(_EXTEND, (self._lease_ns(lease_s), _dump(facts) if facts else None, job.id, job.attempt)) == 1
 
     def extend_many(self, jobs: Sequence[Job], lease_s: float) -> list[Job]:
         """Hold many jobs for `lease_s` seconds from now; return those whose lease was lost."""
         lease_ns = self._lease_ns(lease_s)
-        with self._db.transaction() as tx:
+        with self._db.transaction(durable=False) as tx:
             return [job for job in jobs if not tx.execute(_EXTEND, (lease_ns, None, job.id, job.attempt))]
 
     def _lease_ns(self, lease_s: float) -> int:
@@ -234,25 +240,24 @@ class Queue(Backlog):
         if not jobs:
             return []
         trace("complete:before")
-        with self._db.transaction() as tx:
+        with self._db.transaction(durable=False) as tx:
             lost = self.complete_in(tx, jobs)
         trace("complete:after")
         return lost
 
     def complete_in(self, tx: Transaction, jobs: Sequence[Job]) -> list[Job]:
         """Complete in the caller's transaction."""
-        held = {(id_, attempt): again for id_, attempt, again in tx.query(_HELD, (_dump([job.id for job in jobs]),))}
-        kept = [job for job in jobs if (job.id, job.attempt) in held]
-        ids = _dump([job.id for job in kept])
-        done = tx.execute(_DELETE, (ids,))
-        if done < len(kept):
-            done += tx.execute(_RUN_AGAIN, (ids,))
+        running = set(tx.query(_HELD, (_dump([job.id for job in jobs]),)))
+        held = [job.id for job in jobs if job[:2] in running]
+        done = tx.execute(_DELETE, (_dump(held),))
+        if done < len(held):
+            done += tx.execute(_RUN_AGAIN, (_dump(held),))
         tx.execute("UPDATE counter SET value = value + ? WHERE name = 'completed'", (done,))
-        return [job for job in jobs if (job.id, job.attempt) not in held]
+        return [job for job in jobs if job[:2] not in running]
 
     def overtaken(self, jobs: Sequence[Job]) -> list[Job]:
         """Return those of the jobs held that were enqueued once more since they were claimed, and so will run again."""
-        again = {id_ for id_, _, again in self._reader.query(_HELD, (_dump([job.id for job in jobs]),)) if again}
+        again = {id_ for id_, _ in self._reader.query(f"{_HELD} AND again", (_dump([job.id for job in jobs]),))}
         return [job for job in jobs if job.id in again]
 
     def fail(self, job: Job, reason: str, *, retry: bool = True) -> JobState | None:
@@ -275,7 +280,7 @@ class Queue(Backlog):
         With `refund` the attempt does not count: the file has not settled, or this process ends.
         """
         values = (self._lease_ns(delay_s), int(refund), _dump(facts) if facts else None, job.id, job.attempt)
-        with self._db.transaction() as tx:
+        with self._db.transaction(durable=False) as tx:
             return tx.execute(_RELEASE, values) == 1
 
     def rescue(self, older_than_s: float | None = None) -> int:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from autoops.model import JSON
 from autoops.store.database import Database, Row
 from autoops.store.findings import KEPT as FINDINGS_KEPT
+from autoops.store.findings import STEPS_KEPT
 from autoops.store.operations import GAPS_KEPT
 from autoops.store.outbox import RECEIPTS_KEPT
 from autoops.store.playbooks import KEPT as RUNS_KEPT
@@ -158,7 +159,10 @@ class Troubles:
             PLAYBOOKS: ("SELECT count(*), min(began_s) FROM playbook_run", RUNS_KEPT),
         }
         found = {source: (self._db.query(sql)[0], most) for source, (sql, most) in kept.items()}
-        return {source: int(oldest_s) for source, ((count, oldest_s), most) in found.items() if count >= most}
+        known = {source: int(oldest_s) for source, ((count, oldest_s), most) in found.items() if count >= most}
+        cut = "SELECT min(at_s) AS oldest_s FROM finding_event GROUP BY finding HAVING count(*) >= ?"
+        cut_s = self._db.query(f"SELECT max(oldest_s) FROM ({cut})", (STEPS_KEPT,))[0][0]
+        return known if cut_s is None else known | {FINDINGS: max(cut_s, known.get(FINDINGS, cut_s))}
 
     def findings(self, since_s: int, until_s: int) -> Span:
         """Return how many findings were opened and closed in a time, and how many stand now."""

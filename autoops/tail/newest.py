@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from pathlib import Path
 from typing import NamedTuple
 
 from autoops.core.canonical import parse
+from autoops.files import opening
 from autoops.files.following import LIMIT_BYTES
 from autoops.tail.own import written_at
 
@@ -31,19 +31,12 @@ class Newest(NamedTuple):
 def newest(path: Path, key: str) -> Newest:
     """Return the newest digest under a key."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError as error:
-        return Newest(trouble=f"it cannot be opened ({error.strerror})")
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            return Newest(trouble="it is no plain file")
-        start = max(0, found.st_size - _TAIL_BYTES)
-        content = os.pread(fd, _TAIL_BYTES, start)
+        with opening.plain(path) as source:
+            found = os.fstat(source.fileno())
+            start = max(0, found.st_size - _TAIL_BYTES)
+            content = os.pread(source.fileno(), _TAIL_BYTES, start)
     except OSError as error:
         return Newest(trouble=f"it cannot be read ({error.strerror})")
-    finally:
-        os.close(fd)
     return _last_of(content, key, found.st_mtime, whole=start == 0)
 
 

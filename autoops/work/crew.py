@@ -6,7 +6,7 @@ Reads the watched trees (through its pools), queue.db and the registry; writes t
 
 from __future__ import annotations
 
-import os
+import functools
 import time
 from collections.abc import Sequence
 
@@ -19,7 +19,6 @@ from autoops.files import durable
 from autoops.log import emit
 from autoops.model import PRIORITY_DESCRIBE, Job, JobKind, Work, split_key
 from autoops.pool import asking
-from autoops.pool.pool import Pool
 from autoops.runtime.maintenance import Maintenance
 from autoops.state import State
 from autoops.store.commit import RegistryWriter
@@ -99,10 +98,11 @@ class Crew:
 
     def _open_pools(self) -> None:
         worker = self._config.worker
-        setup = asking.setup_of(self._config, self._state.directory)
-        size = worker.pool_size or os.cpu_count() or 1
-        self._pool = Pool(setup, size=size, idle_s=worker.pool_idle_s, limit_s=worker.task_timeout_s)
-        self._describe_pool = Pool(setup, size=size, idle_s=worker.pool_idle_s, limit_s=self._config.describe.timeout_s)
+        made = functools.partial(asking.pool_of, self._config, self._state.directory, idle_s=worker.pool_idle_s)
+        self._scan_pool = made(limit_s=worker.task_timeout_s)
+        self._look_pool = made(limit_s=worker.task_timeout_s)  # an edit does not wait behind directories that a scan has asked for
+        self._describe_pool = made(limit_s=self._config.describe.timeout_s)
+        self._pools = (self._scan_pool, self._look_pool, self._describe_pool)
 
     def _divide_work(self, queue_db: Database) -> None:
         """Make those who do a part of the work each."""
@@ -116,12 +116,12 @@ class Crew:
         hearing = Hearing(queue_db, self._state.cookies)
         hearing.tidy()
         self._register = self._made_register(queue_db, findings, gaps, notes)
-        self._paths = Paths(queue, self._register, self._pool, notes, fresh, hearing)
+        self._paths = Paths(queue, self._register, self._look_pool, notes, fresh, hearing)
         self._scans = Scans(
             registry,
             queue,
             self._register,
-            self._pool,
+            self._scan_pool,
             self._paths,
             fresh,
             masses,
@@ -171,8 +171,8 @@ class Crew:
         self._scans.stop()
         for job in (*self._paths.let_go(), *self._stage_two.stop()):
             self._queue.release(job)
-        self._pool.close()
-        self._describe_pool.close()
+        for pool in self._pools:
+            pool.close()
         self._checkpoints.write(time.time())
         self._registry.checkpoint(least_bytes=0, truncate=True)
         self._registry.close()
@@ -181,7 +181,7 @@ class Crew:
 
     def filenos(self) -> list[int]:
         """Return the descriptors that become readable when a pool has answered."""
-        return [*self._pool.filenos(), *self._describe_pool.filenos()]
+        return [fileno for pool in self._pools for fileno in pool.filenos()]
 
     @property
     def is_busy(self) -> bool:
@@ -210,7 +210,7 @@ class Crew:
         """Take what is most urgent a little further; return the seconds to sleep."""
         self._claim()
         waiting = bool(self._paths.held)
-        self._pool.pump(_WAIT_S if waiting else 0)
+        self._look_pool.pump(_WAIT_S if waiting else 0)
         finished = self._paths.finish()
         if not waiting and self._scans.running:
             self._scans.advance(now_s, _WAIT_S)
@@ -266,5 +266,5 @@ class Crew:
 
     def _idle_s(self, now_s: float) -> float:
         due_s = self._queue.next_due_s(_KINDS)
-        waits = [_NET_S, self._pool.rest(), self._describe_pool.rest(), self._house.rest(now_s)]
+        waits = [_NET_S, *(pool.rest() for pool in self._pools), self._house.rest(now_s)]
         return max(0.0, min(waits if due_s is None else [*waits, due_s]))

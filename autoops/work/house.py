@@ -23,7 +23,6 @@ _SWEEP_S = 600.0
 _SWEEP_ENTRIES = 1000
 _WAL_S = 0.5
 _READER_S = 5.0
-_NOTES_S = 30.0
 _MEASURES_S = 60.0
 _IDLE_CHECKPOINT_BYTES = 1 << 20
 
@@ -48,7 +47,7 @@ class House:
         lease_s = config.queue.lease_s
         self._rescue, self._extend = Timer(lease_s / 2), Timer(lease_s / 3)
         self._reader_s = 0.0  # until then the WAL is left to who reads it
-        self._sweep, self._wal, self._notes = Timer(_SWEEP_S), Timer(_WAL_S), Timer(_NOTES_S)
+        self._sweep, self._wal = Timer(_SWEEP_S), Timer(_WAL_S)
 
     def keep(self, now_s: float, held: Sequence[Job], *, scanning: bool, looking: bool) -> None:
         """Do what is due, for a worker that holds these jobs."""
@@ -56,8 +55,6 @@ class House:
             self._queue.extend_many(held, self._config.queue.lease_s)
         if self._rescue.rings(now_s):
             self._queue.rescue()
-        if self._notes.rings(now_s):
-            self._register.notes.reload()
         if self._sweep.rings(now_s):
             self._retire()
         if self._wal.rings(now_s):

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -18,6 +22,9 @@ import typer
 from running import DEADLINE_S, PROJECT, Suite, environment, program
 
 from autoops.cli import main
+from autoops.cli.context import Context
+from autoops.cli.live import Eyes
+from autoops.errors import StorageMissing
 from autoops.model import Work
 from autoops.store.database import Database
 from autoops.store.queue import SCHEMA, Queue
@@ -426,6 +433,57 @@ def test_up_runs_reconciler_and_scrub_at_their_intervals(tmp_path: Path, start: 
     assert not any("Traceback" in text or "all agree" in text for text in logs.values()), "records, and no more"
 
 
+def test_up_goes_on_when_what_it_runs_now_and_then_can_have_no_log(tmp_path: Path, start: Start) -> None:
+    (tmp_path / "docs").mkdir()
+    config, log = tmp_path / "autoops.toml", tmp_path / "s" / "log"
+    log.mkdir(parents=True)
+    (log / "reconciler.log").mkdir()
+    os.mkfifo(log / "scrub.log")
+    config.write_text(f'[[root]]\npath = "{tmp_path}/docs"\n[reconcile]\ninterval_s = 1\n[scrub]\ninterval_s = 1\nmax_load = 0\n')
+    process = start("up", "--config", str(config), "--state", "s", cwd=tmp_path)
+    ended, end_s = tmp_path / "s" / "queue" / "rounds.json", time.monotonic() + DEADLINE_S
+    while not (ended.exists() and json.loads(ended.read_text()).keys() == {"reconciler", "scrub"}):
+        assert time.monotonic() < end_s and process.poll() is None
+        time.sleep(0.05)
+    code, rest = interrupt(process)
+    assert code == 0 and "stopped" in rest and "Traceback" not in rest
+
+
+def test_a_damaged_record_is_told_by_explain_and_ends_no_live_view(make_suite: Make) -> None:
+    suite = make_suite()
+    (suite.root / "a.txt").write_text("a\n")
+    suite.once()
+    with closing(sqlite3.connect(suite.state / "registry/registry.db", isolation_level=None)) as con:
+        kept = con.execute("SELECT sequence, record, hash, signature FROM ledger ORDER BY sequence LIMIT 1").fetchone()
+        for damage in ("UPDATE ledger SET record = '{\"patches\":[]}' WHERE sequence = 1", "DELETE FROM ledger WHERE sequence = 1"):
+            con.execute(damage)
+            told = suite.run("explain", "a.txt", code=6)
+            assert "the record of commit 1 cannot be read" in told.err and "Traceback" not in told.err
+        con.execute("INSERT INTO ledger (sequence, record, hash, signature) VALUES (?, ?, ?, ?)", kept)
+        with closing(Eyes(Context.of(suite.state, suite.config))) as eyes:
+            (suite.root / "b.txt").write_text("b\n")
+            suite.once()
+            (newest, record) = con.execute("SELECT sequence, record FROM ledger ORDER BY sequence DESC LIMIT 1 OFFSET 1").fetchone()
+            con.execute("UPDATE ledger SET record = '{}' WHERE sequence = ?", (newest,))
+            assert f"commit {newest}: its record cannot be read" in eyes.look().latest
+            con.execute("UPDATE ledger SET record = ? WHERE sequence = ?", (record, newest))
+
+
+def test_the_live_view_meets_another_registry_and_none_and_goes_on(make_suite: Make) -> None:
+    suite = make_suite()
+    (suite.root / "a.txt").write_text("a\n")
+    suite.once()
+    registry, aside = suite.state / "registry" / "registry.db", suite.base / "aside.db"
+    with closing(Eyes(Context.of(suite.state, suite.config))) as eyes:
+        assert eyes.look().entries == 1
+        registry.rename(aside)
+        for _ in range(2):
+            with pytest.raises(StorageMissing):
+                eyes.look()
+        shutil.copy2(aside, registry)
+        assert eyes.look().entries == 1
+
+
 def test_up_ends_with_an_error_when_one_of_its_programs_dies(tmp_path: Path, start: Start) -> None:
     (tmp_path / "docs").mkdir()
     process = start("up", "--root", "docs", "--state", "s", cwd=tmp_path)
@@ -492,23 +550,14 @@ def test_a_service_without_a_state_says_what_to_run(tmp_path: Path) -> None:
         assert not (tmp_path / "s").exists()
 
 
-PROGRAMS = (
-    "autoops",
-    "autoops-alerts",
-    "autoops-backup",
-    "autoops-catalog",
-    "autoops-playbooks",
-    "autoops-reconciler",
-    "autoops-shipper",
-    "autoops-tailer",
-    "autoops-watcher",
-    "autoops-worker",
-)
+INSTALLED = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["scripts"]
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_the_programs_in_bin_are_the_same_programs(name: str) -> None:
-    path = Path(__file__).parents[2] / "bin" / name
+@pytest.mark.parametrize("name", INSTALLED)
+def test_the_programs_in_bin_are_those_that_are_installed(name: str) -> None:
+    path = PROJECT / "bin" / name
+    module, _, function = INSTALLED[name].partition(":")
+    assert f"from {module} import {function}\n\n{function}()\n" in path.read_text()
     run = subprocess.run([sys.executable, path, "--help"], env=environment(), capture_output=True, text=True, check=False)
     assert run.returncode == 0 and "--help" in run.stdout
 

@@ -264,6 +264,23 @@ def test_a_unit_that_runs_well_again_closes_its_finding(still: Suite) -> None:
     assert "no failure of it was noted" in still.run("note-recovery", "autoops-backup.service").out
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_root_removes_nothing_where_a_link_of_the_services_user_leads(tmp_path: Path) -> None:
+    suite, unit = Suite(tmp_path / "suite"), "autoops-backup.service"
+    suite.run("migrate")
+    suite.run("note-failure", unit)
+    elsewhere, noted = tmp_path / "elsewhere", suite.state / "queue" / "failed"
+    noted.rename(elsewhere)
+    noted.symlink_to(elsewhere)
+    for path in (suite.state, *suite.state.rglob("*")):
+        os.chown(path, 54321, 54321, follow_symlinks=False)
+    for path in (suite.base, *suite.base.parents):
+        if path.stat().st_mode & 0o055 != 0o055:
+            path.chmod(0o755)
+    suite.run("note-recovery", unit, code=None)
+    assert suite.findings("unit_failed") == [] and [path.name for path in elsewhere.iterdir()] == [unit]
+
+
 def test_a_failed_daemon_that_lives_again_closes_its_finding(make_suite: Make) -> None:
     suite = make_suite()
     suite.start()

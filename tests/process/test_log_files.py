@@ -29,7 +29,7 @@ def state(tmp_path: Path) -> Path:
 
 def logs(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [*program(), "logs", *arguments, "--state", str(state)]
-    return subprocess.run(command, env=environment(TZ="UTC"), capture_output=True, text=True)
+    return subprocess.run(command, env=environment(TZ="UTC"), capture_output=True, text=True, timeout=60)
 
 
 def test_lines_of_all_services_come_in_the_order_of_their_times(state: Path) -> None:
@@ -70,6 +70,16 @@ def test_what_is_no_file_or_is_elsewhere_is_neither_read_nor_cut(state: Path, tm
         os.chown(state / "log", 54321, 54321, follow_symlinks=False)
         assert logs(state, "--vacuum", "0").returncode == 4
         assert all(path.stat().st_size for path in elsewhere.iterdir())
+
+
+@pytest.mark.parametrize("what", ["link", "fifo"])
+def test_what_stands_in_the_place_of_a_log_is_neither_followed_nor_waited_for(state: Path, tmp_path: Path, what: str) -> None:
+    secret, odd = tmp_path / "secret", state / "log" / "odd.log"
+    secret.write_text("secret\n")
+    odd.symlink_to(secret) if what == "link" else os.mkfifo(odd)
+    run = logs(state)
+    assert run.returncode == 3 and "odd.log" in run.stderr and "Traceback" not in run.stderr and "secret\n" not in run.stdout
+    assert logs(state, "worker").returncode == 0, "the others are shown when they are named"
 
 
 def test_a_state_without_logs_cannot_tell(tmp_path: Path) -> None:

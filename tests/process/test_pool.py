@@ -95,12 +95,31 @@ def test_a_child_that_is_frozen_costs_its_file_an_attempt_and_no_more(make_suite
     suite.start()
     (suite.root / "first").write_text("first\n")
     suite.idle()
-    (child,) = children(suite)
-    os.kill(child, signal.SIGSTOP)
+    for child in children(suite):
+        os.kill(child, signal.SIGSTOP)
     (suite.root / "second").write_text("second\n")
     suite.idle()
     suite.require_disk_registered()
     assert [event["reason"] for event in suite.events("worker") if event["event"] == "child_killed"] == ["took longer than 0.5 s"]
+
+
+def test_an_edit_does_not_wait_behind_a_scan(make_suite: Make) -> None:
+    suite = make_suite(tables={"worker": {"pool_size": 1}, "describe": {"enabled": False}})
+    (suite.root / "d").mkdir()
+    suite.start()
+    suite.idle()
+    (child,) = children(suite)  # that of the first scan
+    os.kill(child, signal.SIGSTOP)
+    try:
+        suite.run("scan", config=True)
+        suite.until(lambda: suite.queue()["running"], "the scan waits for its child")
+        (suite.root / "d" / "edited").write_text("edited\n")
+        suite.until(lambda: ("tree", b"d/edited") in suite.active(), "the edit is registered")
+        assert suite.queue()["running"] == 1
+    finally:
+        os.kill(child, signal.SIGCONT)
+    suite.idle()
+    suite.require_disk_registered()
 
 
 def test_of_directories_that_were_given_to_a_child_together_none_is_lost_with_it(make_suite: Make) -> None:

@@ -192,6 +192,20 @@ def test_a_transaction_is_whole_or_not_at_all(db: Database) -> None:
     assert names(db) == ["b"]
 
 
+def test_only_a_transaction_that_need_not_be_durable_waits_for_no_disk(db: Database) -> None:
+    def level() -> Any:
+        return (db.one("PRAGMA synchronous") or [None])[0]
+
+    with db.transaction(durable=False) as tx:
+        tx.execute("INSERT INTO parent (name) VALUES ('a')")
+        assert level() == 1
+    assert level() == 2
+    with pytest.raises(ZeroDivisionError), db.transaction(durable=False):
+        raise ZeroDivisionError
+    assert level() == 2
+    assert names(db) == ["a"]
+
+
 def test_a_broken_constraint_is_a_bug_and_not_translated(db: Database) -> None:
     with pytest.raises(sqlite3.IntegrityError) as caught:
         add(db, "a", "a")

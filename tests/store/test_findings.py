@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 from autoops import errors
+from autoops.log import captured
 from autoops.store import findings as store
 from autoops.store import samples as sampling
+from autoops.store import troubles
 from autoops.store.database import Database
 from autoops.store.findings import Finding, Findings
 from autoops.store.queue import SCHEMA
 from autoops.store.samples import Percentiles, Samples
+from autoops.store.troubles import Troubles
+from autoops.work.notes import Notes
 
 
 @pytest.fixture
@@ -58,6 +62,9 @@ def test_what_stands_of_some_kinds_about_some_subjects_is_told(db: Database) -> 
     findings.open([("missing", b"a\xff", {}), ("modified", b"b", {}), ("missing", b"d", {}), ("modified", b"c", {})], 100)
     findings.close([("modified", b"c")], 200)
     assert findings.standing(("missing", "modified"), subjects) == [("missing", b"a\xff"), ("modified", b"b")]
+    many = [b"%d" % number for number in range(1234)]
+    assert findings.standing(("missing",), [*many, b"d", *many]) == [("missing", b"d")]
+    assert findings.standing_of([("missing", b"d"), ("modified", b"d"), ("corrupt", b"d")]) == {("missing", b"d")}
 
 
 def test_only_the_newest_closed_findings_stay_and_every_open_one(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,6 +75,29 @@ def test_only_the_newest_closed_findings_stay_and_every_open_one(db: Database, m
     assert len(findings.list(closed=True)) == 3
     assert len(findings.list()) == 2
     assert db.one("SELECT count(DISTINCT finding) FROM finding_event") == (5,)  # the history of the others went with them
+
+
+def test_of_one_that_comes_and_goes_the_newest_steps_stay_and_a_report_says_so(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "STEPS_KEPT", 4)
+    monkeypatch.setattr(troubles, "STEPS_KEPT", 4)
+    findings = Findings(db)
+    findings.open([("unreadable", b"still", {})], 10)
+    assert Troubles(db).known_since() == {}
+    for number in range(20):
+        findings.open([("unreadable", b"a", {})], 100 + number)
+        findings.close([("unreadable", b"a")], 200 + number)
+    flapping = only_closed(findings)
+    assert steps(findings, flapping.id) == ["118 opened", "218 closed", "119 opened", "219 closed"]
+    assert flapping.times == 20, "how often it was is still known"
+    assert steps(findings, only(findings).id) == ["10 opened"], "the history of others stays"
+    assert Troubles(db).known_since() == {troubles.FINDINGS: 118}
+
+
+def only_closed(findings: Findings) -> Finding:
+    (found,) = findings.list(closed=True)
+    return found
 
 
 def test_what_a_run_did_not_see_any_more_is_closed_below_its_root_alone(db: Database) -> None:
@@ -144,3 +174,67 @@ def test_a_locked_database_is_busy_and_nothing_is_half_done(write: str, db: Data
     with pytest.raises(errors.StorageBusy):
         WRITES[write](db)
     other.close()
+
+
+# what the worker finds
+
+
+Told = list[dict[str, object]]
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    with captured() as events:
+        yield events
+
+
+def briefly(told: Told) -> list[tuple[object, ...]]:
+    return [(one["event"], one["kind"], one["path"]) for one in told]
+
+
+def test_what_others_opened_and_closed_is_known_to_the_worker_at_once(db: Database, told: Told) -> None:
+    findings = Findings(db)
+    worker = Notes(findings, lambda: 200.0)
+    assert not worker.any
+    findings.open([("missing", b"r\0a", {})], 100)
+    assert not worker.any, "that is no finding of the worker's"
+    findings.open([("unreadable", b"r\0a", {}), ("unreadable", b"r\0b", {})], 100)
+    assert worker.any
+    worker.close("unreadable", "r", b"a")
+    worker.close("unreadable", "r", b"never found")
+    worker.open("unreadable", "r", b"b", {"reason": "still"})
+    worker.open("corrupt", "r", b"c", {})
+    worker.flush()
+    assert briefly(told) == [("finding_closed", "unreadable", b"a"), ("finding_opened", "corrupt", b"c")]
+    assert {(one.kind, one.subject): one.times for one in findings.each()} == {
+        ("corrupt", b"r\0c"): 1,
+        ("missing", b"r\0a"): 1,
+        ("unreadable", b"r\0b"): 2,
+    }
+
+
+def test_what_is_noted_last_of_a_path_is_what_stands(db: Database, told: Told) -> None:
+    findings = Findings(db)
+    worker = Notes(findings, lambda: 200.0)
+    worker.open("duplicate_id", "r", b"a", {})
+    worker.close("duplicate_id", "r", b"a")
+    worker.flush()
+    assert findings.list() == [] and told == []
+
+
+def test_what_a_locked_queue_did_not_take_is_written_the_next_time(db: Database, told: Told) -> None:
+    worker = Notes(Findings(db), lambda: 200.0)
+    worker.open("unreadable", "r", b"a", {})
+    with Database.open(db.path, SCHEMA) as other, other.transaction(), pytest.raises(errors.StorageBusy):
+        worker.flush()
+    assert told == []
+    worker.flush()
+    assert briefly(told) == [("finding_opened", "unreadable", b"a")] and only(Findings(db)).subject == b"r\0a"
+
+
+def test_what_is_about_roots_that_are_configured_no_more_is_closed(db: Database, told: Told) -> None:
+    findings = Findings(db)
+    findings.open([("unreadable", b"r\0a", {}), ("unreadable", b"gone\0a", {}), ("unit_failed", b"x.service", {})], 100)
+    Notes(findings, lambda: 200.0).keep_roots({"r"})
+    assert briefly(told) == [("finding_closed", "unreadable", b"a")]
+    assert [one.subject for one in findings.each()] == [b"x.service", b"r\0a"]
