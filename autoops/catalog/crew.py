@@ -16,7 +16,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from autoops.catalog.parts import Written
 from autoops.core.catalog import Made, Part, Range
@@ -31,18 +30,26 @@ class Crew:
     """Child processes for one catalog. Use as a context manager."""
 
     def __init__(self, size: int, name: str, setup: JSON) -> None:
+        """Start them and tell them what to do. Raises CatalogFailed, OSError; then none is left."""
         self._name = name
         command = [sys.executable, "-m", "autoops.catalog.child"]
-        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 0}
-        self._children = [subprocess.Popen(command, **pipes) for _ in range(size)]
-        self._answers = {child.pid: child.stdout for child in self._children}
-        for child in self._children:
-            self._tell(child, setup)
+        self._children: list[subprocess.Popen[bytes]] = []
+        try:
+            for _ in range(size):
+                self._children.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0))
+            for child in self._children:
+                self._tell(child, setup)
+        except BaseException:
+            self._end()
+            raise
 
     def __enter__(self) -> Crew:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def _end(self) -> None:
         for child in self._children:
             child.kill()
             child.wait()
@@ -87,8 +94,10 @@ class Crew:
 
     def _tell(self, child: subprocess.Popen[bytes], order: JSON) -> None:
         assert child.stdin
+        left = memoryview(json.dumps(order).encode() + b"\n")
         try:
-            child.stdin.write(json.dumps(order).encode() + b"\n")
+            while left:
+                left = left[child.stdin.write(left) :]  # a part only, when a signal comes or its end does
         except BrokenPipeError:
             self._gone(child)
 

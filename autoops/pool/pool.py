@@ -21,7 +21,7 @@ from typing import IO, Any, NamedTuple
 
 from autoops.log import emit
 from autoops.pool import tasks
-from autoops.pool.child import LENGTH, Slot, packed, serve_forked, write_message
+from autoops.pool.child import LENGTH, Slot, packed, serve_forked
 
 _PIPE_BYTES = 1 << 20  # the most an unprivileged process may ask for; room for what a child finds during one commit
 _SENT_TASKS = 64
@@ -86,8 +86,7 @@ class _Running:
         self.into, self.out = self.process.stdin, self.process.stdout
         self._room_bytes = min(_widened(self.into), _widened(self.out)) // 2  # what is sent stays below it, so that it never blocks
         os.set_blocking(self.out.fileno(), False)
-        with contextlib.suppress(BrokenPipeError):  # killed already; reading its end tells
-            write_message(self.into, setup)
+        self._send(packed(setup))
         self.sent: deque[Asked] = deque()
         self.sent_bytes = 0
         self._buffer = bytearray()
@@ -103,11 +102,13 @@ class _Running:
             self._since_s = time.monotonic()
         self.sent.append(asked)
         self.sent_bytes += len(asked.data)
-        try:
-            for at in range(0, len(asked.data), self._room_bytes):
-                self.into.write(asked.data[at : at + self._room_bytes])
-        except BrokenPipeError:
-            pass  # it died; reading its end tells
+        self._send(asked.data)
+
+    def _send(self, data: bytes) -> None:
+        left = memoryview(data)
+        with contextlib.suppress(BrokenPipeError):  # it died; reading its end tells
+            while left:
+                left = left[self.into.write(left) :]  # a part only, when a signal comes or its end does
 
     def answers(self) -> Iterator[tuple[tasks.Task, Then, tuple[str, Any]]]:
         """Yield what it answered; raises EOFError, after all that it did answer, when it died."""

@@ -44,12 +44,11 @@ def database(registry: Registry) -> Iterator[Fault]:
 
 def entries(registry: Registry, head: Head) -> Iterator[Fault]:
     """Every entry against its stored Merkle leaf, and all leaves together against the stored mids and the ledger's last digest."""
-    yield from mids(registry)
+    leaves: dict[int, bytes] = dict(registry.leaves())
     tree = digest.Tree()
-    leaves: dict[int, bytes] = {}
-    for number, members in registry.leaves():
+    for number, members in leaves.items():
         tree.set(number, members)
-        leaves[number] = members
+    yield from mids(registry, tree)
     total = 0
     try:
         for entry in registry.entries():
@@ -67,11 +66,8 @@ def entries(registry: Registry, head: Head) -> Iterator[Fault]:
         yield Fault("digest", f"the ledger says {head.digest.hex()}, the entries give {tree.root().hex()}")
 
 
-def mids(registry: Registry) -> Iterator[Fault]:
-    """Every stored mid against the stored leaves below it, which are written together."""
-    tree = digest.Tree()
-    for number, members in registry.leaves():
-        tree.set(number, members)
+def mids(registry: Registry, tree: digest.Tree) -> Iterator[Fault]:
+    """Every stored mid against the tree of the stored leaves, which are written together."""
     if changed := digest.differing(tree.mids(), registry.mids()):
         yield Fault(
             "digest", f"{len(changed)} stored hash(es) of mids are not those of their leaves, that of mid {changed[0]} first"

@@ -63,18 +63,17 @@ class Directories(Records):
         rows = self._reader.query(f"SELECT e.name, e.kind, e.sha256 {_IN_DIRECTORY}", (root, directory_key(path)))
         return {name: (kind, sha256) for name, kind, sha256 in rows}
 
-    def directories_between(self, root: str, after: bytes | None, before: bytes | None) -> list[bytes]:
-        """Return the paths of known directories with active entries that lie, in walk order, between two paths (both left out;
-        None: from the beginning, to the end): the ones a walk did not meet."""
-        low = "" if after is None else directory_key(after)  # a text comes before every blob (sqlite.org/datatype3.html)
-        high = () if before is None else (directory_key(before),)
+    def directories_between(self, root: str, first: bytes, end: bytes | None) -> list[bytes]:
+        """Return the paths of known directories with active entries from a first place in walk order to an end, which is left
+        out (None: to the last one): the ones that a walk did not meet. b"" is the root, the first of all."""
+        high = () if end is None else (directory_key(end),)
         sql = (
-            "SELECT d.key FROM root r JOIN directory d ON d.root = r.id WHERE r.name = ? AND d.key > ?"
+            "SELECT d.key FROM root r JOIN directory d ON d.root = r.id WHERE r.name = ? AND d.key >= ?"
             + (" AND d.key < ?" if high else "")  # as a range of the index: with "? IS NULL OR" all keys before it are read
             + " AND EXISTS (SELECT 1 FROM entry e WHERE e.directory = d.id AND e.status <> 'retired' AND e.status = 'active')"
             " ORDER BY d.key"
         )
-        return [key.replace(b"\0", b"/") for (key,) in self._reader.query(sql, (root, low, *high))]
+        return [key.replace(b"\0", b"/") for (key,) in self._reader.query(sql, (root, directory_key(first), *high))]
 
     def directories_of(self, root: str) -> list[bytes]:
         """Return the path of each directory of a root that holds, or held, entries, in walk order."""

@@ -1,7 +1,7 @@
 """What systemd says about units, by way of systemctl.
 
-Guarantee: an answer or CannotTell, within ten seconds; a unit's name is never taken for an option. Reads what systemctl prints
-and /proc/self/cgroup; changes something only in `act`.
+Guarantee: a question is answered within ten seconds, or CannotTell; a unit's name is never taken for an option. Reads what
+systemctl prints and /proc/self/cgroup; changes something only in `act`.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def is_unit(name: str) -> bool:
     return _UNIT.fullmatch(name) is not None and not name.startswith("-")
 
 
-def ask(*arguments: str) -> str:
-    """Return what systemctl prints. Raises CannotTell when there is none, or it fails, or it does not answer."""
+def ask(*arguments: str, limit_s: float | None = _TIMEOUT_S) -> str:
+    """Return what systemctl prints. Raises CannotTell when there is none, or it fails, or does not answer within `limit_s`."""
     if not is_booted():
         raise CannotTell(detail=_NOT_HERE, remedy="")
     import shutil  # 15 ms, where there is somebody to ask
@@ -51,7 +51,7 @@ def ask(*arguments: str) -> str:
     command = [program, "--no-pager", *arguments]
     try:
         run = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, env={**os.environ, **_PLAIN}, check=False
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit_s, env={**os.environ, **_PLAIN}, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CannotTell(detail=f"what systemd knows: {error}", remedy="systemctl status") from None
@@ -63,8 +63,11 @@ def ask(*arguments: str) -> str:
 
 
 def act(*arguments: str) -> None:
-    """Have systemctl change something. Raises CannotTell when it does not."""
-    ask(*arguments)
+    """Have systemctl change something, and wait for the end of it. Raises CannotTell when it does not.
+
+    That may take minutes: a worker ends its batch first, a watcher is ready when all is watched. How long, the units say.
+    """
+    ask(*arguments, limit_s=None)
 
 
 def show(units: Sequence[str], properties: Iterable[str]) -> list[Shown]:

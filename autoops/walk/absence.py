@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from autoops.core.view import Sighting
-from autoops.files import roots
+from autoops.files import opening, roots
 from autoops.store.operations import Gap, Gaps
 from autoops.store.registry import Registry
 
@@ -79,7 +79,7 @@ def sample(registry: Registry, root: str, top: bytes) -> Sample:
         if some or len(known) > _SAMPLED_DIRECTORIES * _SAMPLED_NAMES:
             known = known[:: max(1, len(known) // (_SAMPLED_NAMES if some else _SAMPLED_DIRECTORIES * _SAMPLED_NAMES))]
         looked += len(known)
-        absent += sum(not os.path.lexists(os.path.join(top, path, name)) for name in known)
+        absent += sum(opening.file_at(top, os.path.join(path, name)) is None for name in known)  # not through a link, as a scan
     return Sample(looked, absent)
 
 

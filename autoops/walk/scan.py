@@ -1,8 +1,8 @@
 """A scan: one tree, walked in order, directory by directory, against the registry.
 
 It streams: a window of directories ahead of the walk is with the pool, what is answered is registered in batches, and nothing is
-remembered but the way back up. The cursor, the last directory that was registered, is kept with the job: a killed scan goes on
-there. Only files that hold not still or cannot be read become jobs of their own.
+remembered but the way back up. The cursor, the place in the walk up to which all is registered, is kept with the job: a killed
+scan goes on there. Only files that hold not still or cannot be read become jobs of their own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from autoops.store.registry import Registry
 from autoops.walk.way import Node, Way
 
 _DEATHS = 8
-_END = b"\x01"  # after every path below a directory in walk order, before its next sibling
 
 
 class Effects(NamedTuple):
@@ -89,13 +88,14 @@ class Scan:
     def __post_init__(self) -> None:
         self.root, self.top = split_key(self.job.key)
         cursor = self.job.facts.get("cursor")
-        self._resume = names.to_bytes(cursor) if cursor is not None else None
+        self._resume = names.to_bytes(cursor) if cursor is not None else self.top
+        self._met = self._resume  # the walk has met all that comes before this place,
+        self._registered = self._resume  # and this much of it is registered, or is jobs
         self._batch: list[tuple[float, list[Sighting]]] = []  # what was found together, with the time at which it was asked for
         self._gathered = 0  # files in it
         self._began_s = time.monotonic()
         self._works: list[Work] = []
-        self._met: bytes | None = self._resume  # the directory registered last, in walk order
-        self._rootless = False
+        self._is_closed = False  # the root itself cannot be listed: nothing tells what is missing
         self.broken = ""  # why it cannot go on
         emit("scan_started", root=self.root, path=self.top)
         is_bare = self.registry.head().sequence == 0
@@ -116,14 +116,14 @@ class Scan:
             self._way.look_ahead()
             if not self._way.is_answered:
                 self.pool.pump(0)
-        if max(self._gathered, len(self._works)) >= self.commit_files:
+        waiting = max(self._gathered, len(self._works))
+        if not waiting or waiting >= self.commit_files:
             self.flush()
         if not self._way.is_over:
             return False
-        if not self._rootless and not self.broken:
-            self._miss_until(self.top + _END if self.top else None)
+        if not self._is_closed and not self.broken:
+            self._miss_until(_behind_all_of(self.top) if self.top else None)
         self.flush()
-        self.register.notes.flush()
         return True
 
     def stop(self) -> None:
@@ -148,11 +148,13 @@ class Scan:
             effects = self.register.take(batch[at : at + size], self.source, "scan")
             self.totals.changed += effects.changes
             self.totals.missing += effects.missing
+        self.register.notes.flush()
+        self._registered = self._met
 
     @property
     def cursor(self) -> str | None:
-        """The last directory all of whose files are registered, or are jobs; None before the first."""
-        return names.text(self._met) if self._met is not None and not (self._gathered or self._works) else None
+        """The place in the walk before which all files are registered, or are jobs; None at the beginning."""
+        return names.text(self._registered) if self._registered != self.top else None
 
     # the way
 
@@ -169,7 +171,7 @@ class Scan:
     def _take(self, path: bytes, asked_s: float, listed: tasks.Listed) -> None:
         if not self._already(path):
             self._miss_until(path)
-            self._met = path
+            self._met = _behind(path)
             self.totals.directories += 1
             self.totals.files += listed.same + len(listed.seen) + len(listed.unreadable) + len(listed.unsettled)
             self.totals.unsettled += len(listed.unsettled)
@@ -189,18 +191,15 @@ class Scan:
 
     def _already(self, path: bytes) -> bool:
         """Tell whether a directory was registered before the scan was interrupted."""
-        return self._resume is not None and _walk_key(path) <= _walk_key(self._resume)
+        return _walk_key(path) < _walk_key(self._resume)
 
     def _passed(self, path: bytes) -> bool:
         """Tell whether a directory and all below it were registered before the scan was interrupted."""
-        return self._already(path) and not (self._resume or b"").startswith(path + b"/") and path != self._resume
+        return _walk_key(_behind_all_of(path)) <= _walk_key(self._resume)
 
-    def _miss_until(self, path: bytes | None) -> None:
-        """Take what is registered in directories that the walk should have met since the last one, and did not, for missing."""
-        after = self._met if self._met is not None else (self.top if self.top else None)
-        if after is None and path == b"":
-            return
-        for directory in self.registry.directories_between(self.root, after, path):
+    def _miss_until(self, place: bytes | None) -> None:
+        """Take what is registered in directories that the walk should have met up to a place, and did not, for missing."""
+        for directory in self.registry.directories_between(self.root, self._met, place):
             known = self.registry.stamps_in(self.root, directory)
             prefix = directory + b"/" if directory else b""
             self._gather([Sighting(self.root, prefix + name, None) for name in known], self._began_s)
@@ -209,23 +208,15 @@ class Scan:
 
     def _failed(self, path: bytes, kind: str, number: int, reason: str) -> None:
         """A directory that cannot be listed: gone since, or closed to us. What is below a closed one is not missing."""
-        if number in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) and path != self.top:
-            return  # the walk did not meet it
-        if path == self.top and number in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            self._top_is_gone(path)
-            return
-        self._miss_until(path)
-        self._met = path + _END
-        if kind != "Pseudo":
-            self._troubled(path, "it is its own ancestor (a bind mount?)" if kind == "Loop" else reason)
-
-    def _top_is_gone(self, path: bytes) -> None:
-        if path:  # of a root that is not there nothing is known; a directory below one was deleted
-            known = self.registry.stamps_in(self.root, path)
-            self._gather([Sighting(self.root, path + b"/" + name, None) for name in known], self._began_s)
-        else:
-            self._troubled(b"", "the root is not there")
-            self._rootless = True
+        is_gone = number in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+        if not path:
+            self._is_closed = True
+            self._troubled(path, "the root is not there" if is_gone else reason)
+        elif not is_gone:  # else the walk did not meet it
+            self._miss_until(path)
+            self._met = _behind_all_of(path)
+            if kind != "Pseudo":
+                self._troubled(path, "it is its own ancestor (a bind mount?)" if kind == "Loop" else reason)
 
     def _troubled(self, path: bytes, reason: str) -> None:
         self.register.notes.open("unreadable", self.root, path, {"reason": reason})
@@ -250,5 +241,17 @@ class Scan:
             self._works.append(Work("scan", path_key(self.root, node.path), PRIORITY_SCAN))
 
 
-def _walk_key(path: bytes) -> bytes:
-    return path.replace(b"/", b"\0")
+# Places in the walk, which takes a directory before what is below it, and that before its next sibling. As a place, a path is the
+# one before that directory; no name holds a NUL, and none is empty, so nothing lies between a directory and its slash.
+
+
+def _behind(path: bytes) -> bytes:
+    return path + b"/"
+
+
+def _behind_all_of(path: bytes) -> bytes:
+    return path + b"\x01"  # a sibling of that name would come next: no name holds a smaller byte
+
+
+def _walk_key(place: bytes) -> bytes:
+    return place.replace(b"/", b"\0")

@@ -20,7 +20,7 @@ from autoops.files.ignore import Ignore
 from autoops.files.inotify import Inotify
 from autoops.files.opening import within
 from autoops.watch.directories import Directories
-from autoops.watch.pending import GapChange
+from autoops.watch.pending import UNMOUNTED, GapChange
 
 MASK = (
     inotify.ATTRIB
@@ -91,7 +91,7 @@ class Coverage:
         """Watch everything. What was mounted and is not is a gap; what the emitter before could not watch may be none any more."""
         for path in legacy.mounts - self._mounts.keys():
             if not self.is_ignored(path):
-                self.open_gap(path, "unmounted")
+                self.open_gap(path, UNMOUNTED)
         self.cover(b"")
         over = legacy.gaps.items() - self.gaps.items()
         self.gap_changes += [GapChange(False, path, reason) for path, reason in over]
@@ -99,7 +99,7 @@ class Coverage:
     @property
     def legacy(self) -> Legacy:
         """What the next emitter has to know."""
-        away = {path for path, reason in self.gaps.items() if reason == "unmounted"}
+        away = {path for path, reason in self.gaps.items() if reason == UNMOUNTED}
         return Legacy(dict(self.gaps), frozenset(self._mounts) | away)
 
     def cover(self, path: bytes, found: list[bytes] | None = None) -> set[bytes]:
@@ -161,7 +161,7 @@ class Coverage:
         elif known is None:
             stale = self.directories.add(wd, directory)
             self.unwatch([] if stale is None else [stale])
-        if self.gaps.get(directory, "unmounted") != "unmounted":
+        if self.gaps.get(directory, UNMOUNTED) != UNMOUNTED:
             self.close_gaps(directory, below=False)
         return True
 
@@ -192,13 +192,23 @@ class Coverage:
 
     def open_gap(self, path: bytes, reason: str, detail: str = "") -> None:
         """Say that a directory is not watched; a scan stands for what was missed until now."""
-        if len(self.gaps) >= MAX_GAPS and reason != "unmounted":  # those are few, and what lay there is not to be called missing
-            path, detail = b"", f"{MAX_GAPS} directories and more"
-        if self.gaps.get(path) != reason:
-            self.gaps[path] = reason
-            self.gap_changes.append(GapChange(True, path, reason, detail))
-            if reason != "unmounted":  # an unmounted disk is not an emptied one
-                self.scans.add(path)
+        if path not in self.gaps and self._is_crowded and reason != UNMOUNTED:  # those are few, and must keep their names
+            self.scans.add(path)
+            path, reason, detail = b"", self.gaps.get(b"", reason), f"{MAX_GAPS} directories and more"
+        before = self.gaps.get(path)
+        if before in (reason, UNMOUNTED):  # what lay on a disk that is away is not to be called missing, whatever is under it
+            return
+        if before is not None:
+            self.gap_changes.append(GapChange(False, path, before))
+        self.gaps[path] = reason
+        self.gap_changes.append(GapChange(True, path, reason, detail))
+        if reason != UNMOUNTED:  # an unmounted disk is not an emptied one
+            self.scans.add(path)
+
+    @property
+    def _is_crowded(self) -> bool:
+        """Whether there are so many gaps that the root stands for all others."""
+        return len(self.gaps) - (b"" in self.gaps) >= MAX_GAPS
 
     def close_gaps(self, path: bytes, below: bool = True) -> None:
         """Say that a directory is watched again, or is no more; a scan stands for what was missed meanwhile."""
@@ -222,7 +232,9 @@ class Coverage:
         if everything:
             self.cover(b"")
         for path, reason in list(self.gaps.items()):
-            if reason in ("watch-limit", "unwatchable") or (everything and reason != "unmounted"):
+            if not path and self._is_crowded:
+                continue  # it stands for others, which would open it again at once, and have the root scanned
+            if reason in ("watch-limit", "unwatchable") or (everything and reason != UNMOUNTED):
                 self.cover(path)
 
     def opened(self, path: bytes) -> None:
@@ -233,7 +245,7 @@ class Coverage:
     def unmounted(self, directory: bytes) -> None:
         """Take note that the kernel unmounted what this directory lies in."""
         if directory in self._mounts:
-            self.open_gap(directory, "unmounted")
+            self.open_gap(directory, UNMOUNTED)
 
     def _read_mounts(self) -> dict[bytes, str]:
         start = len(self.scope.path.rstrip(b"/")) + 1
@@ -255,5 +267,5 @@ class Coverage:
         for path in [path for path in before if path not in self._mounts]:
             self.polled -= {path}
             if not self.is_ignored(path):
-                self.open_gap(path, "unmounted")
+                self.open_gap(path, UNMOUNTED)
                 self.cover(path)

@@ -1,8 +1,8 @@
 """watchdog's observer, with an emitter of the right kind for each tree, and one thread that stores what they report.
 
 Guarantee: the sink is opened, used and closed by this thread alone (a database belongs to its thread); what is taken from one
-root is stored in the order jobs, gaps, cookies; an error does not kill the thread unseen: it ends in `failure`, and `notify` is
-called.
+root is stored in the order jobs, gaps, cookies, but before all which disks are away, for that says what a scan may call missing;
+an error does not kill the thread unseen: it ends in `failure`, and `notify` is called.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from autoops import log
 from autoops.model import Work
 from autoops.watch.changes import scan, to_work
 from autoops.watch.emitter import BatchReady
-from autoops.watch.pending import Pending
+from autoops.watch.pending import UNMOUNTED, GapChange, Pending
 
 CHUNK = 2000  # jobs in one transaction: short enough for others who write the queue
 
@@ -102,20 +102,25 @@ class Observer(BaseObserver):
 def store(source: Source, sink: Sink) -> None:
     """Take what is pending of a source and store it."""
     batch = source.take()
+    _store_gaps([gap for gap in batch.gaps if gap.reason == UNMOUNTED], source.root, sink)
     works = [to_work(change, source.root, source.settle_s, source.min_age_s) for change in batch.changes]
     works += [scan(path, source.root) for path in batch.scans]
     for start in range(0, len(works), CHUNK):
         sink.enqueue(works[start : start + CHUNK])
     if works:
         log.emit("jobs_enqueued", count=len(works), root=source.root)
-    for gap in batch.gaps:
-        if gap.opened and gap.path is not None:
-            sink.gap_opened(source.root, gap.path, gap.reason, gap.detail)
-            log.emit("watch_gap_opened", root=source.root, path=gap.path, reason=gap.reason, detail=gap.detail)
-            if gap.reason == "overflow":
-                log.emit("watch_overflowed", root=source.root)
-        else:
-            sink.gap_closed(source.root, gap.path, gap.reason)
-            log.emit("watch_gap_closed", root=source.root, path=gap.path or b"", reason=gap.reason)
+    _store_gaps([gap for gap in batch.gaps if gap.reason != UNMOUNTED], source.root, sink)
     for name in batch.cookies:
         sink.cookie_seen(name, source.root)
+
+
+def _store_gaps(gaps: Sequence[GapChange], root: str, sink: Sink) -> None:
+    for gap in gaps:
+        if gap.opened and gap.path is not None:
+            sink.gap_opened(root, gap.path, gap.reason, gap.detail)
+            log.emit("watch_gap_opened", root=root, path=gap.path, reason=gap.reason, detail=gap.detail)
+            if gap.reason == "overflow":
+                log.emit("watch_overflowed", root=root)
+        else:
+            sink.gap_closed(root, gap.path, gap.reason)
+            log.emit("watch_gap_closed", root=root, path=gap.path or b"", reason=gap.reason)

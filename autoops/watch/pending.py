@@ -12,6 +12,7 @@ from typing import NamedTuple
 from autoops.watch.changes import Change, merged, outermost
 
 LIMIT = 100_000  # changes; about 250 bytes each
+UNMOUNTED = "unmounted"  # the reason of the gaps that are disks
 
 
 class GapChange(NamedTuple):

@@ -57,15 +57,15 @@ class Root:
         place: Place,
         observer: Observer,
         ring: Callable[[], None],
+        legacy: Legacy,
     ) -> None:
-        self.root, self.settings = root, settings
+        self.root, self.settings, self.legacy = root, settings, legacy
         self._place, self._observer, self._ring = place, observer, ring
         self._source = Source(root.name, settings.settle_s, settings.min_age_s)
         self._watch: Any = None
         self._polls: dict[bytes, Any] = {}  # mount below the root: its watch
         self._missing: dict[bytes, str] = {}  # what has no emitter: why
         self._was: Identity | None = None
-        self._legacy = Legacy()
         self._retry_s = self._rescan_s = 0.0  # when due
         self._begun_s = float("-inf")
 
@@ -120,7 +120,7 @@ class Root:
             if watch is not None:
                 self._observer.unwatch(watch)
         if isinstance(emitter, InotifyEmitter):
-            self._legacy = emitter.legacy
+            self.legacy = emitter.legacy
         self._watch = None
         self._polls.clear()
 
@@ -192,7 +192,7 @@ class Root:
         return Scope(path, ignore, frozenset(root.ignore_files), place.excluded, self.settings.poll_kinds, place.cookies)
 
     def _listener(self, scope: Scope) -> Callable[[Any, Any], InotifyEmitter]:
-        legacy = self._legacy
+        legacy = self.legacy
         return lambda queue, watch: InotifyEmitter(
             queue, watch, scope=scope, legacy=legacy, pending=self._source, notify=self._ring
         )

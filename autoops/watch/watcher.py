@@ -15,6 +15,7 @@ from autoops import clock
 from autoops.core.spoken import counted
 from autoops.model import JSON
 from autoops.runtime.maintenance import Maintenance
+from autoops.watch.coverage import Legacy
 from autoops.watch.observer import Observer, Sink
 from autoops.watch.root import Place, Root, Settings, WatchedRoot
 
@@ -104,10 +105,13 @@ class Watcher:
             if root not in kept:
                 root.give_up()
         known = [root.root for root in kept]
+        # a disk that is away is so under new settings too; all other gaps were given up
+        legacies = {root.root.path: Legacy(mounts=root.legacy.mounts) for root in self._roots}
         now_s = clock.boottime_ns() / 1e9
         for new in wanted:
             if new not in known:
-                kept.append(Root(new, settings, Place(self._cookies, self._excluded), self._observer, self._ring))
+                place, legacy = Place(self._cookies, self._excluded), legacies.get(new.path, Legacy())
+                kept.append(Root(new, settings, place, self._observer, self._ring, legacy))
                 kept[-1].tend(now_s)
         self._roots = kept
         self._tell()

@@ -81,7 +81,7 @@ def _looked_through(registry: Registry, state: State, verifier: Verifier) -> Ite
 
 def _entries(registry: Registry) -> Iterator[str | Edit]:
     head, tree = registry.head(), registry.tree()
-    yield from (fault.detail for fault in verify.mids(registry))
+    yield from (fault.detail for fault in verify.mids(registry, tree))
     if tree.root() != head.digest:
         yield f"the Merkle leaves were changed: they give {tree.root().hex()[:16]}, the signed digest is {head.digest.hex()[:16]}"
         return

@@ -125,6 +125,43 @@ def test_a_file_without_permission_is_a_finding_until_it_can_be_read(make_suite:
     suite.require_disk_registered()
 
 
+def scanned_while_closed(suite: Suite, closed: Path, mode: int) -> set[bytes]:
+    """Have the worker scan while it may not list a directory; return what is registered then."""
+    suite.start("worker", before=unprivileged())
+    closed.chmod(mode)
+    try:
+        suite.run("scan", config=True)
+        suite.until(lambda: suite.queue()["queued"] == suite.queue()["running"] == 0, "the scan is over")
+    finally:
+        closed.chmod(0o755)
+    suite.stop("worker")
+    assert [one["detail"]["reason"] for one in suite.findings("unreadable")] == ["Permission denied"]
+    return {path for _, path in suite.active()}
+
+
+def test_of_a_root_that_may_not_be_listed_nothing_is_called_missing(make_suite: Make) -> None:
+    suite = make_suite()
+    (suite.root / "sub").mkdir()
+    for name in ("f", "sub/f"):
+        (suite.root / name).write_text(f"{name}\n")
+    suite.once()
+    assert scanned_while_closed(suite, suite.root, 0o111) == {b"f", b"sub/f"}
+    suite.once()
+    assert suite.findings() == []
+
+
+def test_what_is_gone_beside_a_directory_that_may_not_be_read_is_missing(make_suite: Make) -> None:
+    suite = make_suite()
+    for name in ("den", "den\x01", "den\x01\x01"):  # as names come, the first two have nothing between them
+        (suite.root / name).mkdir()
+        (suite.root / name / "f").write_text(f"{name!r}\n")
+    suite.once()
+    shutil.rmtree(suite.root / "den\x01")
+    assert scanned_while_closed(suite, suite.root / "den", 0) == {b"den/f", b"den\x01\x01/f"}
+    suite.once()
+    suite.require_disk_registered()
+
+
 def test_a_bind_mount_of_a_tree_into_itself_ends(make_suite: Make) -> None:
     suite = make_suite()
     (suite.root / "sub" / "loop").mkdir(parents=True)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -16,9 +16,15 @@ import pytest
 from running import Suite, children_of
 
 from autoops import config as configuration
+from autoops import names
+from autoops.core.view import Sighting
+from autoops.model import JSON, Job, path_key
 from autoops.pool import asking
-from autoops.pool.pool import Pool
-from autoops.pool.tasks import List, Listed
+from autoops.pool.pool import Answer, Done, Pool
+from autoops.pool.tasks import List, Listed, Look, Looked, RootSpec, Setup
+from autoops.state import State
+from autoops.store.registry import Registry
+from autoops.walk.scan import Effects, Scan
 from autoops.walk.way import Node, Way
 
 Make = Callable[..., Suite]
@@ -138,6 +144,78 @@ def test_of_directories_that_were_given_to_a_child_together_none_is_lost_with_it
     assert {path: answer.same for path, answer in met.items()} == {path: int(path != b"d11") for path in paths}
     assert [name for name, *_ in met[b"d11"].seen] == [b"f"]
     suite.once()
+
+
+class Taken:
+    """Takes what a scan finds."""
+
+    def __init__(self) -> None:
+        self.notes, self.paths = self, set[bytes]()
+
+    def take(self, found: Sequence[Sighting], source: str, reason: str) -> Effects:
+        self.paths |= {one.path for one in found}
+        return Effects(len(found), 0)
+
+    def open(self, kind: str, root: str, path: bytes, detail: JSON) -> None:
+        """Nothing is wrong."""
+
+    def close(self, kind: str, root: str, path: bytes) -> None:
+        """Nothing was wrong."""
+
+    def flush(self) -> None:
+        """Nothing is kept."""
+
+
+@pytest.mark.parametrize(
+    ("cursor", "wanted"),
+    [
+        (None, {b"f", b"x/f", b"x/y/f", b"x\x01/f", b"x\x01\x01/f", b"y/f"}),
+        (b"/", {b"x/f", b"x/y/f", b"x\x01/f", b"x\x01\x01/f", b"y/f"}),
+        (b"x/", {b"x/y/f", b"x\x01/f", b"x\x01\x01/f", b"y/f"}),
+        (b"x\x01", {b"x\x01/f", b"x\x01\x01/f", b"y/f"}),
+        (b"x\x01/", {b"x\x01\x01/f", b"y/f"}),
+    ],
+)
+def test_a_scan_goes_on_where_it_was_whatever_the_names_are(make_suite: Make, cursor: bytes | None, wanted: set[bytes]) -> None:
+    suite = make_suite()
+    for name in ("", "x", "x/y", "x\x01", "x\x01\x01", "y"):
+        (suite.root / name).mkdir(exist_ok=True)
+        (suite.root / name / "f").write_text(f"{name!r}\n")
+    suite.once()
+    setup = asking.setup_of(configuration.load(suite.config), suite.state)
+    for directory, _, _ in os.walk(suite.root):
+        (Path(directory) / "f").write_text("another\n")
+    job = Job(0, 0, "scan", path_key("tree", b""), 0, {} if cursor is None else {"cursor": names.text(cursor)}, 0)
+    taken = Taken()
+    with (
+        closing(Registry.open(State(suite.state).registry_db)) as registry,
+        closing(Pool(setup._replace(settle_s=0.0), size=1, idle_s=60, limit_s=60)) as pool,
+    ):
+        scan = Scan(job, registry, taken, pool, 1, 2, enqueue=lambda works: works)
+        assert scan.cursor == job.facts.get("cursor")
+        while not scan.advance(1):
+            pass
+        assert taken.paths == wanted
+    suite.once()
+
+
+def test_a_task_that_is_sent_while_signals_come_is_sent_whole(tmp_path: Path) -> None:
+    setup = Setup({"r": RootSpec(os.fsencode(tmp_path), (), (), None)}, 0.0, 0.0, False, 0, "none", ())
+    wanted = [(b"%0200d" % number, True, None) for number in range(20_000)]  # more than fits into a pipe
+    answers: list[Answer] = []
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)  # while the child is still starting
+    try:
+        with closing(Pool(setup, size=1, idle_s=60, limit_s=5)) as pool:
+            pool.submit(Look("r", b"", wanted, 1), answers.append)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            while not answers:
+                pool.pump(1)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    (answer,) = answers
+    assert isinstance(answer, Done) and Looked(*answer.result).gone == [name for name, _, _ in wanted]
 
 
 def walked(way: Way, pool: Pool, most: int) -> Iterator[Node]:

@@ -271,6 +271,22 @@ def test_a_half_mounted_root_is_not_taken_for_half_deleted(make_suite: Make) -> 
     assert suite.findings() == []
 
 
+def test_what_moved_to_another_disk_with_a_link_in_its_place_is_not_called_missing_at_once(make_suite: Make) -> None:
+    suite = make_suite(tables=ONE_BY_ONE)
+    (suite.root / "large").mkdir()
+    for number in range(40):
+        (suite.root / "large" / f"f{number}").write_text(f"{number}\n")
+    suite.once()
+    (suite.root / "large").rename(suite.base / "moved")
+    (suite.root / "large").symlink_to(suite.base / "moved")
+    suite.once()
+    assert [one["kind"] for one in suite.findings()] == ["mass_missing"] and len(suite.active()) == 41
+    (suite.root / "large").unlink()
+    (suite.base / "moved").rename(suite.root / "large")
+    suite.once()
+    suite.require_disk_registered()
+
+
 def test_few_missing_files_are_no_mass_whatever_their_share(make_suite: Make) -> None:
     suite = make_suite()
     tree_of(suite)

@@ -7,22 +7,25 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from watchdog.observers.api import EventQueue, ObservedWatch
-from watching import Watching, watching
+from watching import Kept, Watching, watching
 
 from autoops import clock
 from autoops.files import mounts
 from autoops.files.ignore import Ignore
-from autoops.watch.coverage import Legacy, Scope
+from autoops.files.inotify import Inotify
+from autoops.model import Work
+from autoops.watch.coverage import Coverage, Legacy, Scope
 from autoops.watch.emitter import InotifyEmitter
-from autoops.watch.pending import Pending
+from autoops.watch.observer import Source, store
+from autoops.watch.pending import GapChange, Pending
 from autoops.watch.root import Settings
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -80,6 +83,94 @@ def test_an_unmounted_disk_is_named_however_many_gaps_there_are(
         watch.until(lambda: watch.kept.gaps.get(("r", b"a/loop")) == "alias")
         subprocess.run(["umount", str(root / "m")], check=True)
         watch.until(lambda: watch.kept.gaps.get(("r", b"m")) == "unmounted")  # what was on it is not called missing
+
+
+@needs_root
+def test_a_disk_that_is_away_is_still_a_gap_under_new_settings(root: Path, tmp_path: Path) -> None:
+    (root / "m").mkdir()
+    with mounted(root / "m"), watching(root, tmp_path / "state") as watch:
+        subprocess.run(["umount", str(root / "m")], check=True)
+        watch.until(lambda: watch.kept.gaps.get(("r", b"m")) == "unmounted")
+        watch.kept.forget()
+        (wanted,), settings = watch.plan
+        watch.plan = ([wanted._replace(patterns=("*.tmp",))], settings)
+        watch.watcher.reload()
+        watch.until(lambda: b"" in watch.kept.scans())
+        watch.settle()
+        assert watch.kept.gaps == {("r", b"m"): "unmounted"}
+
+
+def test_which_disks_are_away_is_stored_before_the_scans_that_it_is_for() -> None:
+    told: list[str] = []
+
+    class Telling(Kept):
+        def enqueue(self, works: Sequence[Work]) -> object:
+            told.append("scan")
+            return super().enqueue(works)
+
+        def gap_opened(self, root: str, path: bytes, reason: str, detail: str) -> None:
+            told.append(reason)
+
+        def gap_closed(self, root: str, path: bytes | None, reason: str) -> None:
+            told.append(f"{reason} no more")
+
+    source = Source("r", 0.0, 0.0)
+    gaps = [(True, b"a", "watch-limit"), (False, b"m", "unmounted"), (True, b"m", "unmounted"), (False, b"a", "watch-limit")]
+    source.add(scans=[b""], gaps=[GapChange(*gap) for gap in gaps])
+    store(source, Telling())
+    assert told == ["unmounted no more", "unmounted", "scan", "watch-limit", "watch-limit no more"]
+
+
+class Short(Inotify):
+    """A kernel that has no watch for some directories."""
+
+    refused = errno.ENOSPC
+
+    def add(self, path: bytes, mask: int) -> int:
+        if self.refused and b"/over" in path:
+            raise OSError(self.refused, os.strerror(self.refused), path)
+        return super().add(path, mask)
+
+
+def covering(root: Path, directories: int) -> tuple[Coverage, Short]:
+    """Return what is watched of a root with so many directories for which there is no watch, its first scans forgotten."""
+    for number in range(directories):
+        (root / f"over{number}").mkdir()
+    door = Short()
+    coverage = Coverage(Scope(os.fsencode(root), Ignore(os.fsencode(root), (), ())), door)
+    coverage.begin(Legacy())
+    coverage.scans.clear()
+    coverage.gap_changes.clear()
+    return coverage, door
+
+
+def test_a_root_that_stands_for_many_gaps_is_not_scanned_at_each_try(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoops.watch.coverage.MAX_GAPS", 2)
+    coverage, door = covering(root, 5)
+    with closing(door):
+        assert len(coverage.gaps) == 3 and coverage.gaps[b""] == "watch-limit"
+        coverage.retry(everything=False)
+        assert (coverage.scans, coverage.gap_changes) == (set(), [])
+        (root / "over-too").mkdir()
+        coverage.cover(b"over-too")
+        assert (coverage.scans, coverage.gap_changes) == ({b"over-too"}, [])
+        door.refused = 0
+        coverage.retry(everything=False)
+        coverage.retry(everything=False)
+        assert coverage.gaps == {} and len(coverage.directories) == 7
+
+
+def test_a_gap_for_another_reason_ends_the_one_before(root: Path) -> None:
+    coverage, door = covering(root, 1)
+    with closing(door):
+        door.refused = errno.EACCES
+        coverage.retry(everything=False)
+        assert coverage.gap_changes[:1] == [GapChange(False, b"over0", "watch-limit")]
+        assert [(one.opened, one.reason) for one in coverage.gap_changes[1:]] == [(True, "unreadable")]
+        coverage.open_gap(b"over0", "unmounted")
+        coverage.gap_changes.clear()
+        coverage.retry(everything=True)
+        assert (coverage.gaps, coverage.gap_changes) == ({b"over0": "unmounted"}, [])
 
 
 @needs_root

@@ -21,6 +21,7 @@ import pytest
 from registry_files import NOW_S, WHY, created, opened, seen, updated
 
 from autoops.catalog.build import Outcome, Settings, build
+from autoops.catalog.crew import Crew
 from autoops.config import CatalogConfig
 from autoops.core.canonical import entry_text
 from autoops.core.catalog import METADATA, Metadata, Slice
@@ -611,3 +612,18 @@ def test_several_processes_agree_on_one_commit_while_others_come(house: House) -
 
 
 KEY = new_key()
+
+
+def test_of_a_crew_that_cannot_begin_nobody_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first_ends = tmp_path / "first-ends"
+    first_ends.write_text(f"#!/bin/sh\nmkdir {tmp_path}/first 2>/dev/null && exit 3\nexec cat >/dev/null\n")
+    first_ends.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(first_ends))
+    others = children()
+    with pytest.raises(CatalogFailed, match="ended with status 3"):
+        Crew(3, "all", {"more than fits into a pipe": "x" * 200_000})
+    assert children() <= others  # of tests before this one
+
+
+def children() -> set[str]:
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
