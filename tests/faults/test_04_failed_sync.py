@@ -118,7 +118,7 @@ with Database.open(Path(sys.argv[1]), SCHEMA, guard=True) as database:
     if "beat" in sys.argv:
         Heartbeats(database).beat("worker", "running", "idle", int(time.time()))
     if "complete" in sys.argv:
-        assert len(jobs) == 1 and not queue.complete(jobs)
+        assert jobs and not queue.complete(jobs)
     if "fail" in sys.argv:
         assert queue.fail(jobs[0], "it cannot be read") == "failed"
 """
@@ -133,8 +133,8 @@ def test_what_a_power_cut_may_take_back_waits_for_no_disk_and_what_was_acknowled
         assert disk.run(command, 0, "EIO", only="fdatasync", file=queue.with_name("queue.db-wal")).code == 0
         return len([call for call in disk.noted() if call.name == "fdatasync"])
 
-    assert syncs("claim", "fail") == 2
     assert syncs("claim", "complete") == syncs("beat") == syncs() == 1
+    assert syncs("claim", "fail") == 2
 
 
 def spoil(disk: Disk, path: Path) -> None:

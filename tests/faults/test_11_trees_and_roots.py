@@ -22,8 +22,8 @@ from running import Suite
 TREES = 100
 IMPATIENT = """
 import functools
-from autoops.watch import watcher
-watcher.Settings = functools.partial(watcher.Settings, retry_s=0.2)  # instead of half a minute
+from autoops.watch import root
+root.Settings = functools.partial(root.Settings, retry_s=0.2)  # instead of half a minute
 """
 NOT_LOOKING = """
 from autoops.watch.coverage import Coverage

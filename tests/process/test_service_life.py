@@ -301,7 +301,8 @@ def test_a_flag_that_appears_pauses_once_before_the_next_step(start: Start, tmp_
 def test_what_was_edited_and_is_broken_holds_the_service_until_it_is_mended(start: Start, tmp_path: Path) -> None:
     life = start('{"bell": true, "sleep_s": 0.01}')
     life.until("CALL=step ends")
-    (tmp_path / ".maintenance").write_text('why = "x"')
+    (tmp_path / "written").write_text('why = "x"')
+    (tmp_path / "written").rename(tmp_path / ".maintenance")  # empty for a moment, it would be one that says nothing
     life.until("CALL=beat paused")
     (tmp_path / "broken").write_text("a row\npoints nowhere")
     (tmp_path / ".maintenance").unlink()

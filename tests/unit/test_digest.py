@@ -41,7 +41,7 @@ def test_an_empty_registry_has_the_digest_of_empty_buckets() -> None:
     assert Tree().root().hex() == "0917f4e7ad330a74d4171e05e916ae36aab05a7244acc71bc7c5bf4f5a661022"  # as published in formats.md
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(ENTRIES, min_size=1, max_size=3))
 @example([TWINS])
 def test_a_tree_kept_current_has_the_digest_of_the_formula(rounds: list[dict[str, str]]) -> None:
@@ -84,7 +84,7 @@ def test_a_member_is_found_at_its_place_only() -> None:
     assert all(has_member(members, entry_id, leaf) for members in (shifted + pair, pair + shifted, shifted + pair + shifted))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(ENTRIES)
 @example(TWINS)
 def test_entries_read_in_order_have_the_digest_of_the_formula(entries: dict[str, str]) -> None:
