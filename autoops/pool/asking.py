@@ -17,10 +17,12 @@ from autoops.pool.pool import Pool
 from autoops.pool.tasks import RootSpec, Setup
 from autoops.state import State
 
+MOST_CHILDREN = 32  # of each of the worker's three pools, for which its unit has room (TasksMax=, MemoryMax=)
+
 
 def pool_of(config: Config, state: Path, *, idle_s: float, limit_s: float) -> Pool:
-    """Return a pool as a configuration asks for it; without a size, one child for each core that this process may use."""
-    size = config.worker.pool_size or len(os.sched_getaffinity(0))
+    """Return a pool as a configuration asks for it; without a size, one child for each core that this process may use, to 32."""
+    size = config.worker.pool_size or min(MOST_CHILDREN, len(os.sched_getaffinity(0)))
     return Pool(setup_of(config, state), size=size, idle_s=idle_s, limit_s=limit_s)
 
 

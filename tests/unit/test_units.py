@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from autoops.config import Config
 from autoops.errors import RootRefused, UsageError
+from autoops.pool.asking import pool_of
 from autoops.units import backups, dropins, quoting, systemd
 from autoops.units.access import Step, Who, steps, ways_out, why_closed
 from autoops.units.dropins import Opening
 
+PROJECT = Path(__file__).parents[2]
 WATCHER, WORKER, RECONCILER, DRILL = dropins.UNITS
 
 
@@ -20,6 +24,15 @@ def settings(opening: Opening, unit: str) -> list[str]:
     """Return the lines of a drop-in that set something."""
     text = dropins.files(opening).get(dropins.file_of(opening.name, unit), "")
     return [line for line in text.splitlines() if line and not line.startswith(("#", "["))]
+
+
+def test_the_worker_has_room_for_its_children_on_a_host_of_many_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(256)))
+    children = 3 * pool_of(Config(), tmp_path, idle_s=10, limit_s=60).size  # to scan, to look at single files, to describe
+    lines = (PROJECT / "systemd/autoops-worker.service").read_text().splitlines()
+    limits = dict(line.split("=", 1) for line in lines if line.startswith(("TasksMax=", "MemoryMax=")))
+    assert int(limits["TasksMax"]) > children + 1
+    assert int(limits["MemoryMax"].removesuffix("G")) * 1024 > (children + 4) * 16
 
 
 # which sandbox a root needs
