@@ -52,7 +52,7 @@ class Database(Reader):
     ) -> None:
         super().__init__(con, path, busy_s)
         self.writable = mode != "ro"
-        self._synchronous = synchronous
+        self._promised = self._synchronous = synchronous  # of durable transactions, and of the last one
         self._flag = str(flag_of(path))
         self._guard = guard
         self._tx = Transaction(con, path, busy_s)
@@ -147,32 +147,27 @@ class Database(Reader):
             raise StorageBusy(database=self.path, seconds=self._busy_s)
         try:
             refuse_suspect(self.path, self._flag)  # under the guard: a checkpoint may have failed while we waited
-            with self._unsynced() if not durable else contextlib.nullcontext(), self._span("BEGIN IMMEDIATE"):
+            with self._span("BEGIN IMMEDIATE", self._promised if durable else "NORMAL"):
                 yield self._tx
         finally:
             if self._guard:
                 self._guard.release()
 
     @contextlib.contextmanager
-    def _unsynced(self) -> Iterator[None]:
-        self._con.execute("PRAGMA synchronous=NORMAL")
-        try:
-            yield
-        finally:
-            self._con.execute(f"PRAGMA synchronous={self._synchronous}")
-
-    @contextlib.contextmanager
     def snapshot(self) -> Iterator[Reader]:
         """Read one state of the database over several queries. Keep it short: it holds the WAL."""
         assert not self._con.in_transaction, "transactions do not nest"
-        with self._span("BEGIN"):
+        with self._span("BEGIN", self._synchronous):
             self.query("SELECT 1 FROM sqlite_schema LIMIT 1")  # BEGIN alone reads nothing, so it holds no state yet
             yield self
 
     @contextlib.contextmanager
-    def _span(self, begin: str) -> Iterator[None]:
+    def _span(self, begin: str, synchronous: Synchronous) -> Iterator[None]:
         """Begin, commit; roll back on any exception: COMMIT too may fail and leave the transaction open."""
         try:
+            if synchronous != self._synchronous:
+                self._con.execute(f"PRAGMA synchronous={synchronous}")
+                self._synchronous = synchronous
             self._con.execute(begin)
             yield
             self._con.execute("COMMIT")
